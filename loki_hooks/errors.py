@@ -1,0 +1,52 @@
+"""The error tree. Every error a person can meet says what happened, what to do, and which exit code follows.
+
+Exit codes (documented in the README): 1 a finding or a refusal, 2 wrong usage or bad input, 3 our own bug.
+"""
+
+from __future__ import annotations
+
+
+class LokiError(Exception):
+    """Something a person must know about. ``message`` says what, ``hint`` says what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BadInputError(LokiError):
+    """What was typed, configured or handed over cannot be meant: nothing was done."""
+
+    exit_code = 2
+
+
+class RefusedError(LokiError):
+    """What was asked is possible, but a promise forbids it now: nothing was done."""
+
+
+class NotEnabledError(RefusedError):
+    """loki-hooks is not on in this repository, or there is no repository."""
+
+
+class GitFailedError(LokiError):
+    """A git command ended in a way that its caller did not expect."""
+
+    def __init__(self, argv: tuple[str, ...], returncode: int, stderr: str) -> None:
+        self.argv = argv
+        self.returncode = returncode
+        self.stderr = stderr
+        last = stderr.strip().splitlines()[-1] if stderr.strip() else f"exit status {returncode}"
+        super().__init__(f"`git {' '.join(argv)}` failed: {last}")
+
+
+class IllegalMoveError(LokiError):
+    """A stream was about to move between two statuses that the table does not connect."""
+
+    exit_code = 3
+
+
+class StateConflictError(LokiError):
+    """The state file could not be published: others kept changing it, or it cannot be written."""

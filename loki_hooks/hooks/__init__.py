@@ -1,0 +1,1 @@
+"""The front door for git: one small module per git hook."""

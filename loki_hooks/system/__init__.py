@@ -1,0 +1,1 @@
+"""TOUCHES: each module owns one outside thing."""

@@ -1,0 +1,198 @@
+"""The configuration: ``loki-hooks.toml`` at the root, or ``[tool.loki-hooks]`` in ``pyproject.toml``.
+
+Two readings matter. What people and sessions use comes from the main worktree's files. What gates a merge
+comes from the integration branch's *commit*, so that no stream can change the gate it is measured by.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loki_hooks.domain.config import (
+    Agent,
+    Cleanup,
+    Command,
+    Config,
+    Docs,
+    Environment,
+    Gate,
+    Merge,
+    Session,
+)
+from loki_hooks.domain.names import nearest
+from loki_hooks.errors import BadInputError
+from loki_hooks.system.files import read_plain
+from loki_hooks.system.git import Git
+from loki_hooks.system.site import Site
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+FILE = "loki-hooks.toml"
+PYPROJECT = "pyproject.toml"
+
+
+@dataclass(frozen=True)
+class Effective:
+    """``working`` from the main worktree's files; ``in_force`` from the integration branch's commit."""
+
+    working: Config
+    in_force: Config
+    integration: str
+    """The integration branch's short name."""
+
+    @property
+    def not_in_force(self) -> tuple[str, ...]:
+        """Which gate-relevant tables differ in the working copy, so far without effect."""
+        pairs = {
+            "gates": (self.working.gates, self.in_force.gates),
+            "environment": (self.working.environment, self.in_force.environment),
+        }
+        return tuple(name for name, (here, there) in pairs.items() if here != there)
+
+
+def load(site: Site, git: Git) -> Effective:
+    """Return the effective configuration. Raises ``BadInputError`` that lists every error, each with its path."""
+    working = read_working(site)
+    if working is None and site.main is None:
+        head = git.maybe("symbolic-ref", "--short", "HEAD")
+        working = read_commit(git, f"refs/heads/{head}") if head else Config()
+    working = working or Config()
+    integration = working.integration_branch or default_integration(git)
+    in_force = read_commit(git, f"refs/heads/{integration}")
+    return Effective(working, in_force, integration)
+
+
+def read_working(site: Site) -> Config | None:
+    """Return the main worktree's configuration, all defaults when it has no file; None where there is no main worktree."""
+    if site.main is None:
+        return None
+    return _choose(lambda name: _read_file(site.root / name), "")
+
+
+def read_commit(git: Git, revision: str) -> Config:
+    """Return the configuration in the commit ``revision``; all defaults when it has none, or does not exist."""
+    return _choose(lambda name: git.show_file(revision, name), f"{revision.removeprefix('refs/heads/')}:")
+
+
+def _read_file(path: Path) -> bytes | None:
+    return read_plain(path.resolve()) if path.is_file() else None
+
+
+def _choose(read: Any, prefix: str) -> Config:
+    raw = read(FILE)
+    if raw is not None:
+        return parse(raw, f"{prefix}{FILE}")
+    raw = read(PYPROJECT)
+    if raw is not None and b"loki-hooks" in raw:
+        return parse(raw, f"{prefix}{PYPROJECT}", table=("tool", "loki-hooks"))
+    return Config()
+
+
+def default_integration(git: Git) -> str:
+    """Return the integration branch where none is configured: the remote's HEAD, else main, else master, else HEAD's."""
+    remote = git.maybe("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    heads = git.refs("refs/heads/main", "refs/heads/master")
+    if remote:
+        return remote.removeprefix("refs/remotes/origin/")
+    for name in ("main", "master"):
+        if f"refs/heads/{name}" in heads:
+            return name
+    unborn = git.maybe("symbolic-ref", "--quiet", "--short", "HEAD")
+    return unborn if unborn and not heads and not git.ok("rev-parse", "-q", "--verify", "HEAD") else "main"
+
+
+def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:
+    """Return the configuration in ``raw`` (TOML). Raises ``BadInputError`` with every error at once."""
+    try:
+        value: Any = tomllib.loads(raw.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInputError(f"{source} is not valid TOML: {error}", "correct it; nothing was done") from error
+    for key in table:
+        value = value.get(key, {}) if isinstance(value, dict) else {}
+    if table and not value:
+        return Config()
+    from pydantic import ValidationError
+
+    from loki_hooks.system.config_schema import File
+
+    try:
+        file = File.model_validate(value)
+    except ValidationError as error:
+        lines = []
+        for found in error.errors(include_url=False):
+            where = ".".join(str(part) for part in found["loc"] if not _is_union_step(part))
+            lines.append(f"{where}: {found['msg'].removeprefix('Value error, ')}")
+        unique = list(dict.fromkeys(lines))
+        raise BadInputError(
+            f"{source} has {len(unique)} error{'s' if len(unique) > 1 else ''}:\n  " + "\n  ".join(unique),
+            "every key and its default is listed in the README",
+        ) from error
+    return _to_config(file, source)
+
+
+def _is_union_step(part: object) -> bool:
+    """pydantic names the branch of a union that failed; people know keys only."""
+    return isinstance(part, str) and ("[" in part or part == "constrained-str")
+
+
+def _to_config(file: Any, source: str) -> Config:
+    default = Config(source=source)
+    agents = {name: Agent(name, _command(entry.command)) for name, entry in file.agents.items()}
+    e, m, s = file.environment, file.merge, file.session
+    config = Config(
+        integration_branch=file.integration_branch or "",
+        worktree_path=file.worktrees.path,
+        branches={**default.branches, **file.branches},
+        agents={**default.agents, **agents},
+        session=Session(s.agent, s.max, s.timeout, s.commit),
+        environment=Environment(
+            tuple(e.copy_), tuple(e.link), dict(e.set), e.setup if e.setup in ("auto", False) else _command(e.setup),
+            e.ports,
+        ),
+        gates={
+            name: Gate(name, _command(g.command), tuple(g.branches), g.timeout, g.retries, g.worktree, g.flaky_passes)
+            for name, g in file.gates.items()
+        },
+        push_budget=file.push.budget,
+        merge=Merge(m.auto, m.how, m.batch, m.push, tuple(m.additive)),
+        cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days),
+        docs=Docs(tuple(file.docs.paths), file.docs.auto),
+        source=source,
+        warnings=tuple(_unknown(file, source)),
+    )
+    if config.session.agent not in config.agents:
+        near = nearest(config.session.agent, config.agents)
+        meant = f"did you mean {near}? " if near else ""
+        raise BadInputError(
+            f"{source} has 1 error:\n  session.agent: there is no agent called {config.session.agent!r}",
+            f"{meant}known are {', '.join(sorted(config.agents))}; others by [agents.NAME] command = [...]",
+        )
+    return config
+
+
+def _command(value: str | list[str]) -> Command:
+    return value if isinstance(value, str) else tuple(value)
+
+
+def _unknown(table: BaseModel, source: str, path: str = "") -> list[str]:
+    """Return a warning for each key that the schema does not have, with the nearest one that it has."""
+    from pydantic import BaseModel
+
+    found: list[str] = []
+    known = [f.alias or name for name, f in type(table).model_fields.items()]
+    for key in table.model_extra or {}:
+        near = nearest(key, known)
+        found.append(f"{source}: unknown key {path}{key}" + (f" (did you mean {path}{near}?)" if near else ""))
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        if isinstance(value, BaseModel):
+            found += _unknown(value, source, f"{path}{name}.")
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                if isinstance(entry, BaseModel):
+                    found += _unknown(entry, source, f"{path}{name}.{key}.")
+    return found

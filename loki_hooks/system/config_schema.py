@@ -1,0 +1,105 @@
+"""The configuration's schema: one pydantic model a table. Loaded only when a configuration file is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from loki_hooks.domain.names import check_template
+from loki_hooks.errors import BadInputError
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+CommandField = Text | Annotated[list[Text], Field(min_length=1)]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)  # unknown keys warn, with the nearest known one
+
+
+def _template(value: str) -> str:
+    try:
+        return check_template(value)
+    except BadInputError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+class WorktreesTable(Table):
+    path: Text = "../{project}-{stream}"
+    max: Annotated[int, Field(ge=1)] | None = None
+
+    _check = field_validator("path")(_template)
+
+
+class AgentTable(Table):
+    command: CommandField
+
+
+class SessionTable(Table):
+    agent: Text = "claude"
+    max: Annotated[int, Field(ge=1)] = 3
+    timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    commit: Literal["all", "never"] = "all"
+
+
+class EnvironmentTable(Table):
+    copy_: Annotated[list[Text], Field(alias="copy")] = [".env", ".env.*"]
+    link: list[Text] = []
+    set: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = {}
+    setup: Literal["auto", False] | CommandField = "auto"
+    ports: Annotated[int, Field(ge=0, le=100)] = 0
+
+    @field_validator("set")
+    @classmethod
+    def _values(cls, value: dict[str, str]) -> dict[str, str]:
+        return {key: _template(text) for key, text in value.items()}
+
+
+class GateTable(Table):
+    command: CommandField
+    branches: list[Text] = ["{streams}", "{integration}"]
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    worktree: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "testing"
+    flaky_passes: bool = False
+
+
+class PushTable(Table):
+    budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 240
+
+
+class MergeTable(Table):
+    auto: bool = True
+    how: Literal["no-ff"] = "no-ff"
+    batch: Annotated[int, Field(ge=1, le=64)] = 8
+    push: bool = False
+    additive: list[Text] = ["CHANGELOG*"]
+
+
+class CleanupTable(Table):
+    auto: bool = True
+    retention_days: Annotated[int, Field(ge=0)] = 30
+
+
+class DocsTable(Table):
+    paths: list[Text] = ["README*", "docs/**"]
+    auto: bool = False
+
+
+class File(Table):
+    integration_branch: Text | None = None
+    worktrees: WorktreesTable = WorktreesTable()
+    branches: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")], Text] = {}
+    agents: dict[Text, AgentTable] = {}
+    session: SessionTable = SessionTable()
+    environment: EnvironmentTable = EnvironmentTable()
+    gates: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], GateTable] = {}
+    push: PushTable = PushTable()
+    merge: MergeTable = MergeTable()
+    cleanup: CleanupTable = CleanupTable()
+    docs: DocsTable = DocsTable()
+
+    @field_validator("branches")
+    @classmethod
+    def _templates(cls, value: dict[str, str]) -> dict[str, str]:
+        return {key: _template(text) for key, text in value.items()}

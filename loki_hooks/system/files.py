@@ -1,0 +1,125 @@
+"""Files: whole ones written by temporary sibling and rename, and reads that nothing planted can harm.
+
+Nothing below ``.loki/`` is followed through a symbolic link, no FIFO is opened, no file above a limit is
+read: an agent can write there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.errors import LokiError
+
+MAX_BYTES = 16 * 1024 * 1024
+_counter = 0
+
+
+def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``data``: readers see the old or the new whole, never a part. Creates its folder.
+
+    Raises ``LokiError`` when it cannot be written (a folder stands there, no room, no permission).
+    """
+    global _counter  # noqa: PLW0603  two threads of one process need two names
+    _counter += 1
+    temporary = path.parent / f".{path.name[:80]}.{os.getpid()}.{_counter}.tmp"
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(raw)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_plain(path: Path, limit: int = MAX_BYTES) -> bytes | None:
+    """Return the content of a regular file, or None when there is none.
+
+    A symbolic link, FIFO, socket, folder, or a file larger than ``limit`` bytes is no regular file of ours: None.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+            return None
+        data = stream.read(limit + 1)
+    return data if len(data) <= limit else None
+
+
+def parse_json(data: bytes | None) -> Any:
+    """Return the value in ``data``, or None when it is no JSON (NaN and infinities count as none, depth is bounded)."""
+    if data is None:
+        return None
+    try:
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in ``path``, or None when there is none that can be read."""
+    return parse_json(read_plain(path))
+
+
+def dump_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+
+
+@contextlib.contextmanager
+def held(path: Path, timeout: float | None = None) -> Iterator[bool]:
+    """Hold an exclusive lock named ``path`` while inside; yields whether it was got within ``timeout`` seconds.
+
+    The kernel owns it (flock(2)): it ends with its process, however that ends; the empty file that stays
+    means nothing. ``timeout`` None waits for ever, 0 tries once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LokiError(f"cannot open the lock {path}: {error.strerror or error}") from error
+    try:
+        yield _acquire(handle, timeout)
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, timeout: float | None) -> bool:
+    if timeout is None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return True
+    deadline = time.monotonic() + timeout
+    pause = 0.002
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise
+        else:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)

@@ -1,0 +1,186 @@
+"""Processes: the one place that starts them, and the proof that one is alive.
+
+A pid is never trusted without its start time (a pid is reused).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.errors import LokiError
+from loki_hooks.system.detach import start_time
+
+GIT_LOCAL_ENV = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_REFLOG_ACTION",
+    "GIT_QUARANTINE_PATH",
+    "GIT_EXEC_PATH",
+    "GIT_EDITOR",
+)
+"""`git rev-parse --local-env-vars` (a test compares), and what git sets beside it while it runs a hook."""
+
+
+def scrubbed(env: Mapping[str, str] | None = None, **more: str) -> dict[str, str]:
+    """Return ``env`` (default: ours) without what git exports into hooks, plus ``more``.
+
+    Left in, a child's `git init` would write into the user's repository (githooks(5), "Environment").
+    """
+    base = dict(os.environ if env is None else env)
+    for name in GIT_LOCAL_ENV:
+        base.pop(name, None)
+    base.update(more)
+    return base
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended. ``stdout`` and ``stderr`` are bytes; ``timed_out`` means that we killed it."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode("utf-8", "surrogateescape")
+
+    @property
+    def error_text(self) -> str:
+        return self.stderr.decode("utf-8", "replace")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Run ``argv`` to its end and return how it ended; the caller judges the exit status.
+
+    ``timeout`` (seconds) kills the process's whole group. Raises ``LokiError`` when the program cannot be started.
+    """
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=scrubbed() if env is None else dict(env),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=timeout is not None,
+        )
+    except OSError as error:
+        raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+    try:
+        out, err = child.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        kill_group(child.pid)
+        out, err = child.communicate()
+        return Completed(child.returncode, out, err, timed_out=True)
+    except BaseException:
+        if timeout is not None:
+            kill_group(child.pid)
+        child.kill()
+        child.wait()
+        raise
+    return Completed(child.returncode, out, err)
+
+
+def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None) -> int:
+    """Start ``argv`` in a session of its own, holding none of our descriptors, and return its pid.
+
+    git, pre-commit and prek wait for every holder of descriptors 0 to 2; so none may be inherited.
+    ``output`` (appended to) receives stdout and stderr; without it they are dropped.
+    """
+    with contextlib.ExitStack() as stack:
+        sink: int = subprocess.DEVNULL
+        if output is not None:
+            handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+            stack.callback(os.close, handle)
+            sink = handle
+        child = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            close_fds=True,
+        )
+    child.returncode = 0  # it is not ours to wait for: silences Popen's ResourceWarning
+    return child.pid
+
+
+def worker_argv(*words: str) -> list[str]:
+    """Return the argument vector that runs ``words`` in a process of this same installation."""
+    package = Path(os.path.realpath(__file__)).parent.parent
+    return [sys.executable, "-P", str(package / "__main__.py"), *words]
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Return the process's identity, or None when there is no such process."""
+    started = start_time(pid)
+    return None if started is None else ProcessId(pid, started)
+
+
+def myself() -> ProcessId:
+    """Return this process's identity."""
+    return ProcessId(os.getpid(), start_time(os.getpid()) or "?")
+
+
+def is_alive(process: ProcessId | None) -> bool:
+    """Return whether exactly this process lives. None lives never."""
+    return process is not None and start_time(process.pid) == process.started
+
+
+def wait_until_gone(processes: Iterable[ProcessId], timeout: float) -> bool:
+    """Wait at most ``timeout`` seconds until all have ended; return whether they have."""
+    deadline = time.monotonic() + timeout
+    pause = 0.005
+    for process in processes:
+        while is_alive(process):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.25)
+    return True
+
+
+def kill_group(pid: int, grace: float = 0.0) -> None:
+    """End the process group led by ``pid``: TERM and ``grace`` seconds first (when positive), then KILL."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if grace > 0:
+            os.killpg(pid, signal.SIGTERM)
+            deadline = time.monotonic() + grace
+            while time.monotonic() < deadline:
+                os.killpg(pid, 0)
+                time.sleep(0.02)
+        os.killpg(pid, signal.SIGKILL)

@@ -1,0 +1,171 @@
+"""The site: where a repository keeps its things. Found by reading files, without starting a process.
+
+``common`` is the common git dir (gitrepository-layout(5)): ``<main>/.git``, a bare ``name.git``, or a
+``.bare`` beside a ``.git`` file that points at it. ``.loki/`` is at the root of the main worktree; where there
+is none it is inside the common git dir. Whether loki-hooks is on is recorded in the common git dir, so that
+`git clean -xdf` cannot close a gate silently.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from loki_hooks.errors import NotEnabledError
+from loki_hooks.system.files import write_atomic
+
+LOKI = ".loki"
+_FOLDERS = ("state", "state/locks", "signals", "queue/spawn", "queue/docs", "queue/blog", "logs", "archive")
+
+
+@dataclass(frozen=True)
+class Site:
+    """``here`` is the root of the worktree (or bare repository) that the search began in."""
+
+    common: Path
+    main: Path | None
+    here: Path
+
+    @property
+    def loki(self) -> Path:
+        return (self.main or self.common) / LOKI
+
+    @property
+    def root(self) -> Path:
+        """The folder that relative worktree paths begin at: the main worktree, or the bare repository."""
+        return self.main or self.common
+
+    @property
+    def project(self) -> str:
+        if self.main is not None:
+            return self.main.name
+        return self.common.parent.name if self.common.name.startswith(".") else self.common.name.removesuffix(".git")
+
+    @property
+    def private(self) -> Path:
+        """What `git clean` must not take: the marker, the hook scripts, locks."""
+        return self.common / "loki"
+
+    @property
+    def enabled_marker(self) -> Path:
+        return self.private / "enabled"
+
+    @property
+    def enabled(self) -> bool:
+        return self.enabled_marker.is_file()
+
+    @property
+    def in_linked_worktree(self) -> bool:
+        return self.main is not None and self.here != self.main
+
+    def folder(self, *parts: str) -> Path:
+        """Return a folder below ``.loki/``, made if need be (with ``.gitignore`` first of all).
+
+        Raises ``NotEnabledError`` when something else stands in its place, a symbolic link included.
+        """
+        ensure_loki(self.loki)
+        path = self.loki.joinpath(*parts)
+        make_plain_folder(path, self.loki)
+        return path
+
+    def ensure(self) -> None:
+        """Make the folders of ``.loki/``."""
+        for name in _FOLDERS:
+            self.folder(name)
+
+    def enable(self, by: str) -> None:
+        """Record that loki-hooks is on here, because of ``by``, and make ``.loki/``."""
+        if not self.enabled:
+            write_atomic(self.enabled_marker, f"{by}\n")
+        self.ensure()
+
+
+def ensure_loki(loki: Path) -> None:
+    """Make a ``.loki/`` that git ignores: its ``.gitignore`` is written before anything else is."""
+    make_plain_folder(loki, loki.parent)
+    ignore = loki / ".gitignore"
+    if not ignore.is_file():
+        write_atomic(ignore, "*\n")
+
+
+def make_plain_folder(path: Path, below: Path) -> None:
+    """Make ``path`` and its parents down from ``below``; refuse a link or a file in their place."""
+    current = below
+    for part in path.relative_to(below).parts:
+        current = current / part
+        if current.is_symlink() or (current.exists() and not current.is_dir()):
+            raise NotEnabledError(
+                f"{current} is not a folder", "move it away: loki-hooks keeps its files there and follows no link"
+            )
+        current.mkdir(exist_ok=True)
+
+
+def discover(start: Path | None = None) -> Site:
+    """Return the site that ``start`` (default: the current folder) is in. Raises ``NotEnabledError`` outside any."""
+    begin = Path(os.path.realpath(start or Path.cwd()))
+    for folder in (begin, *begin.parents):
+        dot = folder / ".git"
+        if dot.is_dir() and (dot / "HEAD").exists():
+            return _site(dot, folder)
+        if dot.is_file():
+            target = _pointer(dot, "gitdir: ")
+            if target is not None:
+                return _site(target, folder)
+        if (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir():
+            return _site(folder, folder)
+    raise NotEnabledError("this is not a git repository", f"change to one, or `git init` ({begin})")
+
+
+def _pointer(file: Path, prefix: str) -> Path | None:
+    try:
+        text = file.read_text(encoding="utf-8", errors="surrogateescape").strip()
+    except OSError:
+        return None
+    if not text.startswith(prefix):
+        return None
+    return Path(os.path.realpath(file.parent / text.removeprefix(prefix)))
+
+
+def _site(git_dir: Path, here: Path) -> Site:
+    shared = _pointer(git_dir / "commondir", "") if (git_dir / "commondir").is_file() else None
+    common = shared or git_dir
+    main: Path | None = None
+    if shared is None and here != git_dir and not _is_bare(common):
+        main = here
+    elif common.name == ".git" and not _is_bare(common):
+        main = common.parent
+    elif shared is not None and not _is_bare(common):
+        worktree = _config_value(common, "worktree")  # a submodule, or --separate-git-dir set up so
+        main = Path(os.path.realpath(common / worktree)) if worktree else None
+    return Site(common, main, here)
+
+
+def _is_bare(common: Path) -> bool:
+    """Whether git's configuration says so. A flipped ``core.bare`` beside a work tree's index is damage, not a bare one."""
+    return _config_value(common, "bare") == "true" and not (common.name == ".git" and (common / "index").is_file())
+
+
+def _config_value(common: Path, key: str) -> str | None:
+    """Return ``core.<key>`` of the repository's own configuration file."""
+    try:
+        lines = (common / "config").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    section = ""
+    value = None
+    for line in lines:
+        text = line.strip()
+        if text.startswith("["):
+            section = text.strip("[]").strip().lower()
+        elif section == "core" and text.partition("=")[0].strip().lower() == key:
+            value = text.partition("=")[2].strip().strip('"')
+    return value
+
+
+def require_enabled(start: Path | None = None) -> Site:
+    """Return the site at ``start`` with loki-hooks on. Raises ``NotEnabledError`` with what to do."""
+    site = discover(start)
+    if not site.enabled:
+        raise NotEnabledError(f"loki-hooks is not on in {site.root}", "turn it on with `loki-hooks install`")
+    return site

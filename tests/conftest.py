@@ -1,0 +1,115 @@
+"""Real git in a sealed home: no test sees the user's configuration, nor leaves anything outside its own folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+def call(argv: list[str], cwd: Path, env: dict[str, str] | None = None, stdin: str | None = None,
+         timeout: float = 120) -> Done:
+    """Run a program as a user would and return how it ended."""
+    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, text=True, timeout=timeout,
+                          capture_output=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A real repository and the commands people type in it."""
+
+    path: Path
+
+    def git(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+        """Run git, which must succeed, and return its stdout without the last newline."""
+        done = call(["git", *args], cwd or self.path, env)
+        assert done.code == 0, f"git {' '.join(args)}: {done.err}"
+        return done.out.removesuffix("\n")
+
+    def try_git(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Done:
+        return call(["git", *args], cwd or self.path, env)
+
+    def loki(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None,
+             stdin: str | None = None, timeout: float = 120) -> Done:
+        """Run the installed console script."""
+        return call([str(SCRIPTS / "loki-hooks"), *args], cwd or self.path, env, stdin, timeout)
+
+    def write(self, name: str, text: str, cwd: Path | None = None) -> Path:
+        path = (cwd or self.path) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def commit(self, message: str, files: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+        """Write ``files``, commit everything, return the commit id."""
+        for name, text in (files or {}).items():
+            self.write(name, text, cwd)
+        self.git("add", "-A", cwd=cwd)
+        self.git("commit", "-q", "--allow-empty", "-m", message, cwd=cwd)
+        return self.git("rev-parse", "HEAD", cwd=cwd)
+
+    @property
+    def signals(self) -> Path:
+        return self.path / ".loki" / "signals"
+
+
+def eventually(check: Callable[[], object], timeout: float = 30, what: str = "") -> None:
+    """Wait until ``check`` is true; fail after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if check():
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {timeout} s: {what or check}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Every test has a home, a git configuration and a clock zone of its own, and an editor that fails."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "LOKI_", "PRE_COMMIT", "PREK", "XDG_")):
+            monkeypatch.delenv(name)
+    config = home / ".gitconfig"
+    config.write_text(
+        "[user]\n\tname = Test\n\temail = test@example.invalid\n[init]\n\tdefaultBranch = main\n"
+        "[commit]\n\tgpgsign = false\n[advice]\n\tdetachedHead = false\n[protocol \"file\"]\n\tallow = always\n"
+    )
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    monkeypatch.setenv("GIT_EDITOR", "false")
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PATH", f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}")
+    yield home
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    """A repository called ``project`` with one commit on ``main``; its worktrees will stand beside it."""
+    path = tmp_path / "work" / "project"
+    path.mkdir(parents=True)
+    made = Repo(path)
+    made.git("init", "-q")
+    made.commit("Begin", {"README.md": "# project\n", "app.py": "def greet():\n    return 'hello'\n"})
+    return made
