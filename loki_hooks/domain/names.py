@@ -50,6 +50,15 @@ def validate_name(name: str) -> str:
     return name
 
 
+def is_name(text: str) -> bool:
+    """Return whether ``validate_name`` accepts ``text``."""
+    try:
+        validate_name(text)
+    except BadInputError:
+        return False
+    return True
+
+
 def stream_id(kind: str, name: str) -> str:
     """Return the stream's id: kind and name; a kind's own standing stream is just the kind."""
     return kind if name == kind else f"{kind}-{name.replace('/', '-')}"
@@ -124,8 +133,6 @@ def identify_branch(branch: str, templates: Mapping[str, str], fixed: Mapping[st
         if match is None:
             continue
         name = match.groupdict().get("name") or kind
-        try:
-            return BranchIdentity(kind, validate_name(name))
-        except BadInputError:
-            continue
+        if is_name(name):
+            return BranchIdentity(kind, name)
     return None

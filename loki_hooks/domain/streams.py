@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from loki_hooks.domain.names import STANDARD_KINDS, stream_id
+from loki_hooks.domain.names import STANDARD_KINDS, is_name, stream_id
 from loki_hooks.domain.status import IN_SESSION, STANDING, Status, move, parse_status
 
 STATE_VERSION = 1
@@ -74,7 +74,7 @@ class StreamRecord:
     """One entry of ``worktrees``. Times are UTC ISO 8601 with ``Z``; commits are full object ids; '' means unknown.
 
     ``origin`` is ``spawned`` (we made the worktree) or ``adopted`` (found). ``session`` is the runner's
-    process, ``claim`` the process that is about to start the runner, with ``claim_token`` naming that
+    process, ``agent_process`` the agent's (it leads a process group of its own), ``claim`` the process that is about to start the runner, with ``claim_token`` naming that
     attempt. ``tip`` is the branch's commit when it became ready; ``landed`` the commit that brought it
     into the integration branch.
     """
@@ -95,6 +95,7 @@ class StreamRecord:
     ended_at: str = ""
     last_run: str = ""
     session: ProcessId | None = None
+    agent_process: ProcessId | None = None
     claim: ProcessId | None = None
     claim_token: str = ""
     exit_code: int | None = None
@@ -138,6 +139,7 @@ class StreamRecord:
             "created_at": self.created_at or None,
             "ended_at": self.ended_at or None,
             "session": self.session.to_json() if self.session else None,
+            "agent_process": self.agent_process.to_json() if self.agent_process else None,
             "claim": self.claim.to_json() if self.claim else None,
             "claim_token": self.claim_token,
             "exit_code": self.exit_code,
@@ -180,6 +182,7 @@ class StreamRecord:
             ended_at=_text(value.get("ended_at")),
             last_run=_text(value.get("last_run")),
             session=ProcessId.from_json(value.get("session")),
+            agent_process=ProcessId.from_json(value.get("agent_process")),
             claim=ProcessId.from_json(value.get("claim")),
             claim_token=_text(value.get("claim_token")),
             exit_code=_int(value.get("exit_code")),
@@ -217,7 +220,10 @@ class State:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the state in ``value``. Entries of ``worktrees`` that are not objects stay in ``foreign``."""
+        """Return the state in ``value``. Entries of ``worktrees`` that are not ours stay in ``foreign``.
+
+        Ours is an object under a stream's id, with names that ``validate_name`` accepts: they become paths.
+        """
         if not isinstance(value, Mapping):
             return cls()
         worktrees = value.get("worktrees")
@@ -225,7 +231,7 @@ class State:
         strangers: dict[str, Any] = {}
         for key, entry in (worktrees if isinstance(worktrees, Mapping) else {}).items():
             record = StreamRecord.from_json(key, entry)
-            if record is None or record.stream != key:
+            if record is None or record.stream != key or not is_name(record.kind) or not is_name(record.name):
                 strangers[key] = entry
             else:
                 streams[key] = record

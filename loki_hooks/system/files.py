@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import stat
 import time
@@ -20,6 +21,7 @@ from typing import Any
 from loki_hooks.errors import LokiError
 
 MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 100
 _counter = 0
 
 
@@ -56,35 +58,71 @@ def read_plain(path: Path, limit: int = MAX_BYTES) -> bytes | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+        os.close(handle)
+        return None
     with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
-            return None
         data = stream.read(limit + 1)
     return data if len(data) <= limit else None
 
 
 def parse_json(data: bytes | None) -> Any:
-    """Return the value in ``data``, or None when it is no JSON (NaN and infinities count as none, depth is bounded)."""
+    """Return the value in ``data``, or None when it is no JSON.
+
+    NaN, infinities (``1e999`` too) and nesting beyond ``MAX_DEPTH`` count as none: what was read can be written again.
+    """
     if data is None:
         return None
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+        value = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
+    return value if _is_shallow(value) else None
 
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
 
 
-def read_json(path: Path) -> Any:
-    """Return the JSON value in ``path``, or None when there is none that can be read."""
-    return parse_json(read_plain(path))
+def _finite(word: str) -> float:
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(f"{word} is beyond every float")
+    return number
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def read_json(path: Path, limit: int = MAX_BYTES) -> Any:
+    """Return the JSON value in ``path``, or None when there is none that can be read (see ``read_plain``)."""
+    return parse_json(read_plain(path, limit))
 
 
 def dump_json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+    """Return ``value`` as a JSON document that every encoding can carry.
+
+    Characters are written as they are; where one is half of a surrogate pair (bytes of a path that are no UTF-8),
+    all are escaped, else the file could not be read again.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+    return text + "\n"
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ class Git:
     ) -> Completed:
         """Run git to its end and return how it ended, whatever the exit status."""
         silence = () if self.hooks else _silence(self.cwd)
-        full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", **(env or {}))
+        full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8") | dict(env or {})
         if self.hooks:
             full["LOKI_HOOKS_DISABLE"] = "1"
         return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)

@@ -14,34 +14,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError
 from loki_hooks.system.detach import start_time
-
-GIT_LOCAL_ENV = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_GRAFT_FILE",
-    "GIT_INDEX_FILE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_REFLOG_ACTION",
-    "GIT_QUARANTINE_PATH",
-    "GIT_EXEC_PATH",
-    "GIT_EDITOR",
-)
-"""`git rev-parse --local-env-vars` (a test compares), and what git sets beside it while it runs a hook."""
+from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
 
 
 def scrubbed(env: Mapping[str, str] | None = None, **more: str) -> dict[str, str]:
@@ -111,6 +89,20 @@ def run(
         child.wait()
         raise
     return Completed(child.returncode, out, err)
+
+
+def start_child(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str],
+                output: BinaryIO | None = None) -> subprocess.Popen[bytes]:
+    """Start ``argv`` as a child that leads a process group of its own; its output goes to ``output``, or a pipe.
+
+    stdin is empty; stderr joins stdout. Raises ``LokiError`` when the program cannot be started.
+    """
+    try:
+        return subprocess.Popen(list(argv), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE if output is None else output, stderr=subprocess.STDOUT,
+                                start_new_session=True)
+    except OSError as error:
+        raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
 
 
 def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None) -> int:

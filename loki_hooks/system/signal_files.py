@@ -63,6 +63,8 @@ def own_signals_dir(worktree: Path) -> Path:
 def consume(path: Path) -> bool:
     """Take the signal away; return whether this caller was the one who got it."""
     taken = path.with_name(f".{path.name}.{os.getpid()}.taken")
+    if path.is_dir() and not path.is_symlink():  # a folder is no signal, and can hold somebody's work
+        return False
     try:
         path.rename(taken)
     except OSError:

@@ -8,6 +8,7 @@ is none it is inside the common git dir. Whether loki-hooks is on is recorded in
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def _site(git_dir: Path, here: Path) -> Site:
     elif shared is not None and not _is_bare(common):
         worktree = _config_value(common, "worktree")  # a submodule, or --separate-git-dir set up so
         main = Path(os.path.realpath(common / worktree)) if worktree else None
-    return Site(common, main, here)
+    return Site(common, main, main if main is not None and here == common else here)  # asked from inside the git dir
 
 
 def _is_bare(common: Path) -> bool:
@@ -147,11 +148,14 @@ def _is_bare(common: Path) -> bool:
 
 
 def _config_value(common: Path, key: str) -> str | None:
-    """Return ``core.<key>`` of the repository's own configuration file."""
-    try:
-        lines = (common / "config").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return None
+    """Return ``core.<key>`` of the repository's own configuration files.
+
+    With ``extensions.worktreeConfig`` git keeps a bare repository's ``core.bare`` in ``config.worktree``.
+    """
+    lines: list[str] = []
+    for name in ("config", "config.worktree"):
+        with contextlib.suppress(OSError):
+            lines += ["[]", *(common / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()]
     section = ""
     value = None
     for line in lines:

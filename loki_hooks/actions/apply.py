@@ -1,0 +1,345 @@
+"""Apply the steps that reconcile decided on: one small method each, idempotent, safe to be killed in."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.actions import remote
+from loki_hooks.actions.cleanup import clean_stream
+from loki_hooks.actions.context import Context, body_of
+from loki_hooks.actions.facts import take_ready_signals
+from loki_hooks.actions.follow import follow
+from loki_hooks.actions.gate_run import running_jobs
+from loki_hooks.actions.land import advance
+from loki_hooks.actions.notices import write_notices
+from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
+from loki_hooks.actions.train import TRAIN_REF, pin_train
+from loki_hooks.domain.gates import Outcome
+from loki_hooks.domain.reconcile import Step, Verb
+from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.status import NEEDS_PERSON, Status
+from loki_hooks.domain.streams import ProcessId, State, StreamRecord
+from loki_hooks.domain.train import Train
+from loki_hooks.errors import IllegalMoveError, LokiError
+from loki_hooks.system import events, gate_results, signal_files
+from loki_hooks.system.clock import now
+from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.processes import (
+    identify,
+    is_alive,
+    kill_group,
+    myself,
+    scrubbed,
+    start_detached,
+    worker_argv,
+)
+from loki_hooks.system.worktrees import unlock_dead
+
+Taken = tuple[str, str]
+DONE: Taken = ("done", "")
+
+
+class Applier:
+    """Takes steps in one context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.site = context.site
+
+    def take(self, step: Step) -> Taken:
+        """Take the step; return (outcome, detail). Raises ``LokiError`` when it failed; nothing is half done then."""
+        take: dict[Verb, Callable[[Step], Taken]] = {
+            Verb.ADOPT: self._adopt, Verb.PREPARE: self._prepare, Verb.FAIL: self._fail,
+            Verb.SEEN_MERGED: self._seen_merged, Verb.VANISHED: self._vanished, Verb.READY: self._ready,
+            Verb.CONFLICT: self._conflict, Verb.TEST: self._test, Verb.PASS: self._pass, Verb.REJECT: self._reject,
+            Verb.NOTE: self._note, Verb.LAND: self._land, Verb.FORWARD: self._forward, Verb.PUSH: self._push,
+            Verb.FOLLOW: self._follow, Verb.CLEAN: self._clean, Verb.START: self._start,
+        }
+        return take[step.verb](step)
+
+    # The state -----------------------------------------------------------------------------------------
+
+    def change(self, stream: str, change: Callable[[StreamRecord], StreamRecord]) -> StreamRecord | None:
+        """Publish a change of one stream; return the stream as it is now, None when it is gone."""
+
+        def apply(state: State) -> State:
+            record = state.streams.get(stream)
+            return state if record is None else state.with_stream(change(record))
+
+        return self.context.store.update(apply).streams.get(stream)
+
+    def move(self, stream: str, status: Status, **changes: Any) -> StreamRecord | None:
+        return self.change(stream, lambda record: record.moved(status, **changes))
+
+    def record_of(self, stream: str) -> StreamRecord:
+        record = self.context.store.read().streams.get(stream)
+        if record is None:
+            raise LokiError(f"the stream {stream} is gone")
+        return record
+
+    def escalate_if_ours(self, step: Step, error: LokiError) -> None:
+        """A move that the table does not have is our bug: that one stream goes to a person, the others go on."""
+        if isinstance(error, IllegalMoveError) and step.stream:
+            self.change(step.stream, lambda r: replace(r, status=Status.ESCALATED, reason=error.message))
+
+    def keep_standing(self) -> None:
+        """See to it that the stream ``main`` is there, as it always is."""
+        state = self.context.store.read()
+        main = state.streams.get("main")
+        path = str(self.site.root)
+        if main is None or main.path != path or main.branch != self.context.integration:
+            record = StreamRecord("main", "main", Status.ORCHESTRATING, path, self.context.integration,
+                                  created_at=now(), origin="adopted")
+            self.context.store.update(lambda s: s.with_stream(record))
+
+    def finish(self) -> None:
+        """At the end of a pass: what only shows how things are."""
+        write_notices(self.context)
+        self._signal_green()
+
+    def _signal_green(self) -> None:
+        """TESTS_PASSED, plain, says that the integration branch's tip is green; it must not say so for another tip."""
+        git, config = self.context.git, self.context.config.in_force
+        tip = git.commit_id(self.context.integration_ref)
+        name = SignalName("TESTS_PASSED")
+        if tip is None or not config.gates:
+            return
+        tree = git.tree_id(tip)
+        seen = gate_results.seen(git, tree, config.gates.values(), config)
+        if all(entry.result is not None and entry.result.outcome is Outcome.PASSED for entry in seen):
+            path = self.site.loki / "signals" / name.file
+            value = read_json(path)
+            if not (isinstance(value, dict) and value.get("commit") == tip):
+                signal_files.emit(self.site, name, {"stream": "main", "branch": self.context.integration,
+                                                    "worktree": str(self.site.root), "commit": tip, "tree": tree})
+        else:
+            signal_files.clear(self.site, name)
+
+    # Streams come and go -------------------------------------------------------------------------------
+
+    def _adopt(self, step: Step) -> Taken:
+        git = self.context.git
+        record = StreamRecord(step.kind, step.name, Status.OPEN, step.path, step.branch, origin="adopted", created_at=now())
+        known = git.commit_id(base_ref(record.stream))
+        if known is not None and git.is_ancestor(known, step.commit):
+            # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known.
+            base = known
+        else:
+            base = git.maybe("merge-base", step.commit, self.context.integration_ref) or step.commit
+        record = replace(record, base=base)
+        self.context.store.update(
+            lambda s: s if s.streams.get(record.stream, record).status not in {Status.ARCHIVED, Status.OPEN}
+            else s.with_stream(record)
+        )
+        furnish(self.context, record)
+        events.record(self.site, "adopted", record.stream, commit=step.commit, evidence={"path": step.path, "branch": step.branch})
+        untrusted = untrusted_reason(self.context)
+        if untrusted:
+            self.change(record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
+            return "done", untrusted
+        copy_environment(self.context, record)
+        start_detached(worker_argv("worker", "setup", record.stream, str(self.site.root)), cwd=self.site.root, env=scrubbed())
+        return DONE
+
+    def _prepare(self, step: Step) -> Taken:
+        """Finish what a killed spawn began; where that is impossible, take it back."""
+        record = self.record_of(step.stream)
+        try:
+            make_worktree(self.context, record)
+        except LokiError as error:
+            self.context.store.update(lambda s: s.without(step.stream))
+            self.context.git.run("update-ref", "-d", base_ref(step.stream))
+            events.record(self.site, "rolled-back", step.stream, detail=error.message)
+            return "failed", error.message
+        self.move(step.stream, Status.QUEUED, claim=None)
+        return DONE
+
+    def _fail(self, step: Step) -> Taken:
+        record = self.record_of(step.stream)
+        if record.agent_process is not None and is_alive(record.agent_process):
+            kill_group(record.agent_process.pid, grace=2)
+        unlock_dead(self.site, Path(record.path))
+        tip = self.context.git.commit_id(f"refs/heads/{record.branch}") or ""
+        self.move(step.stream, Status.FAILED, session=None, agent_process=None, claim=None, ended_at=now(), reason=step.reason,
+                  tip=tip)
+        events.record(self.site, "session-failed", step.stream, commit=tip, detail=step.reason)
+        signal_files.emit(self.site, SignalName("WORKTREE_FAILED", step.stream), {**body_of(record, commit=tip), "reason": step.reason})
+        return DONE
+
+    def _vanished(self, step: Step) -> Taken:
+        self.context.store.update(lambda s: s.without(step.stream))
+        events.record(self.site, "vanished", step.stream, detail=step.reason)
+        return "done", step.reason
+
+    def _seen_merged(self, step: Step) -> Taken:
+        tip = self.context.git.commit_id(self.context.integration_ref) or ""
+        record = self.move(step.stream, Status.MERGED, tip=step.commit, landed=tip, reason="", ended_at=now())
+        if record is not None:
+            take_ready_signals(self.context, record)
+            signal_files.clear(self.site, SignalName("MERGE_REQUESTED", record.stream))
+        events.record(self.site, "merged", step.stream, commit=step.commit, detail="seen in git")
+        return DONE
+
+    def _clean(self, step: Step) -> Taken:
+        removal = clean_stream(self.context, self.record_of(step.stream))
+        if removal.remove:
+            return "done", "; ".join(removal.reasons)
+        reason = f"kept: {'; '.join(removal.reasons)}"
+        self.change(step.stream, lambda r: replace(r, reason=reason))
+        return "waits", reason
+
+    def _note(self, step: Step) -> Taken:
+        def note(record: StreamRecord) -> StreamRecord:
+            if record.status is Status.TESTING:
+                return record.moved(Status.READY, reason=step.reason)
+            return replace(record, reason=step.reason)
+
+        self.change(step.stream, note)
+        return "waits", step.reason
+
+    # The train -----------------------------------------------------------------------------------------
+
+    def _ready(self, step: Step) -> Taken:
+        record = self.move(step.stream, Status.READY, tip=step.commit, reason="")
+        if record is not None:
+            take_ready_signals(self.context, record)
+            signal_files.clear(self.site, SignalName("TESTS_PASSED", record.name))
+            signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
+            signal_files.clear(self.site, SignalName("MERGE_REQUESTED", record.stream))
+        events.record(self.site, "ready", step.stream, commit=step.commit, detail=step.reason)
+        return DONE
+
+    def _conflict(self, step: Step) -> Taken:
+        record = self.record_of(step.stream)
+        if record.status is Status.PASSED:
+            self.move(step.stream, Status.READY)
+        self.move(step.stream, Status.CONFLICTED, reason=step.reason)
+        take_ready_signals(self.context, record)
+        events.record(self.site, "conflicted", step.stream, commit=record.tip, detail=step.reason)
+        return "done", step.reason
+
+    def _test(self, step: Step) -> Taken:
+        """Pin the train, mark its streams, and start the gates that have no result for the tree yet."""
+        for car in step.cars:
+            record = self.record_of(car.stream)
+            if record.status is Status.READY:
+                take_ready_signals(self.context, record)
+                self.move(car.stream, Status.TESTING, reason="")
+        if step.cars:
+            pin_train(self.context.git, Train("", step.cars))
+        subject = step.cars[-1].stream if len(step.cars) == 1 else ("train" if step.cars else self.context.integration)
+        pid = start_detached(
+            worker_argv("worker", "gate", step.commit, step.tree, subject, str(self.site.root)),
+            cwd=self.site.root, env=scrubbed(), output=self.site.folder("logs") / "runner.log",
+        )
+        who = identify(pid)
+        write_atomic(self.site.folder("state") / "gate-starting.json", dump_json({"runner": who.to_json() if who else None}))
+        events.record(self.site, "testing", subject, commit=step.commit,
+                      evidence={"tree": step.tree, "streams": [car.stream for car in step.cars]})
+        return "done", f"started for {', '.join(car.stream for car in step.cars) or self.context.integration}"
+
+    def _pass(self, step: Step) -> Taken:
+        record = self.record_of(step.stream)
+        if record.status is Status.READY:
+            take_ready_signals(self.context, record)
+            self.move(step.stream, Status.TESTING)
+        record = self.move(step.stream, Status.PASSED, reason="", rejections=0) or record
+        body = body_of(record, tree=step.tree)
+        signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
+        signal_files.emit(self.site, SignalName("TESTS_PASSED", record.name), body)
+        if upstream_alive(self.context):
+            events.record(self.site, "merge-request-withheld", step.stream,
+                          detail="an upstream run is alive: it would merge the branch at once")
+        else:
+            signal_files.emit(self.site, SignalName("MERGE_REQUESTED", record.stream), {**body, "exit_code": 0})
+        events.record(self.site, "passed", step.stream, commit=record.tip, evidence={"tree": step.tree, "tested": step.commit})
+        return DONE
+
+    def _reject(self, step: Step) -> Taken:
+        record = self.record_of(step.stream)
+        if record.status is Status.READY:
+            take_ready_signals(self.context, record)
+            self.move(step.stream, Status.TESTING)
+        config = self.context.config.in_force
+        failed = [entry.result for entry in gate_results.seen(self.context.git, step.tree, config.gates.values(), config)
+                  if entry.result is not None and entry.result.outcome is Outcome.FAILED]
+        names = ", ".join(result.gate for result in failed) or "the gate"
+        reason = f"{names} failed on it merged with {self.context.integration}"
+        record = self.move(step.stream, Status.REJECTED, reason=reason, rejections=record.rejections + 1) or record
+        signal_files.clear(self.site, SignalName("TESTS_PASSED", record.name))
+        signal_files.clear(self.site, SignalName("MERGE_REQUESTED", record.stream))
+        report = [result.to_json() for result in failed]
+        signal_files.emit(self.site, SignalName("TESTS_FAILED", record.name),
+                          {**body_of(record, tree=step.tree), "reason": reason, "report": report})
+        events.record(self.site, "rejected", step.stream, commit=record.tip, detail=reason,
+                      evidence={"tree": step.tree, "gates": [result.gate for result in failed]})
+        return "done", reason
+
+    def _land(self, step: Step) -> Taken:
+        """Land exactly the commit whose tree passed. What stands in the way is noted; everything stays as it is."""
+        streams = [car.stream for car in step.cars]
+        pin_train(self.context.git, Train(step.old, step.cars))
+        for stream in streams:
+            self.move(stream, Status.MERGING, reason="")
+        moved = advance(self.context, step.commit, step.old, f"land {', '.join(streams)}")
+        if not moved.moved:
+            for stream in streams:  # what passed stays proved by its tree; the next pass lands it
+                self.move(stream, Status.READY, reason=f"waits to land: {moved.reason}")
+                signal_files.clear(self.site, SignalName("MERGE_REQUESTED", stream))
+            events.record(self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams})
+            return "waits", moved.reason
+        for car in step.cars:
+            self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
+            signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
+            events.record(self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree})
+        self.context.git.delete_ref(TRAIN_REF, step.commit)
+        return "done", ", ".join(streams)
+
+    # The integration branch ----------------------------------------------------------------------------
+
+    def _forward(self, step: Step) -> Taken:
+        moved = advance(self.context, step.commit, step.old, "fast-forward to upstream")
+        if moved.moved:
+            events.record(self.site, "forwarded", commit=step.commit)
+            return DONE
+        return "waits", moved.reason
+
+    def _push(self, step: Step) -> Taken:
+        problem = remote.push(self.context)
+        return ("waits", problem) if problem else DONE
+
+    def _follow(self, step: Step) -> Taken:
+        return "done", follow(self.context, step.old, step.commit)
+
+    # Sessions ------------------------------------------------------------------------------------------
+
+    def _start(self, step: Step) -> Taken:
+        """Start the stream's runner. The claim says who is about to; its token says which attempt it is."""
+        token = uuid.uuid4().hex
+        claimed = self.change(step.stream, lambda r: replace(r, claim=myself(), claim_token=token, reason=""))
+        if claimed is None or claimed.status is not Status.QUEUED:
+            return "failed", "it is not queued any more"
+        pid = start_detached(
+            worker_argv("worker", "session", step.stream, token, str(self.site.root)),
+            cwd=self.site.root, env=scrubbed(), output=self.site.folder("logs") / "runner.log",
+        )
+        runner = identify(pid)
+
+        def hand_over(record: StreamRecord) -> StreamRecord:
+            return replace(record, claim=runner) if record.claim_token == token else record
+
+        self.change(step.stream, hand_over)
+        return "done", f"pid {pid}"
+
+
+def upstream_alive(context: Context) -> bool:
+    """Return whether an upstream Loki Mode run lives in the same ``.loki/`` (it says so in ``loki.pid``)."""
+    raw = read_json(context.site.loki / "loki.pid")
+    return type(raw) is int and raw > 0 and identify(raw) is not None
+
+
+__all__ = ["NEEDS_PERSON", "Applier", "ProcessId", "running_jobs", "upstream_alive"]

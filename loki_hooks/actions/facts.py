@@ -1,0 +1,239 @@
+"""Gather what a pass of reconcile looks at: git, ``.loki/``, the process table. Changes nothing that matters.
+
+(It may write objects into git's database: the trees and commits of a train that is being thought about.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loki_hooks.actions.cap import current_cap
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.gate_run import running_jobs
+from loki_hooks.actions.prepare import untrusted_reason
+from loki_hooks.actions.remote import upstream_of
+from loki_hooks.actions.train import build_train, current_train
+from loki_hooks.domain.gates import Standing, standing
+from loki_hooks.domain.names import BranchIdentity, flat, identify_branch
+from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
+from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
+from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.domain.train import Train
+from loki_hooks.system import gate_results, signal_files
+from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
+from loki_hooks.system.merges import Merged, merge_trees
+from loki_hooks.system.processes import is_alive
+
+PROCESSED_REF = "refs/loki/processed"
+
+
+@dataclass
+class Memory:
+    """What does not change within one pass: merges and standings by commit and tree, refused removals."""
+
+    merges: dict[tuple[str, str], Merged] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    cap: int | None = None
+    kept: set[str] = field(default_factory=set)
+
+
+def gather(context: Context, memory: Memory, *, gate_free: bool = False) -> Facts:
+    """Return the facts. ``gate_free``: whoever asks is itself the gate run that has just ended."""
+    git = context.git
+    state = context.store.read()
+    refs = git.refs("refs/heads/", PROCESSED_REF)
+    worktrees = list_worktrees(git)
+    tip = refs.get(context.integration_ref, "")
+    merged_refs = _merged(git, tip)
+    present = {str(w.path) for w in worktrees if w.path.is_dir()}
+    ready = _signalled(context, state, worktrees)
+    memory.standings.clear()
+    streams = []
+    for record in state.streams.values():
+        if record.standing or record.status is Status.ARCHIVED:
+            continue
+        at = refs.get(f"refs/heads/{record.branch}", "")
+        streams.append(StreamFacts(
+            record=record,
+            tip=at,
+            worktree=record.path in present,
+            session_alive=is_alive(record.session),
+            claim_alive=is_alive(record.claim),
+            signalled=record.stream in ready,
+            merged=bool(at) and bool(record.base) and at != record.base and f"refs/heads/{record.branch}" in merged_refs,
+        ))
+    gates = context.config.in_force.gates
+    members = [s for s in streams if s.record.status in IN_TRAIN and not s.merged and s.tip and s.tip == s.record.tip]
+    train: Train | None = None
+    standings: tuple[Standing, ...] = ()
+    base = Standing.UNKNOWN
+    tip_tree = ""
+    if members and tip and gates:
+        tip_tree = git.tree_id(tip)
+        base = _standing(context, memory, tip_tree)
+        looked = {s.record.stream: _alone(context, memory, tip, s) for s in members}
+        streams = [looked.get(s.record.stream, s) for s in streams]
+        train = _train(context, tip, [s for s in looked.values() if not s.conflicts and s.solo is not Standing.FAILED])
+        standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
+    upstream = _upstream(context, tip)
+    queued = any(s.record.status is Status.QUEUED for s in streams)
+    if queued and memory.cap is None:
+        memory.cap = current_cap(context.site, context.config.working).cap
+    return Facts(
+        tip=tip,
+        streams=tuple(streams),
+        found=tuple(_found(context, state, worktrees)),
+        upstream=upstream.commit,
+        behind=upstream.behind,
+        diverged=upstream.diverged,
+        ahead=upstream.ahead,
+        processed=refs.get(PROCESSED_REF, ""),
+        train=train,
+        standings=standings,
+        base=base,
+        tip_tree=tip_tree,
+        gates=bool(gates),
+        gate_running=not gate_free and bool(running_jobs(context)) or _gate_starting(context),
+        cap=memory.cap or 0,
+        untrusted=untrusted_reason(context) if queued or members else "",
+        merge_auto=context.config.working.merge.auto,
+        merge_push=context.config.working.merge.push,
+        cleanup_auto=context.config.working.cleanup.auto,
+        kept=frozenset(memory.kept),
+    )
+
+
+def _gate_starting(context: Context) -> bool:
+    """Whether a gate's runner was started and has not said so yet, or waits for its worktree."""
+    from loki_hooks.domain.streams import ProcessId
+    from loki_hooks.system.files import read_json
+
+    value = read_json(context.site.loki / "state" / "gate-starting.json")
+    return isinstance(value, dict) and is_alive(ProcessId.from_json(value.get("runner")))
+
+
+def _merged(git: Git, tip: str) -> frozenset[str]:
+    if not tip:
+        return frozenset()
+    return frozenset(git.out("for-each-ref", f"--merged={tip}", "--format=%(refname)", "refs/heads/").splitlines())
+
+
+def _signalled(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -> frozenset[str]:
+    """Return the streams that somebody said are ready, in the main ``signals/`` or in the stream's own worktree.
+
+    From a worktree only what speaks of its own stream counts. A MERGE_REQUESTED that we did not write is a wish
+    to merge, and so the same as FEATURE_READY.
+    """
+    del worktrees
+    ready: set[str] = set()
+    for signal in signal_files.listed(context.site.loki / "signals"):
+        found = _meant(state.streams, signal)
+        if found is not None:
+            ready.add(found.stream)
+    for record in state.streams.values():
+        if record.standing or not record.path or Path(record.path) == context.site.main:
+            continue
+        for signal in signal_files.listed(signal_files.own_signals_dir(Path(record.path))):
+            if _meant({record.stream: record}, signal) is not None:
+                ready.add(record.stream)
+    return frozenset(ready)
+
+
+def _meant(streams: Mapping[str, StreamRecord], signal: signal_files.Signal) -> StreamRecord | None:
+    kind, subject = signal.name.kind, signal.name.subject
+    if kind == "FEATURE_READY" or (kind == "MERGE_REQUESTED" and not signal.ours):
+        for record in streams.values():
+            if subject in {flat(record.name), record.stream} and not record.standing:
+                return record
+    return None
+
+
+def take_ready_signals(context: Context, record: StreamRecord) -> None:
+    """Consume what said that the stream is ready, in both places."""
+    for folder in (context.site.loki / "signals", signal_files.own_signals_dir(Path(record.path))):
+        for signal in signal_files.listed(folder):
+            if _meant({record.stream: record}, signal) is not None:
+                signal_files.consume(signal.path)
+
+
+def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -> list[Found]:
+    """Return the worktrees that fit a kind's template and are no stream yet, whoever made them."""
+    known = {r.path for r in state.streams.values() if r.status is not Status.ARCHIVED}
+    found = []
+    for entry in worktrees:
+        if entry.bare or not entry.branch or str(entry.path) in known or entry.path == context.site.main:
+            continue
+        identity = identify(context, entry.branch)
+        if identity is None or identity.kind == "testing" or not entry.path.is_dir():
+            continue
+        taken = state.streams.get(identity.stream)
+        if taken is not None and taken.status is not Status.ARCHIVED:
+            continue
+        found.append(Found(str(entry.path), entry.branch, identity.kind, identity.name, entry.head))
+    return found
+
+
+def identify(context: Context, branch: str) -> BranchIdentity | None:
+    if branch == context.integration:
+        return None
+    return identify_branch(branch, context.config.working.branches, context.fixed_values)
+
+
+def _alone(context: Context, memory: Memory, tip: str, s: StreamFacts) -> StreamFacts:
+    """Look at the stream merged alone into the integration branch: does it conflict, and how does that tree stand?"""
+    key = (tip, s.tip)
+    if key not in memory.merges:
+        memory.merges[key] = merge_trees(context.git, *key)
+    merged = memory.merges[key]
+    if merged.conflicts:
+        return replace(s, conflicts=merged.conflicts)
+    return replace(s, solo_tree=merged.tree, solo=_standing(context, memory, merged.tree))
+
+
+def _standing(context: Context, memory: Memory, tree: str) -> Standing:
+    if tree not in memory.standings:
+        config = context.config.in_force
+        memory.standings[tree] = standing(gate_results.seen(context.git, tree, config.gates.values(), config))
+    return memory.standings[tree]
+
+
+def _train(context: Context, tip: str, members: Sequence[StreamFacts]) -> Train | None:
+    """Return the train under way if it still stands, else a new one of all that are ready, by priority, then age."""
+    ordered = sorted((s.record for s in members), key=lambda r: (-r.priority, r.ended_at or r.created_at, r.stream))
+    if not ordered:
+        return None
+    under_way = [r for r in ordered if r.status is not Status.READY]
+    if under_way:
+        standing_train = current_train(context.git, tip, under_way)
+        if standing_train is not None and len(standing_train.cars) == len(under_way):
+            return standing_train
+    built = build_train(context, tip, ordered)
+    return built if built.cars else None
+
+
+@dataclass(frozen=True)
+class Compared:
+    commit: str = ""
+    behind: bool = False
+    ahead: bool = False
+    diverged: bool = False
+
+
+def _upstream(context: Context, tip: str) -> Compared:
+    upstream = upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    if theirs is None:
+        return Compared(ahead=bool(upstream.remote and tip))
+    if not tip or theirs == tip:
+        return Compared(theirs)
+    counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
+    ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
+    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
+
+
+def living(state: State) -> list[StreamRecord]:
+    """Return the streams that something may still happen to."""
+    return [r for r in state.streams.values() if r.status in LIVING]

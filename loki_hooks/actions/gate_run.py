@@ -1,0 +1,285 @@
+"""Run a gate on a commit, in a worktree of the gate's own, and record the result as a fact about its tree.
+
+One run at a time in each gate worktree (a kernel lock). Dirt found before a run is somebody's: another
+worktree is used. Dirt that the run left is ours: it is cleaned, ignored files excepted (caches stay warm). An
+interrupted run leaves no result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.setup import run_setup
+from loki_hooks.domain.config import Gate
+from loki_hooks.domain.gates import GateResult, Outcome, command_text, judge, lets_through, tail_of
+from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams import ProcessId, State, StreamRecord
+from loki_hooks.errors import LokiError
+from loki_hooks.system import environment as env_files
+from loki_hooks.system import events, gate_results
+from loki_hooks.system.clock import now
+from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.processes import identify, is_alive, kill_group, myself, start_child
+from loki_hooks.system.worktrees import add, git_dir_of, operation_in
+
+MAX_WORKTREES = 4
+_KEEP_BYTES = 200_000
+
+
+class InterruptedRunError(LokiError):
+    """The run was told to stop: it has no result."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be tested. ``echo`` gets the output as it comes; ``stop`` set ends the run without a result."""
+
+    gate: Gate
+    commit: str
+    tree: str
+    subject: str = ""
+    echo: Callable[[str], None] | None = None
+    stop: threading.Event | None = None
+    again: bool = False
+    """Run also where a result is recorded."""
+    setup: bool = True
+
+
+def run_gate(context: Context, job: Job) -> tuple[GateResult, bool]:
+    """Return the gate's result for the tree, and whether it was known already. Raises ``InterruptedRunError``."""
+    hashed = gate_results.hash_of(job.gate, context.config.in_force)
+    for number in range(1, MAX_WORKTREES + 1):
+        with held(context.site.private / f"gate-{job.gate.worktree}-{number}.lock"):
+            known = gate_results.lookup(context.git, job.tree, hashed)
+            if known is not None and not job.again and known.outcome in {Outcome.PASSED, Outcome.FAILED}:
+                return known, True
+            path = context.worktree_of_gate(job.gate.worktree, number)
+            try:
+                usable = _prepare(context, path, job.commit, standing=job.gate.worktree if number == 1 else "")
+            except LokiError as error:
+                return _could_not(context, job, hashed, error.message), False
+            if not usable:
+                continue
+            result = _run_in(context, job, path, hashed)
+            gate_results.store(context.git, result)
+            _publish(context, job, result)
+            return result, False
+    return _could_not(context, job, hashed, f"all {MAX_WORKTREES} worktrees of the gate hold somebody's changes"), False
+
+
+def _could_not(context: Context, job: Job, hashed: str, reason: str) -> GateResult:
+    result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), reason,
+                        command=command_text(job.gate.command), gate_hash=hashed)
+    gate_results.store(context.git, result)
+    _publish(context, job, result)
+    return result
+
+
+def _prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
+    """Bring the worktree at ``path`` to ``commit``, detached; make it if need be. Return False when it is not ours to use."""
+    entry = next((w for w in list_worktrees(context.git) if w.path == path), None)
+    if entry is None or not path.is_dir():
+        if path.exists() and any(path.iterdir()):
+            return False
+        _make(context, path, commit, standing)
+    git = Git(path)
+    if operation_in(git_dir_of(path)) or git.out("status", "--porcelain", "-z", "--untracked-files=all"):
+        return False
+    head = git.maybe("symbolic-ref", "-q", "HEAD")
+    if head is None and not git.ok("for-each-ref", "--count=1", "--contains", "HEAD"):
+        return False
+    git.out("checkout", "--quiet", "--detach", commit, timeout=1800)
+    return True
+
+
+def _make(context: Context, path: Path, commit: str, standing: str) -> None:
+    """Make a gate worktree; the first one of the gate ``testing`` rests on the testing stream's branch."""
+    context.git.run("worktree", "prune")
+    branch = ""
+    if standing == "testing":
+        values = context.values(kind="testing", name="testing", stream="testing")
+        branch = context.branch_for("testing", values, "testing")
+    tip = context.git.commit_id(context.integration_ref) or commit
+    if branch and context.git.commit_id(f"refs/heads/{branch}") is None:
+        add(context.site, path, branch, tip, new_branch=True)
+    elif branch and not any(w.branch == branch for w in list_worktrees(context.git)):
+        add(context.site, path, branch, tip, new_branch=False)
+    else:
+        context.git.out("worktree", "add", "--quiet", "--detach", str(path), commit, timeout=1800)
+    if branch:
+        record = StreamRecord("testing", "testing", Status.WATCHING, str(path), branch, base=tip, created_at=now())
+        context.store.update(lambda state: state if "testing" in state.streams else state.with_stream(record))
+
+
+def _run_in(context: Context, job: Job, path: Path, hashed: str) -> GateResult:
+    began = time.monotonic()
+    config = context.config.in_force
+    git = Git(path)
+    log = context.site.folder("logs") / f"gate-{job.gate.name}.log"
+    values = context.values(kind="testing", name=job.gate.worktree, stream=job.gate.worktree)
+    runs = 0
+    try:
+        if job.setup:
+            run_setup(context, path, config.environment, stream=job.gate.worktree, branch="", values=values,
+                      log=context.site.folder("logs") / f"setup-{job.gate.worktree}.log", stop=job.stop)
+        env = env_files.variables(path, main=context.site.root, stream=job.gate.worktree, branch="",
+                                  environment=config.environment, values=values)
+        failed_before = False
+        while True:
+            runs += 1
+            code, timed_out, output = _execute(context, job, path, env, log)
+            if job.stop is not None and job.stop.is_set():
+                raise InterruptedRunError("the gate was stopped; it has no result")
+            outcome, reason = judge(code, timed_out=timed_out, output=output)
+            if outcome is Outcome.PASSED and failed_before:
+                outcome, reason = Outcome.FLAKY, f"it failed, then passed at run {runs} of the same tree"
+            if outcome is not Outcome.FAILED or runs > job.gate.retries:
+                break
+            failed_before = True
+        result = GateResult(job.gate.name, job.tree, job.commit, outcome, code, 0.0, now(), reason, tail_of(output))
+    except InterruptedRunError:
+        raise
+    except LokiError as error:
+        result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(),
+                            f"set-up failed: {error.message}", tail=error.hint or "")
+    finally:
+        _tidy(context, git, path)
+    return replace(result, seconds=round(time.monotonic() - began, 3), command=command_text(job.gate.command),
+                   gate_hash=hashed, runs=max(runs, 1))
+
+
+def _execute(context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path) -> tuple[int, bool, str]:
+    """Run the command to its end; return (exit status, timed out, the output's end)."""
+    command = job.gate.command
+    argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+    env_files.require_program(tuple(argv), env, f"the gate {job.gate.name}")
+    with _running(context, job) as register, log.open("wb") as sink:
+        child = start_child(argv, cwd=path, env=env)
+        register(child.pid)
+        deadline = time.monotonic() + job.gate.timeout
+        timed_out = threading.Event()
+        finished = threading.Event()
+
+        def watch() -> None:
+            while not finished.wait(0.1):
+                if time.monotonic() > deadline:
+                    timed_out.set()
+                if timed_out.is_set() or (job.stop is not None and job.stop.is_set()):
+                    kill_group(child.pid, grace=2)
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        kept = bytearray()
+        assert child.stdout is not None
+        with child.stdout as pipe:
+            while chunk := os.read(pipe.fileno(), 65536):
+                sink.write(chunk)
+                sink.flush()
+                kept += chunk
+                del kept[:-_KEEP_BYTES]
+                if job.echo is not None:
+                    job.echo(chunk.decode("utf-8", "replace"))
+        code = child.wait()
+        finished.set()
+        watcher.join()
+        kill_group(child.pid)  # what the tests left running
+    return code, timed_out.is_set(), kept.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _running(context: Context, job: Job) -> Iterator[Callable[[int], None]]:
+    """Say in ``state/gate-runs/`` that this run is under way; first end what a killed runner left running there."""
+    path = context.site.folder("state", "gate-runs") / f"{job.gate.name}.json"
+    before = read_json(path)
+    if isinstance(before, dict) and not is_alive(ProcessId.from_json(before.get("runner"))):
+        orphan = ProcessId.from_json(before.get("child"))
+        if orphan is not None and is_alive(orphan):
+            kill_group(orphan.pid)
+
+    def register(pid: int) -> None:
+        child = identify(pid)
+        write_atomic(path, dump_json({
+            "runner": myself().to_json(), "child": child.to_json() if child else None, "gate": job.gate.name,
+            "commit": job.commit, "tree": job.tree, "started_at": now(),
+        }))
+
+    try:
+        yield register
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _tidy(context: Context, git: Git, path: Path) -> None:
+    """Clean what our own run left (never ignored files) and bring the testing stream back to rest."""
+    git.run("reset", "--hard", "--quiet")
+    git.run("clean", "-d", "--force", "--quiet")
+    rest(context, path)
+
+
+def rest(context: Context, path: Path) -> None:
+    """Put the testing worktree on its branch at the integration branch's tip. A branch with own commits is left alone."""
+    record = context.store.read().streams.get("testing")
+    if record is None or not record.branch or Path(record.path) != path:
+        return
+    git = Git(path)
+    tip = git.commit_id(context.integration_ref)
+    at = git.commit_id(f"refs/heads/{record.branch}")
+    if tip is None or at is None or not git.is_ancestor(at, tip):
+        return
+    if git.run("checkout", "--quiet", record.branch, timeout=1800).returncode == 0 and at != tip:
+        git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
+
+
+def running_jobs(context: Context) -> tuple[Mapping[str, object], ...]:
+    """Return the gate runs that are under way now: {gate, commit, tree, runner, …}."""
+    folder = context.site.loki / "state" / "gate-runs"
+    found = []
+    for path in sorted(folder.glob("[!.]*.json")) if folder.is_dir() else ():
+        value = read_json(path)
+        if isinstance(value, dict) and is_alive(ProcessId.from_json(value.get("runner"))):
+            found.append(value)
+    return tuple(found)
+
+
+def _publish(context: Context, job: Job, result: GateResult) -> None:
+    """Show the result to people and agents: ``state/test-results.json`` and the event log."""
+    path = context.site.folder("state") / "test-results.json"
+    subject = job.subject or context.integration
+    with held(path.parent / ".test-results.lock"):
+        value = read_json(path)
+        results = value if isinstance(value, dict) else {}
+        entry = results.get(subject)
+        gates = dict(entry["gates"]) if isinstance(entry, dict) and isinstance(entry.get("gates"), dict) else {}
+        gates[job.gate.name] = result.to_json()
+        results[subject] = {"stream": subject, "outcome": result.outcome.value, "commit": result.commit,
+                            "tree": result.tree, "finished_at": result.finished_at, "gates": gates}
+        write_atomic(path, dump_json(results))
+    events.record(context.site, f"gate-{result.outcome}", job.subject, commit=result.commit, detail=result.reason,
+                  evidence={"gate": result.gate, "tree": result.tree, "seconds": result.seconds, "runs": result.runs})
+
+
+def on_signals(stop: threading.Event) -> None:
+    """Make TERM, HUP and INT set ``stop``, so that a run ends in order. Main thread only."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+
+def gate_passes(context: Context, gate: Gate, tree: str) -> bool | None:
+    """Return whether the tree may pass the gate by what is recorded; None when nothing is."""
+    found = gate_results.lookup(context.git, tree, gate_results.hash_of(gate, context.config.in_force))
+    return None if found is None else lets_through(gate, found.outcome)
+
+
+def forget_testing(state: State) -> State:
+    """Return the state without the testing stream (its worktree was removed)."""
+    return state.without("testing")

@@ -1,0 +1,65 @@
+"""Commit what an agent left uncommitted: never secrets, never what we copied in, never something huge."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+
+from loki_hooks.actions.context import Context
+from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.system import events
+from loki_hooks.system.git import Git, split_z
+
+SECRETS = (".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "id_rsa*", "id_ed25519*",
+           "id_ecdsa*", "id_dsa*", "credentials*", "*credentials.json", "secrets.*", ".netrc", ".pypirc", ".npmrc",
+           "*.kdbx", ".htpasswd", "service-account*.json")
+NOT_SECRET = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub", "credentials*.py", "credentials*.md",
+              "secrets.py", "secrets.md")
+MAX_BYTES = 10 * 1024 * 1024
+
+
+def looks_secret(path: str) -> bool:
+    """Return whether a file's name says that it holds a secret, at any depth."""
+    name = path.rsplit("/", 1)[-1].lower()
+    return any(fnmatch.fnmatchcase(name, p) for p in SECRETS) and not any(fnmatch.fnmatchcase(name, p) for p in NOT_SECRET)
+
+
+def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:
+    """Commit what may be committed (when ``wanted``); return the paths that stay uncommitted, and why.
+
+    The commit runs the user's hooks, ours off: a hook that refuses keeps everything as it is.
+    """
+    path = Path(record.path)
+    git = Git(path)
+    paths = _uncommitted(git)
+    copied = {name for name, _ in record.copied}
+    kept = tuple(p for p in paths if p in copied or looks_secret(p) or _huge(path / p))
+    todo = [p for p in paths if p not in kept]
+    if not wanted:
+        return tuple(paths), "" if not paths else "session.commit is off or the session did not end well"
+    if not todo:
+        return kept, "secrets and large files are never committed by themselves" if kept else ""
+    spec = "\0".join(todo).encode("utf-8", "surrogateescape")
+    with_hooks = Git(path, hooks=True)
+    added = git.run("--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=spec)
+    if added.returncode != 0:
+        return tuple(paths), f"git add refused: {added.error_text.strip()[-200:]}"
+    title = record.task.title or f"Work of {record.stream}"
+    done = with_hooks.run("--literal-pathspecs", "commit", "--quiet", "-m", title, "-m",
+                          f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}",
+                          "--pathspec-from-file=-", "--pathspec-file-nul", stdin=spec, timeout=600)
+    if done.returncode != 0:
+        return tuple(_uncommitted(git)), f"the commit was refused: {done.error_text.strip()[-200:]}"
+    events.record(context.site, "leftovers-committed", record.stream, commit=git.commit_id("HEAD") or "",
+                  evidence={"files": todo[:50]})
+    left = tuple(_uncommitted(git))
+    return left, "secrets and large files are never committed by themselves" if left else ""
+
+
+def _uncommitted(git: Git) -> list[str]:
+    listed = git.out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+    return [entry[3:] for entry in split_z(listed)]
+
+
+def _huge(path: Path) -> bool:
+    return not path.is_symlink() and path.is_file() and path.stat().st_size > MAX_BYTES

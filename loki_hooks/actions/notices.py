@@ -1,0 +1,34 @@
+"""Notices: one line a branch, written ahead of time, which the checkout hook shows without thinking."""
+
+from __future__ import annotations
+
+from loki_hooks.actions.context import Context
+from loki_hooks.domain.names import flat
+from loki_hooks.domain.status import LIVING
+from loki_hooks.system.clock import seconds_since
+from loki_hooks.system.files import read_plain, write_atomic
+
+FAR_BEHIND = 20
+OLD_DAYS = 14
+
+
+def write_notices(context: Context) -> None:
+    """Bring ``state/notices/checkout-<branch>`` up to date for every stream: far behind, or old."""
+    folder = context.site.folder("state", "notices")
+    wanted: dict[str, str] = {}
+    for record in context.store.read().streams.values():
+        if record.status not in LIVING or not record.branch:
+            continue
+        count = context.git.maybe("rev-list", "--count", f"refs/heads/{record.branch}..{context.integration_ref}")
+        behind = int(count) if count else 0
+        age = (seconds_since(record.created_at) or 0) / 86400
+        if behind >= FAR_BEHIND:
+            wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} is {behind} commits behind {context.integration}"
+        elif age >= OLD_DAYS:
+            wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} was begun {age:.0f} days ago"
+    for path in folder.glob("checkout-*"):
+        if path.name not in wanted:
+            path.unlink(missing_ok=True)
+    for name, text in wanted.items():
+        if (read_plain(folder / name) or b"").decode("utf-8", "replace") != text + "\n":
+            write_atomic(folder / name, text + "\n")

@@ -1,0 +1,121 @@
+"""Reconcile: one pass that compares what should be with what is, and does the next right things.
+
+Everything else only triggers it. One pass runs at a time (a kernel lock that ends with its process); whoever
+comes while one runs leaves a mark, and the runner goes round again before it leaves. A pass gathers facts,
+decides (``domain/reconcile.py``), applies the steps, and repeats until none is left. A step that failed is
+reported, costs its own stream at most, and is not tried again in the same pass.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from loki_hooks.actions import remote
+from loki_hooks.actions.apply import Applier
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.facts import Memory, gather
+from loki_hooks.domain.reconcile import Step, Verb, decide
+from loki_hooks.domain.verdict import Verdict, judge_streams
+from loki_hooks.errors import LokiError
+from loki_hooks.system import events
+from loki_hooks.system.files import held, write_atomic
+from loki_hooks.system.site import Site
+
+ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that was taken: ``outcome`` is ``done``, ``waits`` or ``failed``; ``detail`` says more."""
+
+    step: Step
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a pass did. ``ran`` False: another pass was running, which was told to go round again."""
+
+    steps: tuple[Done, ...]
+    verdict: Verdict
+    ran: bool = True
+
+
+def reconcile(
+    site: Site, *, wait: float = 0.0, gate_free: bool = False, fetch: bool = False, say: Callable[[str], None] | None = None
+) -> Report:
+    """Make a pass, waiting at most ``wait`` seconds for a running one to end.
+
+    ``fetch``: ask the upstream first. ``say`` is told each step as it is taken.
+    """
+    site.ensure()
+    mark = site.private / "again"
+    write_atomic(mark, f"{os.getpid()}\n")
+    done: list[Done] = []
+    ran = False
+    while mark.exists():
+        with held(site.private / "reconcile.lock", timeout=wait) as mine:
+            if not mine:
+                break
+            if not mark.exists():  # a pass that began after our mark has seen everything that we know
+                break
+            ran = True
+            done += _pass(site, mark, gate_free=gate_free, fetch=fetch, say=say)
+            gate_free = fetch = False
+    context = Context(site)
+    return Report(tuple(done), judge_streams(context.store.read().streams.values()), ran)
+
+
+def _pass(site: Site, mark: os.PathLike[str], *, gate_free: bool, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
+    context = Context(site)
+    applier = Applier(context)
+    applier.keep_standing()
+    if fetch:
+        problem = remote.fetch(context)
+        if problem and say:
+            say(problem)
+    done: list[Done] = []
+    tried: set[Step] = set()
+    memory = Memory()
+    for _ in range(ROUNDS):
+        with suppress(FileNotFoundError):
+            os.unlink(mark)
+        steps = [step for step in decide(gather(context, memory, gate_free=gate_free)) if step not in tried]
+        gate_free = False
+        if not steps:
+            break
+        for step in steps:
+            tried.add(step)
+            taken = _take(applier, step)
+            done.append(taken)
+            if step.verb is Verb.CLEAN and taken.outcome != "done":
+                memory.kept.add(step.stream)
+            if say is not None and step.verb is not Verb.NOTE:
+                say(describe(taken))
+    applier.finish()
+    return done
+
+
+def _take(applier: Applier, step: Step) -> Done:
+    """Take one step. The failure of one stream never stops another."""
+    try:
+        outcome, detail = applier.take(step)
+    except LokiError as error:
+        outcome, detail = "failed", error.message
+        events.record(applier.context.site, "step-failed", step.stream, detail=error.message,
+                      evidence={"step": step.verb.value, "hint": error.hint or ""})
+        applier.escalate_if_ours(step, error)
+    return Done(step, outcome, detail)
+
+
+def describe(done: Done) -> str:
+    """Return a taken step as a line for people."""
+    step = done.step
+    about = step.stream or step.name or "the integration branch"
+    text = f"{about}: {step.verb.value}"
+    detail = done.detail or step.reason
+    return f"{text} {done.outcome}" + (f" ({detail})" if detail else "")

@@ -1,0 +1,87 @@
+"""The integration branch's upstream: fetched in bounded time, compared, pushed to where configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loki_hooks.actions.context import Context
+from loki_hooks.system import events
+from loki_hooks.system.clock import now, seconds_since
+from loki_hooks.system.files import read_plain, write_atomic
+
+FETCH_TIMEOUT = 15.0
+PUSH_TIMEOUT = 120.0
+FETCH_EVERY = 20.0
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """``remote`` '' means that the integration branch has none. ``ref`` is its remote-tracking ref."""
+
+    remote: str = ""
+    branch: str = ""
+    ref: str = ""
+
+
+def upstream_of(context: Context) -> Upstream:
+    """Return the configured upstream of the integration branch, else the same name on a remote that is fetched."""
+    git = context.git
+    name = context.integration
+    configured = git.maybe("for-each-ref", "--format=%(upstream:remotename)%00%(upstream:remoteref)%00%(upstream)",
+                           context.integration_ref)
+    if configured and configured.replace("\0", ""):
+        remote, theirs, ref = configured.split("\0")
+        if remote not in {"", "."} and ref:
+            return Upstream(remote, theirs.removeprefix("refs/heads/"), ref)
+    remotes = (git.maybe("remote") or "").split()
+    for remote in sorted(remotes, key=lambda r: r != "origin"):
+        if git.config(f"remote.{remote}.fetch") is not None:
+            return Upstream(remote, name, f"refs/remotes/{remote}/{name}")
+    return Upstream()
+
+
+def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
+    """Fetch the upstream unless that was done less than ``every`` seconds ago. Return '' or why it did not work.
+
+    Being offline is no failure of anything else.
+    """
+    upstream = upstream_of(context)
+    if not upstream.remote:
+        return ""
+    stamp = context.site.folder("state") / "fetched"
+    last = seconds_since((read_plain(stamp) or b"").decode("ascii", "replace").strip())
+    if last is not None and last < every:
+        return ""
+    write_atomic(stamp, now())
+    done = context.git.run("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
+                           upstream.remote, f"+refs/heads/{upstream.branch}:{upstream.ref}", timeout=FETCH_TIMEOUT)
+    if done.returncode == 0:
+        return ""
+    if "couldn't find remote ref" in done.error_text:
+        return ""  # nothing was pushed there yet
+    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else _last_line(done.error_text)
+    events.record(context.site, "fetch-failed", detail=why)
+    return f"cannot fetch {upstream.remote}: {why}"
+
+
+def push(context: Context) -> str:
+    """Push the integration branch with the user's own hooks (ours off). Return '' or why it did not work."""
+    upstream = upstream_of(context)
+    if not upstream.remote:
+        return ""
+    from loki_hooks.system.git import Git
+
+    with_hooks = Git(context.site.root, hooks=True)
+    done = with_hooks.run("push", "--porcelain", upstream.remote,
+                          f"{context.integration_ref}:refs/heads/{upstream.branch}", timeout=PUSH_TIMEOUT)
+    if done.returncode == 0:
+        events.record(context.site, "pushed", detail=f"{context.integration} to {upstream.remote}")
+        return ""
+    why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else _last_line(done.error_text)
+    events.record(context.site, "push-failed", detail=why)
+    return f"cannot push {context.integration} to {upstream.remote}: {why}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

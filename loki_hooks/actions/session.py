@@ -1,0 +1,187 @@
+"""The runner: owns one session from set-up to its end, its log and its truth.
+
+A runner is a detached process. It takes the stream over from whoever started it by a token (so a session is
+never started twice, whoever was killed when), runs set-up and the agent in process groups of their own, sees
+to what they leave behind, and says how it ended. If the runner itself is killed, reconcile sees that by pid
+and start time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from loki_hooks.actions.context import Context, body_of
+from loki_hooks.actions.leftovers import commit_leftovers
+from loki_hooks.actions.prepare import copy_environment, furnish
+from loki_hooks.actions.prompt import agent_argv, render_prompt
+from loki_hooks.actions.setup import run_setup
+from loki_hooks.domain.ending import Ending, status_after
+from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.errors import LokiError
+from loki_hooks.system import environment as env_files
+from loki_hooks.system import events, signal_files
+from loki_hooks.system.clock import now
+from loki_hooks.system.files import held
+from loki_hooks.system.git import Git
+from loki_hooks.system.processes import identify, kill_group, myself, scrubbed, start_child, start_detached, worker_argv
+from loki_hooks.system.worktrees import lock, unlock
+
+STOP_GRACE = 5.0
+HEARTBEAT = 15.0
+KEEP_LOGS = 5
+
+
+def run_session(context: Context, stream: str, token: str, stop: threading.Event) -> None:
+    """Run the stream's session to its end. Does nothing when the token is not (or no longer) the stream's."""
+    me = myself()
+
+    def take(state: State) -> State:
+        record = state.streams.get(stream)
+        if record is None or record.claim_token != token or record.status is not Status.QUEUED:
+            return state
+        started = record.moved(Status.PREPARING, session=me, claim=None, claim_token="", started_at=now(), ended_at="",
+                               exit_code=None, reason="", agent_process=None)
+        return state.with_stream(started)
+
+    record = context.store.update(take).streams.get(stream)
+    if record is None or record.session != me:
+        return
+    path = Path(record.path)
+    signal_files.clear(context.site, SignalName("SPAWN_QUEUED", stream))
+    try:
+        lock(context.site, path, stream, me)
+        ending, record = _run(context, record, stop)
+    except LokiError as error:
+        if stop.is_set():
+            ending, why = Ending(0, stopped=True), ""
+        else:
+            ending, why = Ending(1), f"{error.message}{f': {error.hint}' if error.hint else ''}"
+        _end(context, record, ending, why)
+    else:
+        _end(context, record, ending, "")
+    finally:
+        with contextlib.suppress(LokiError):
+            unlock(context.site, path, me)
+
+
+def _run(context: Context, record: StreamRecord, stop: threading.Event) -> tuple[Ending, StreamRecord]:
+    path = Path(record.path)
+    config = context.config.working
+    values = context.values_of(record)
+    logs = context.site.folder("logs")
+    events.record(context.site, "preparing", record.stream)
+    _catch_up(context, record)
+    furnish(context, record)
+    record = copy_environment(context, record)
+    run_setup(context, path, config.environment, stream=record.stream, branch=record.branch, values=values,
+              log=logs / f"setup-{record.stream}.log", stop=stop)
+    env = env_files.variables(path, main=context.site.root, stream=record.stream, branch=record.branch,
+                              environment=config.environment, values=values)
+    prompt = render_prompt(context, record)
+    argv = agent_argv(context, record, prompt)
+    env_files.require_program(tuple(argv), env, f"the agent {record.agent or config.session.agent}")
+    log = logs / f"session-{record.stream}.log"
+    _keep_earlier(log)
+    with log.open("ab") as sink:
+        child = start_child(argv, cwd=path, env=env, output=sink)
+        who = identify(child.pid)
+
+        def running(state: State) -> State:
+            current = state.streams[record.stream]
+            return state.with_stream(current.moved(Status.RUNNING, agent_process=who))
+
+        record = context.store.update(running).streams[record.stream]
+        events.record(context.site, "session-started", record.stream,
+                      evidence={"pid": child.pid, "agent": record.agent or config.session.agent})
+        deadline = time.monotonic() + config.session.timeout if config.session.timeout else None
+        beat = time.monotonic() + HEARTBEAT
+        timed_out = False
+        while child.poll() is None:
+            if stop.wait(0.1) or (deadline is not None and time.monotonic() > deadline):
+                timed_out = not stop.is_set()
+                kill_group(child.pid, grace=STOP_GRACE)
+                child.wait()
+                break
+            if time.monotonic() > beat:
+                beat = time.monotonic() + HEARTBEAT
+                _heartbeat(context)
+        kill_group(child.pid)  # what the agent left running ends with its session
+    return _look(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out), record
+
+
+def _look(context: Context, record: StreamRecord, code: int, *, stopped: bool, timed_out: bool) -> Ending:
+    """See what the session left: commit it where that is wanted, count its commits."""
+    path = Path(record.path)
+    git = Git(path)
+    branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "a detached HEAD"
+    wrong = "" if branch == record.branch else branch
+    left: tuple[str, ...] = ()
+    why = ""
+    if not wrong:
+        wanted = context.config.working.session.commit == "all" and code == 0 and not stopped and not timed_out
+        left, why = commit_leftovers(context, record, wanted=wanted)
+    commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if record.base else "0"
+    return Ending(code, stopped=stopped, timed_out=timed_out, commits=int(commits), left=left, left_why=why,
+                  wrong_branch=wrong)
+
+
+def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> None:
+    status, reason = status_after(ending)
+    reason = why or reason
+    tip = context.git.commit_id(f"refs/heads/{record.branch}") or ""
+
+    def ended(state: State) -> State:
+        current = state.streams.get(record.stream)
+        if current is None or current.session != record.session:
+            return state
+        return state.with_stream(current.moved(
+            status, session=None, agent_process=None, ended_at=now(), last_run=current.started_at,
+            exit_code=ending.exit_code, reason=reason, tip=tip,
+        ))
+
+    record = context.store.update(ended).streams.get(record.stream, record)
+    events.record(context.site, f"session-{status}", record.stream, commit=tip, detail=reason,
+                  evidence={"exit_code": ending.exit_code, "commits": ending.commits})
+    if status is Status.READY:
+        signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(record, commit=tip))
+    elif status is not Status.STOPPED:
+        signal_files.emit(context.site, SignalName("WORKTREE_FAILED", record.stream),
+                          {**body_of(record, commit=tip), "reason": reason})
+
+
+def _catch_up(context: Context, record: StreamRecord) -> None:
+    """A stream that waited starts from the integration branch as it is now, if nobody has worked in it yet."""
+    tip = context.git.commit_id(context.integration_ref)
+    git = Git(Path(record.path))
+    at = git.commit_id("HEAD")
+    if record.explicit_base or tip is None or at != record.base or at == tip:
+        return
+    if git.maybe("status", "--porcelain", "--untracked-files=all") != "" or not git.is_ancestor(record.base, tip):
+        return
+    if git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800).returncode == 0:
+        context.store.update(lambda state: state.with_stream(replace(state.streams[record.stream], base=tip)))
+
+
+def _keep_earlier(log: Path) -> None:
+    """Keep an earlier run's log beside: ``session-x.1.log`` is the newest of them."""
+    if not log.exists():
+        return
+    for number in range(KEEP_LOGS, 0, -1):
+        older = log.with_suffix(f".{number}.log")
+        if older.exists():
+            older.replace(log.with_suffix(f".{number + 1}.log"))
+    log.replace(log.with_suffix(".1.log"))
+
+
+def _heartbeat(context: Context) -> None:
+    """While anything runs, one of the runners has a pass made now and then: for signals that were merely touched."""
+    with held(context.site.private / "heartbeat.lock", timeout=0) as mine:
+        if mine:
+            start_detached(worker_argv("worker", "reconcile", "heartbeat", "native", str(context.site.root)),
+                           cwd=context.site.root, env=scrubbed())

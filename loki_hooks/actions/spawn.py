@@ -1,0 +1,246 @@
+"""Spawn streams: check everything, then say what shall be (planned), make it, and let reconcile start it.
+
+What is written first is the intent; so a spawn that is killed anywhere is finished, or taken back, by the next
+pass. Nothing is made before every name, path, branch, agent and base was found good.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.prepare import base_ref, make_worktree, require_trust
+from loki_hooks.actions.prompt import agent_argv, render_prompt
+from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
+from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.status import IN_SESSION, Status
+from loki_hooks.domain.streams import State, StreamRecord, Task
+from loki_hooks.errors import BadInputError, LokiError, RefusedError
+from loki_hooks.system import events, signal_files
+from loki_hooks.system.clock import now
+from loki_hooks.system.git import list_worktrees
+from loki_hooks.system.processes import is_alive, myself, scrubbed
+
+WAIT_FOR_PASS = 30.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. ``base`` and ``branch`` are revisions as typed, '' for the default."""
+
+    names: tuple[str, ...]
+    task: str = ""
+    kind: str = "feature"
+    agent: str = ""
+    base: str = ""
+    branch: str = ""
+    after: tuple[str, ...] = ()
+    priority: int = 0
+    launch: bool = True
+
+
+@dataclass(frozen=True)
+class Spawned:
+    """What became of one name: ``status`` is ``running``, ``queued``, ``open`` (without launch) or ``failed``."""
+
+    name: str
+    stream: str
+    branch: str = ""
+    path: str = ""
+    status: str = "failed"
+    pid: int | None = None
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "stream": self.stream, "branch": self.branch, "path": self.path, "status": self.status,
+                "pid": self.pid, "error": self.error or None}
+
+
+def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
+    """Return the records of what would be made. Raises ``LokiError`` for the first thing that is wrong; makes nothing."""
+    names = [validate_name(name) for name in request.names]
+    if request.branch and len(names) > 1:
+        raise BadInputError("--branch takes one name", "spawn them one by one")
+    config = context.config.working
+    agent = request.agent or config.session.agent
+    if agent not in config.agents:
+        near = nearest(agent, config.agents)
+        raise BadInputError(f"there is no agent called {shown(agent)}",
+                            (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(config.agents))}")
+    if "\0" in request.task:
+        raise BadInputError("the task is binary", "a task is text")
+    base = _base(context, request)
+    state = context.store.read()
+    after = tuple(context.require_stream(word).stream for word in request.after)
+    worktrees = list_worktrees(context.git)
+    planned: list[StreamRecord] = []
+    for name in names:
+        stream = stream_id(request.kind, name)
+        _refuse_clash(state, planned, stream, name)
+        task = Task(id=flat(name), text=request.task)
+        values = context.values(kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=agent)
+        branch = request.branch or context.branch_for(request.kind, values, name)
+        path = context.path_for(values)
+        if branch == context.integration:
+            raise RefusedError(f"{branch} is the integration branch", "a stream needs a branch of its own")
+        exists = context.git.commit_id(f"refs/heads/{branch}")
+        holder = next((w for w in worktrees if w.branch == branch), None)
+        if holder is not None:
+            raise RefusedError(f"the branch {branch} is checked out in {holder.path}", "switch that worktree to another branch first")
+        if request.branch and exists is None:
+            raise BadInputError(f"there is no branch {shown(branch)}", "leave --branch out to make a new one")
+        if exists and not request.branch:
+            raise RefusedError(f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
+        if any(p.path == str(path) or p.branch == branch for p in planned):
+            raise BadInputError(f"two of the streams would share {branch} or {path}", "change the templates, or the names")
+        start = (context.git.maybe("merge-base", exists, base) or exists) if request.branch and exists else base
+        planned.append(StreamRecord(
+            request.kind, name, Status.PLANNED, str(path), branch, base=start, task=task, agent=agent,
+            priority=request.priority, after=after, created_at=now(), explicit_base=bool(request.base or request.branch),
+        ))
+    return tuple(planned)
+
+
+def spawn(context: Context, request: Request, *, say: Callable[[str], None] = lambda _: None) -> list[Spawned]:
+    """Make the streams and start what the cap allows. One that fails is reported and leaves nothing behind."""
+    from loki_hooks.actions import remote
+
+    if request.launch:
+        require_trust(context)
+    problem = remote.fetch(context, every=2.0)
+    if problem:
+        say(problem)
+    if not request.base and not request.branch:
+        _forward(context)
+    planned = plan_spawn(context, request)
+    if request.launch and planned:
+        _require_agent(context, planned[0])
+    if context.site.main is not None and context.git.maybe("status", "--porcelain", "--untracked-files=no"):
+        say(f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
+            "(commit or stash them to take them along)")
+    made = [_make(context, record, launch=request.launch) for record in planned]
+    if request.launch and any(not m.error for m in made):
+        reconcile(context.site, wait=WAIT_FOR_PASS)
+    state = context.store.read()
+    return [m if m.error else _now(state, m) for m in made]
+
+
+def _forward(context: Context) -> None:
+    """Bring a local integration branch that is merely behind to its upstream, by the rule that landing has."""
+    from loki_hooks.actions.facts import gather
+    from loki_hooks.actions.facts import Memory as PassMemory
+    from loki_hooks.actions.land import advance
+
+    facts = gather(context, PassMemory())
+    if facts.behind and not facts.diverged:
+        advance(context, facts.upstream, facts.tip, "fast-forward to upstream")
+
+
+def _now(state: State, made: Spawned) -> Spawned:
+    record = state.streams.get(made.stream)
+    if record is None:
+        return replace(made, status="failed", error="it ended at once: see the event log")
+    process = record.session or record.claim
+    if record.status in IN_SESSION or (record.status is Status.QUEUED and is_alive(record.claim)):
+        return replace(made, status="running", pid=process.pid if process else None)
+    if record.status in {Status.QUEUED, Status.OPEN}:
+        return replace(made, status=record.status.value)
+    if record.status in {Status.FAILED, Status.ESCALATED}:
+        return replace(made, status="failed", error=record.reason)
+    return replace(made, status="running")  # so quick that it has ended well already
+
+
+def _make(context: Context, record: StreamRecord, *, launch: bool) -> Spawned:
+    """Make one planned stream's worktree and queue it."""
+    shown_as = Spawned(record.name, record.stream, record.branch, record.path)
+    me = myself()
+
+    def plan(state: State) -> State:
+        _refuse_clash(state, (), record.stream, record.name)
+        return state.with_stream(replace(record, claim=me))
+
+    try:
+        context.store.update(plan)
+    except LokiError as error:
+        return replace(shown_as, error=error.message)
+    try:
+        make_worktree(context, record)
+    except LokiError as error:
+        context.store.update(lambda s: s.without(record.stream))
+        context.git.run("update-ref", "-d", base_ref(record.stream))
+        events.record(context.site, "spawn-failed", record.stream, detail=error.message)
+        return replace(shown_as, error=error.message)
+    for kind, subject in (("TESTS_PASSED", record.name), ("TESTS_FAILED", record.name), ("FEATURE_READY", record.name),
+                          ("WORKTREE_FAILED", record.stream), ("MERGE_REQUESTED", record.stream)):
+        signal_files.clear(context.site, SignalName(kind, subject))  # what an earlier stream of the name left
+    status = Status.QUEUED if launch else Status.OPEN
+    context.store.update(lambda s: s.with_stream(s.streams[record.stream].moved(status, claim=None)))
+    events.record(context.site, "spawned", record.stream, commit=record.base,
+                  evidence={"path": record.path, "branch": record.branch, "launch": launch})
+    if launch:
+        signal_files.emit(context.site, SignalName("SPAWN_QUEUED", record.stream),
+                          {"stream": record.stream, "branch": record.branch, "worktree": record.path, "commit": record.base, "tree": ""})
+    return replace(shown_as, status=status.value)
+
+
+def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, name: str) -> None:
+    """Refuse a name that is in use, also when only its case differs (file systems and people confuse the two)."""
+    others = [*state.streams.values(), *planned]
+    for other in others:
+        if other.stream.lower() != stream.lower() or other.status is Status.ARCHIVED:
+            continue
+        if other.stream != stream or other.name != name:
+            raise RefusedError(f"{shown(name)} clashes with the stream {other.stream}", "take another name")
+        if other.status in IN_SESSION:
+            raise RefusedError(f"{name} is already running", f"look in with `loki-hooks logs {name}` or in {other.path}")
+        raise RefusedError(f"there is a stream {name} already ({other.status})", "take another name; `loki-hooks status` tells more")
+
+
+def _base(context: Context, request: Request) -> str:
+    git = context.git
+    if not request.base:
+        tip = git.commit_id(context.integration_ref)
+        if tip is None:
+            raise RefusedError(f"the integration branch {context.integration} has no commit yet",
+                               "make a first commit, or set integration_branch in loki-hooks.toml")
+        return tip
+    done = git.run("rev-parse", "--verify", "--end-of-options", f"{request.base}^{{commit}}")
+    if done.returncode != 0:
+        ambiguous = "ambiguous" in done.error_text
+        raise BadInputError(f"--base {shown(request.base)} is {'ambiguous' if ambiguous else 'no commit here'}",
+                            "name a branch, a tag or a longer commit id")
+    return done.text.strip()
+
+
+def _require_agent(context: Context, record: StreamRecord) -> None:
+    """Say before anything is made that the agent's program is missing."""
+    agent = context.config.working.agents[record.agent]
+    from loki_hooks.actions.prompt import words_of
+
+    program = words_of(agent.command)[0]
+    env = scrubbed()
+    if "/" in program:
+        # A relative path is the project's own program: it is looked for where the agent will run.
+        found = (context.site.root / program).exists() or Path(program).is_file()
+    else:
+        found = shutil.which(program, path=env.get("PATH")) is not None
+    if not found:
+        raise RefusedError(f"the agent {record.agent} needs {program}, which is not on PATH",
+                           f"install it, or choose another: {', '.join(sorted(context.config.working.agents))}")
+
+
+def preview(context: Context, record: StreamRecord) -> dict[str, Any]:
+    """Return what `--dry-run` shows of one stream: where, on what, with exactly which prompt and argument vector."""
+    prompt = render_prompt(context, record)
+    return {**Spawned(record.name, record.stream, record.branch, record.path, "planned").to_json(), "base": record.base,
+            "prompt": prompt, "argv": agent_argv(context, record, prompt)}
+
+
+

@@ -1,0 +1,163 @@
+"""How things are: every stream with what it waits for, drawn from git and the state. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.actions.cap import current_cap
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.facts import identify
+from loki_hooks.actions.prepare import untrusted_reason
+from loki_hooks.domain.gates import GateResult
+from loki_hooks.domain.status import IN_SESSION, LIVING, Status
+from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.verdict import Verdict, judge_streams
+from loki_hooks.system import gate_results, queue_files
+from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.graph import ahead_behind
+from loki_hooks.system.merges import Merged, merge_pairs
+from loki_hooks.system.processes import is_alive
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """One line of the status. ``gate`` is name → outcome of the stream merged into the integration branch."""
+
+    record: StreamRecord
+    tip: str
+    ahead: int
+    behind: int
+    dirty: bool | None
+    session_alive: bool
+    conflicts: tuple[str, ...]
+    gate: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        r = self.record
+        process = r.session or r.claim
+        return {
+            "name": r.name, "stream": r.stream, "kind": r.kind, "branch": r.branch, "path": r.path, "status": r.status.value,
+            "task": r.task.title, "ahead": self.ahead, "behind": self.behind, "dirty": self.dirty,
+            "session": {"pid": process.pid if process else None, "alive": self.session_alive, "started_at": r.started_at or None},
+            "conflicts": list(self.conflicts), "gate": self.gate, "reason": r.reason, "agent": r.agent, "origin": r.origin,
+            "commit": self.tip,
+        }
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `status` shows. ``notes`` are sentences that a person should read."""
+
+    integration: str
+    main_path: str
+    main_branch: str
+    main_dirty: bool
+    cap: int
+    active: int
+    verdict: Verdict
+    streams: tuple[StreamStatus, ...]
+    queues: dict[str, int]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "integration_branch": self.integration,
+            "main": {"path": self.main_path, "branch": self.main_branch, "dirty": self.main_dirty},
+            "cap": self.cap, "active": self.active, "verdict": self.verdict.to_json(),
+            "streams": [s.to_json() for s in self.streams], "queues": self.queues, "notes": list(self.notes),
+        }
+
+
+def overview(context: Context) -> Overview:
+    """Return the status of everything. Runs few git processes for the lot; one per worktree, side by side, for its dirt."""
+    site, git = context.site, context.git
+    state = context.store.read()
+    heads = git.refs("refs/heads/")
+    base = heads.get(context.integration_ref, "")
+    records = [r for _, r in sorted(state.streams.items()) if not r.standing and r.status is not Status.ARCHIVED]
+    tips = {r.stream: heads.get(f"refs/heads/{r.branch}", "") for r in records}
+    counts = ahead_behind(site, base, [t for t in tips.values() if t]) if base else {}
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        dirt = dict(zip((r.stream for r in records), pool.map(lambda r: _dirty(Path(r.path)), records), strict=True))
+    conflicts, alone = _conflicts(context, base, records, tips)
+    streams = tuple(
+        StreamStatus(
+            record=r, tip=tips[r.stream], ahead=counts.get(tips[r.stream], (0, 0))[0], behind=counts.get(tips[r.stream], (0, 0))[1],
+            dirty=dirt[r.stream], session_alive=is_alive(r.session) or is_alive(r.claim), conflicts=conflicts[r.stream],
+            gate={name: result.outcome.value for name, result in alone.get(r.stream, {}).items()},
+        )
+        for r in records
+    )
+    return Overview(
+        integration=context.integration,
+        main_path=str(site.root),
+        main_branch=git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "",
+        main_dirty=site.main is not None and bool(_dirty(site.main)),
+        cap=current_cap(site, context.config.working).cap,
+        active=sum(1 for s in streams if s.session_alive or (s.record.status in IN_SESSION and s.session_alive)),
+        verdict=judge_streams(records),
+        streams=streams,
+        queues={queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")},
+        notes=_notes(context, records),
+    )
+
+
+def _dirty(path: Path) -> bool | None:
+    """Whether there is anything uncommitted; None when there is no worktree to look into."""
+    if not (path / ".git").exists():
+        return None
+    done = Git(path).run("status", "--porcelain", "-z", "--untracked-files=normal")
+    return bool(done.stdout) if done.returncode == 0 else None
+
+
+def _conflicts(
+    context: Context, base: str, records: Sequence[StreamRecord], tips: dict[str, str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, GateResult]]]:
+    """Return who conflicts with whom, by name, and the gate results of each stream merged into the integration branch."""
+    live = [r for r in records if r.status in LIVING and tips[r.stream] and tips[r.stream] != r.base]
+    pairs = list(combinations(live, 2))
+    wanted = [(tips[a.stream], tips[b.stream]) for a, b in pairs] + [(base, tips[r.stream]) for r in live if base]
+    merged: list[Merged] = merge_pairs(context.git, wanted)
+    found: dict[str, list[str]] = {r.stream: [] for r in records}
+    for (a, b), result in zip(pairs, merged, strict=False):
+        if result.conflicts:
+            found[a.stream].append(b.name)
+            found[b.stream].append(a.name)
+    gates: dict[str, dict[str, GateResult]] = {}
+    config = context.config.in_force
+    for r, result in zip(live if base else [], merged[len(pairs):], strict=True):
+        if result.tree:
+            seen = gate_results.seen(context.git, result.tree, config.gates.values(), config)
+            gates[r.stream] = {entry.gate.name: entry.result for entry in seen if entry.result is not None}
+        else:
+            found[r.stream].append(context.integration)
+    return {stream: tuple(names) for stream, names in found.items()}, gates
+
+
+def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]:
+    config = context.config
+    notes = list(config.working.warnings)
+    if not context.site.enabled:
+        notes.append(f"loki-hooks is not on in {context.site.root}: turn it on with `loki-hooks install`")
+    if not config.in_force.gates:
+        written = " (loki-hooks.toml has some, but it is not committed there)" if config.working.gates else ""
+        notes.append(f"no gate is configured on {config.integration}{written}: nothing lands by itself")
+    elif config.not_in_force:
+        notes.append(f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}")
+    untrusted = untrusted_reason(context)
+    if untrusted and context.site.enabled:
+        notes.append(f"this repository's commands {untrusted}")
+    known = {r.path for r in records} | {str(context.site.main)}
+    standing = {r.path for r in context.store.read().streams.values() if r.standing}
+    for entry in list_worktrees(context.git):
+        if entry.bare or str(entry.path) in known | standing:
+            continue
+        fits = entry.branch and identify(context, entry.branch)
+        if not fits:
+            notes.append(f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]")
+    return tuple(notes)

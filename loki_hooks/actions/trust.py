@@ -1,0 +1,48 @@
+"""`trust`: show what the repository's configuration would run, and record the user's word for it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loki_hooks.errors import RefusedError
+from loki_hooks.system import trust
+from loki_hooks.system.config import load
+from loki_hooks.system.git import Git
+
+if TYPE_CHECKING:
+    from loki_hooks.system.site import Site
+    from loki_hooks.system.trust import TrustItem
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``items`` is all that would run, ``new`` what of it was not trusted before."""
+
+    items: tuple[TrustItem, ...]
+    new: tuple[TrustItem, ...]
+
+
+def in_session() -> bool:
+    """Return whether an agent's session asks: its word is not the user's."""
+    return bool(os.environ.get("LOKI_STREAM"))
+
+
+def asked(site: Site) -> Asked:
+    """Return what there is to trust: what is in force, and what will be once the working copy is committed."""
+    effective = load(site, Git(site.root))
+    working = effective.working
+    both = (*trust.items_of(working, effective.in_force), *trust.items_of(working, working))
+    items = tuple({item.digest: item for item in reversed(both)}.values())[::-1]
+    return Asked(items, trust.missing(site, items))
+
+
+def give_trust(site: Site) -> Asked:
+    """Record the user's word for all of it. Raises ``RefusedError`` inside a session."""
+    if in_session():
+        raise RefusedError("a session cannot trust commands in its user's name", "run `loki-hooks trust` yourself")
+    found = asked(site)
+    if found.new:
+        trust.grant(site, found.items)
+    return found

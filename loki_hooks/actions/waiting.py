@@ -1,0 +1,21 @@
+"""Whether anything is under way that will change by itself."""
+
+from __future__ import annotations
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.gate_run import running_jobs
+from loki_hooks.domain.status import IN_SESSION, Status
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.system.files import read_json
+from loki_hooks.system.processes import is_alive
+
+
+def something_moves(context: Context) -> bool:
+    """Return whether a session or a gate runs, or a stream waits for one that does."""
+    records = context.store.read().streams.values()
+    if any(is_alive(r.session) or is_alive(r.claim) or r.status in IN_SESSION or r.status is Status.TESTING for r in records):
+        return True
+    if running_jobs(context):
+        return True
+    starting = read_json(context.site.loki / "state" / "gate-starting.json")
+    return isinstance(starting, dict) and is_alive(ProcessId.from_json(starting.get("runner")))

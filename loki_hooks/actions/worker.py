@@ -1,0 +1,139 @@
+"""What runs in processes of our own: a pass after a hook, a gate of the train, a session, an adopted worktree's set-up.
+
+    worker reconcile TRIGGER FRAMEWORK FOLDER [PID=START …]   wait for those processes, then make a pass
+    worker gate COMMIT TREE SUBJECT FOLDER                    run the gates that the tree has no result for
+    worker session STREAM TOKEN FOLDER                        run a stream's session
+    worker setup STREAM FOLDER                                set an adopted worktree up
+
+A worker prints nothing that anybody reads, exits when its work is done, and has a pass made after it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from loki_hooks.actions.context import Context
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.errors import LokiError, NotEnabledError
+from loki_hooks.system.clock import now
+from loki_hooks.system.processes import wait_until_gone
+from loki_hooks.system.site import Site, discover
+
+PATIENCE = 3600.0
+
+
+def run_worker(words: list[str]) -> int:
+    """Run the worker that ``words`` name and return its exit status. What goes wrong is in ``logs/hooks.log``."""
+    kinds = {"reconcile": _reconcile, "gate": _gate, "session": _session, "setup": _setup}
+    if not words or words[0] not in kinds:
+        sys.stderr.write("loki-hooks: unknown worker\n")
+        return 2
+    try:
+        kinds[words[0]](words[1:])
+    except NotEnabledError:
+        return 0
+    except Exception:  # noqa: BLE001  nobody is there to see it: it must be in the log
+        _log(words)
+        return 3
+    return 0
+
+
+def _log(words: list[str]) -> None:
+    for word in words[1:]:
+        if word.startswith("/") and Path(word).is_dir():
+            try:
+                log = discover(Path(word)).folder("logs") / "hooks.log"
+                with log.open("a", encoding="utf-8") as sink:
+                    sink.write(f"--- {now()} worker {' '.join(words[:2])}\n{traceback.format_exc()}")
+            except (LokiError, OSError):
+                continue
+            return
+
+
+def _reconcile(words: list[str]) -> None:
+    from loki_hooks.actions.reconcile import reconcile
+
+    _, framework, folder, *ancestors = words
+    processes = []
+    for word in ancestors:
+        pid, _, started = word.partition("=")
+        if pid.isdigit():
+            processes.append(ProcessId(int(pid), started))
+    if not wait_until_gone(processes, PATIENCE):
+        return
+    site = _site(folder)
+    if framework != "native" and not site.enabled:
+        site.enable(framework)  # being run by pre-commit or prek turns loki-hooks on
+    if site.enabled:
+        reconcile(site)
+
+
+def _site(folder: str) -> Site:
+    """Return the site of the folder, or, where the worktree is gone meanwhile, of the first parent that has one."""
+    path = Path(folder)
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    return discover(path)
+
+
+def _gate(words: list[str]) -> None:
+    from loki_hooks.actions.gate_run import InterruptedRunError, Job, on_signals, run_gate
+    from loki_hooks.actions.reconcile import reconcile
+
+    commit, tree, subject, folder = words
+    site = discover(Path(folder))
+    context = Context(site)
+    stop = threading.Event()
+    on_signals(stop)
+
+    def run(name: str) -> None:
+        try:
+            run_gate(Context(site), Job(context.config.in_force.gates[name], commit, tree, subject, stop=stop))
+        except InterruptedRunError:
+            return
+        except Exception:  # noqa: BLE001  one gate's trouble must not end the others; it is in the log
+            _log(["gate", name, folder])
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in context.config.in_force.gates]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (site.loki / "state" / "gate-starting.json").unlink(missing_ok=True)
+    if not stop.is_set():
+        reconcile(site, wait=60, gate_free=False)
+
+
+def _session(words: list[str]) -> None:
+    from loki_hooks.actions.gate_run import on_signals
+    from loki_hooks.actions.reconcile import reconcile
+    from loki_hooks.actions.session import run_session
+
+    stream, token, folder = words
+    site = discover(Path(folder))
+    stop = threading.Event()
+    on_signals(stop)
+    run_session(Context(site), stream, token, stop)
+    reconcile(site, wait=60)
+
+
+def _setup(words: list[str]) -> None:
+    from loki_hooks.actions.setup import run_setup
+    from loki_hooks.system import events
+
+    stream, folder = words
+    context = Context(discover(Path(folder)))
+    record = context.store.read().streams.get(stream)
+    if record is None or not Path(record.path).is_dir():
+        return
+    log = context.site.folder("logs") / f"setup-{stream}.log"
+    try:
+        seen = run_setup(context, Path(record.path), context.config.working.environment, stream=stream, branch=record.branch,
+                         values=context.values_of(record), log=log)
+    except LokiError as error:
+        events.record(context.site, "setup-failed", stream, detail=error.message)
+        return
+    events.record(context.site, "set-up", stream, detail=seen)

@@ -1,0 +1,83 @@
+"""What people see: answers on stdout, narration on stderr. The only place that configures rich.
+
+Nothing that came from a repository, an agent or a file name may drive the reader's terminal: control characters
+are shown escaped, except line breaks and tabs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+PROGRAM = "loki-hooks"
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Return ``text`` with every control character escaped, but those in ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def answer(text: str) -> None:
+    """Print ``text`` on stdout: what was asked for. To a program its bytes go as they are, to a terminal escaped."""
+    print(printable(text) if sys.stdout.isatty() else text)
+
+
+def say(text: str) -> None:
+    """Print ``text`` on stderr, as ``loki-hooks: text``; its lines stay lines."""
+    print(f"{PROGRAM}: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def hint(text: str) -> None:
+    """Print on stderr what to do, as ``hint: text``."""
+    print(f"hint: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def answer_json(value: Any) -> None:
+    """Print ``value`` on stdout as one JSON document: in one line what fits in one, a longer list an item a line."""
+    print(json_text(value))
+
+
+def json_text(value: Any, width: int = 100) -> str:
+    """Return ``value`` as JSON text, ASCII only where a character would not survive the way to the reader."""
+    line = _dumps(value)
+    if len(line) <= width:
+        return line
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(f"  {_dumps(item)}" for item in value) + "\n]"
+    return _dumps(value, indent=2)
+
+
+def _dumps(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent, allow_nan=False)
+    return text if printable(text) == text else json.dumps(value, indent=indent, allow_nan=False)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table on stdout. Into a pipe or a file: plain columns, never wrapped nor cut, without trailing blanks."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        made.add_column(Text(header), no_wrap=not terminal, overflow="fold" if terminal else "ignore")
+    for row in rows:
+        made.add_row(*(Text("" if cell is None else printable(str(cell), keep="")) for cell in row))
+    if terminal:
+        Console(highlight=False).print(made)
+        return
+    wide = Console(width=1_000_000).measure(made).maximum
+    console = Console(force_terminal=False, no_color=True, highlight=False, width=max(1, wide))
+    with console.capture() as captured:
+        console.print(made)
+    for line in captured.get().splitlines():
+        print(line.rstrip())

@@ -1,0 +1,114 @@
+"""`loki-hooks queue`: the items that wait for somebody, one of whom gets each.
+
+A claim belongs to a process and goes back when that process ends. A command line is gone in a moment, so the owner
+is who ran it: in a stream's worktree the stream's session, elsewhere the parent process (a person's shell, a worker).
+An agent whose every command runs in a shell of its own names a process that lasts with ``--owner``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loki_hooks.cli.console import answer, answer_json, say, table
+from loki_hooks.domain.queue import QUEUES, require_item_id, require_queue
+from loki_hooks.errors import BadInputError
+from loki_hooks.system import queue_files
+from loki_hooks.system.processes import identify, is_alive
+from loki_hooks.system.site import Site, require_enabled
+from loki_hooks.system.state_store import StateStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loki_hooks.domain.streams import ProcessId
+
+_HIDDEN = ("id", "state", "queued_at", "docs")
+
+
+@click.group("queue")
+def queue() -> None:
+    """List, claim or finish the items of a queue: docs, blog or spawn.
+
+    The docs queue holds the documentation that landed changes ask for, the blog queue what is worth telling, the
+    spawn queue what waits for a place.
+    """
+
+
+def _queue_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("name", metavar="|".join(QUEUES))(command)
+
+
+@queue.command("list")
+@_queue_argument
+@click.option("--json", "as_json", is_flag=True, help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, "
+              "line, commit, docs: [{path, line}], state}].")
+def list_items(name: str, as_json: bool) -> None:
+    """List what is open or claimed, oldest first."""
+    items = queue_files.listed(require_enabled(), require_queue(name))
+    if as_json:
+        answer_json(items)
+    elif items:
+        table(("id", "state", "what"), [(item["id"], item["state"], _summary(item)) for item in items])
+    else:
+        say(f"the {name} queue is empty")
+
+
+@queue.command("claim")
+@_queue_argument
+@click.argument("ident", metavar="[ID]", required=False)
+@click.option("--owner", type=click.IntRange(min=1), metavar="PID", help="The process whose end gives the item back.")
+@click.option("--json", "as_json", is_flag=True, help="Print the item.")
+def claim(name: str, ident: str | None, owner: int | None, as_json: bool) -> int:
+    """Take an item (by default the oldest) so that nobody else does. Exit 1 when there is none to take.
+
+    The claim goes back to the queue when its owner ends: the session, in a stream's worktree; else the process that
+    ran this command.
+    """
+    require_queue(name)
+    if ident is not None:
+        require_item_id(ident)
+    site = require_enabled()
+    item = queue_files.claim(site, name, ident, _owner(site, owner))
+    if item is not None:
+        answer_json(item) if as_json else answer(item["id"])
+        return 0
+    if ident is None:
+        say(f"nothing waits in the {name} queue")
+        return 1
+    state = queue_files.state_of(site, name, ident)
+    if state is None:
+        raise BadInputError(f"the {name} queue has no item {ident}", f"see `loki-hooks queue list {name}`")
+    say(f"the item {ident} is {state.value} already")
+    return 1
+
+
+@queue.command("done")
+@_queue_argument
+@click.argument("ident", metavar="ID")
+def done(name: str, ident: str) -> None:
+    """Say that an item is done, claimed or not. Safe to repeat."""
+    require_queue(name)
+    require_item_id(ident)
+    if queue_files.done(require_enabled(), name, ident):
+        say(f"the item {ident} is done")
+    else:
+        say(f"the item {ident} was done already")
+
+
+def _owner(site: Site, pid: int | None) -> ProcessId:
+    if pid is None:
+        for record in StateStore(site).read().streams.values():
+            if record.path == str(site.here) and record.session is not None and is_alive(record.session):
+                return record.session
+    found = identify(os.getppid() if pid is None else pid)
+    if found is None:
+        raise BadInputError(f"there is no process {pid or os.getppid()}", "name one that runs: --owner PID")
+    return found
+
+
+def _summary(item: dict[str, Any]) -> str:
+    parts = [f"{key} {value}" for key, value in item.items() if key not in _HIDDEN and isinstance(value, str | int)]
+    return ", ".join(part for part in parts if not part.endswith(" "))

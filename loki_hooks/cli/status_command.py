@@ -1,0 +1,58 @@
+"""`loki-hooks status`: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.status import Overview, StreamStatus, overview
+from loki_hooks.cli.console import answer, answer_json, say, table
+from loki_hooks.domain.status import WORDS
+from loki_hooks.system.site import discover
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Show it again every second until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print {integration_branch, main, cap, active, verdict, streams, queues}.")
+def status(watch: bool, as_json: bool) -> None:
+    """Show the streams, and what each of them waits for."""
+    while True:
+        found = overview(Context(discover()))
+        if as_json:
+            answer_json(found.to_json())
+        else:
+            if watch:
+                click.clear()
+            show(found)
+        if not watch:
+            return
+        time.sleep(1)
+
+
+def show(found: Overview) -> None:
+    """Print the overview for people."""
+    dirty = ", uncommitted changes" if found.main_dirty else ""
+    answer(f"{found.main_path} on {found.main_branch or 'a detached HEAD'}{dirty}; streams merge into {found.integration}")
+    answer(f"sessions: {found.active} running, cap {found.cap}")
+    if found.streams:
+        answer("")
+        table(("STREAM", "STATUS", "BRANCH", "±", "GATE", "CONFLICTS", "WHY / TASK"), [_row(s) for s in found.streams])
+    else:
+        answer("no streams yet: `loki-hooks spawn NAME --task \"…\"` starts one")
+    waiting = ", ".join(f"{count} {name}" for name, count in found.queues.items() if count)
+    if waiting:
+        answer(f"\nqueued: {waiting}")
+    answer(f"\nverdict: {found.verdict.word}")
+    for reason in found.verdict.reasons:
+        answer(f"  {reason}")
+    for note in found.notes:
+        say(note)
+
+
+def _row(s: StreamStatus) -> tuple[str, ...]:
+    dirt = " *" if s.dirty else ""
+    gate = ", ".join(f"{name} {outcome}" for name, outcome in sorted(s.gate.items()))
+    return (s.record.stream, WORDS[s.record.status], s.record.branch, f"+{s.ahead} -{s.behind}{dirt}", gate,
+            ", ".join(s.conflicts), s.record.reason or s.record.task.title)

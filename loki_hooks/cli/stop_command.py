@@ -1,0 +1,18 @@
+"""`loki-hooks stop`: end a stream's session; its work stays."""
+
+from __future__ import annotations
+
+import click
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.stop import stop_stream
+from loki_hooks.cli.console import say
+from loki_hooks.system.site import require_enabled
+
+
+@click.command("stop")
+@click.argument("name")
+def stop(name: str) -> None:
+    """End the session of NAME, or take NAME out of the queue. Worktree, branch and work stay as they are."""
+    record = stop_stream(Context(require_enabled()), name)
+    say(f"{record.stream} is {record.status}; its work is in {record.path}")

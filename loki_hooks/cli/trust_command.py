@@ -1,0 +1,27 @@
+"""`loki-hooks trust`: the user's word for the commands that this repository brings."""
+
+from __future__ import annotations
+
+import click
+
+from loki_hooks.actions.trust import asked, give_trust
+from loki_hooks.cli.console import answer, say
+from loki_hooks.system.site import require_enabled
+
+
+@click.command("trust")
+@click.option("--show", is_flag=True, help="List what would run, and record nothing.")
+def trust(show: bool) -> None:
+    """Allow what this repository's configuration runs.
+
+    Agents, set-up commands, gates, and which untracked files are copied into worktrees: each is listed, those that are
+    new marked. When one of them changes, it is asked for again. LOKI_TRUST=1 allows everything.
+    """
+    site = require_enabled()
+    found = asked(site) if show else give_trust(site)
+    for item in found.items:
+        answer(f"{'new' if item in found.new else '   '} {item.kind} {item.name}: {item.command}")
+    if show:
+        say("nothing is new" if not found.new else f"{len(found.new)} not trusted yet: say so with `loki-hooks trust`")
+    else:
+        say("all of it was trusted already" if not found.new else f"trusted: {len(found.new)}")

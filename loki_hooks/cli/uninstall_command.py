@@ -1,0 +1,28 @@
+"""`loki-hooks uninstall`: everything back as it was before `install`."""
+
+from __future__ import annotations
+
+import click
+
+from loki_hooks.actions.uninstall import uninstall as undo
+from loki_hooks.cli.console import answer, say
+from loki_hooks.system.site import discover
+
+
+@click.command("uninstall")
+def uninstall() -> None:
+    """Take the hooks out and put everything back as it was.
+
+    What somebody changed since is left as it is, and named. Streams, their logs and archives stay; work that was
+    removed stays pinned in refs/loki/trash.
+    """
+    site = discover()
+    undone = undo(site)
+    for line in undone.done:
+        say(line)
+    for line in undone.left:
+        say(f"left: {line}")
+    if undone.done:
+        answer(f"loki-hooks is off in {site.root}")
+    else:
+        say("nothing to do")

@@ -1,0 +1,178 @@
+"""Gate results: what a test command's run says about a tree, and what may pass because of it.
+
+A result is a fact about (tree, command, environment fingerprint). It is stored under
+``refs/loki/gates/<tree>/<gate-hash>`` and is the proof; signals only announce it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from loki_hooks.domain.config import Command, Environment, Gate
+
+RETRY_COULD_NOT_RUN = 900
+"""Seconds after which a run that could not be made, or was flaky, may be tried again by itself."""
+
+
+class Outcome(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    COULD_NOT_RUN = "could-not-run"
+    FLAKY = "flaky"
+    PRE_EXISTING = "pre-existing"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One run. ``seconds`` is its wall time, ``tail`` the end of its output, ``runs`` how often the command ran."""
+
+    gate: str
+    tree: str
+    commit: str
+    outcome: Outcome
+    exit_code: int | None
+    seconds: float
+    finished_at: str
+    reason: str = ""
+    tail: str = ""
+    command: str = ""
+    gate_hash: str = ""
+    runs: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "gate": self.gate, "tree": self.tree, "commit": self.commit, "outcome": self.outcome.value,
+            "exit_code": self.exit_code, "seconds": self.seconds, "finished_at": self.finished_at,
+            "reason": self.reason, "tail": self.tail, "command": self.command, "gate_hash": self.gate_hash,
+            "runs": self.runs,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self | None:
+        """Return the result in ``value``, or None when it is none (anyone can push a ref)."""
+        if not isinstance(value, Mapping):
+            return None
+        try:
+            outcome = Outcome(str(value.get("outcome")))
+        except ValueError:
+            return None
+        exit_code, seconds, runs = value.get("exit_code"), value.get("seconds"), value.get("runs")
+        texts = {
+            key: found if isinstance(found := value.get(key), str) else ""
+            for key in ("gate", "tree", "commit", "finished_at", "reason", "tail", "command", "gate_hash")
+        }
+        return cls(
+            outcome=outcome,
+            exit_code=exit_code if type(exit_code) is int else None,
+            seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+            runs=runs if type(runs) is int else 1,
+            **texts,
+        )
+
+
+def command_text(command: Command) -> str:
+    """Return the command as a person would type it."""
+    if isinstance(command, str):
+        return command
+    return " ".join(part if re.fullmatch(r"[\w@%+=:,./-]+", part) else repr(part) for part in command)
+
+
+def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
+    """Return the hash of what can change a result without changing the tree: command, platform, set-up, variables.
+
+    Only what is declared counts, so it is the same from a hook, a runner and a terminal.
+    """
+    value = {
+        "command": gate.command if isinstance(gate.command, str) else list(gate.command),
+        "platform": platform,
+        "setup": environment.setup if isinstance(environment.setup, str | bool) else list(environment.setup),
+        "set": dict(sorted(environment.set.items())),
+    }
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_NO_TESTS = (
+    re.compile(r"^=*\s*no tests ran\b", re.MULTILINE),  # pytest
+    re.compile(r"^collected 0 items\b", re.MULTILINE),
+    re.compile(r"^Ran 0 tests in ", re.MULTILINE),  # unittest (exits 0 before Python 3.12)
+    re.compile(r"^No tests? (files )?found\b", re.MULTILINE),  # jest, vitest
+    re.compile(r"^No test files found\b", re.MULTILINE),
+)
+_GO_PACKAGE = re.compile(r"^(ok|FAIL|---|\?)\s+(.*)$", re.MULTILINE)
+
+
+def no_tests_ran(output: str) -> bool:
+    """Return whether the output of a runner whose words we know says that it collected no test."""
+    if any(pattern.search(output) for pattern in _NO_TESTS):
+        return True
+    packages = _GO_PACKAGE.findall(output)
+    return bool(packages) and all(mark == "?" and "[no test files]" in rest for mark, rest in packages)
+
+
+def judge(exit_code: int, *, timed_out: bool, output: str) -> tuple[Outcome, str]:
+    """Return what a finished run says, and why. ``exit_code`` is negative for a signal (subprocess's way)."""
+    if timed_out:
+        return Outcome.COULD_NOT_RUN, "it took longer than its timeout"
+    if exit_code < 0 or exit_code in {128 + 9, 128 + 15}:
+        number = -exit_code if exit_code < 0 else exit_code - 128
+        return Outcome.COULD_NOT_RUN, f"it was killed by signal {number}"
+    if exit_code == 127:
+        return Outcome.COULD_NOT_RUN, "the command was not found (exit status 127)"
+    if exit_code == 126:
+        return Outcome.COULD_NOT_RUN, "the command cannot be executed (exit status 126)"
+    if no_tests_ran(output):
+        return Outcome.COULD_NOT_RUN, "no test was collected"
+    return (Outcome.PASSED, "") if exit_code == 0 else (Outcome.FAILED, f"exit status {exit_code}")
+
+
+def lets_through(gate: Gate, outcome: Outcome | None) -> bool:
+    """Return whether a tree with this outcome may go through the gate: only what passed, or flaky where allowed."""
+    return outcome is Outcome.PASSED or (outcome is Outcome.FLAKY and gate.flaky_passes)
+
+
+class Standing(StrEnum):
+    """How a tree stands with all the gates together."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    """Some gate could not run, or was flaky, a moment ago: nobody is blamed, nothing lands."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A gate and the newest result that it has for a tree (None: none). ``age`` in seconds since it finished."""
+
+    gate: Gate
+    result: GateResult | None
+    age: float = 0.0
+
+
+def standing(seen: Iterable[Seen]) -> Standing:
+    """Return how a tree stands. A failure weighs most, then what blocks, then what is missing."""
+    found = set()
+    for entry in seen:
+        if entry.result is None:
+            found.add(Standing.UNKNOWN)
+        elif lets_through(entry.gate, entry.result.outcome):
+            found.add(Standing.PASSED)
+        elif entry.result.outcome is Outcome.FAILED:
+            found.add(Standing.FAILED)
+        else:
+            found.add(Standing.BLOCKED if entry.age < RETRY_COULD_NOT_RUN else Standing.UNKNOWN)
+    for worst in (Standing.FAILED, Standing.BLOCKED, Standing.UNKNOWN):
+        if worst in found:
+            return worst
+    return Standing.PASSED
+
+
+def tail_of(output: str, lines: int = 40, characters: int = 6000) -> str:
+    """Return the end of an output, as much as a person wants to see of it."""
+    return "\n".join(output[-characters:].splitlines()[-lines:])

@@ -1,0 +1,85 @@
+"""Which gate to propose where none is configured: read from the files that a project's tools leave at its root."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOOKED_AT = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "package.json", "Cargo.toml", "go.mod", "Makefile",
+             "makefile", "GNUmakefile", "pom.xml", "gradlew", "mix.exs", "uv.lock", "poetry.lock", "pnpm-lock.yaml",
+             "yarn.lock", "bun.lock", "bun.lockb", "conftest.py")
+"""The files whose text decides (of some it is enough that they are there)."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """``why`` ends the sentence "proposed because of"."""
+
+    gate: str
+    command: str
+    why: str
+
+
+def propose(files: Mapping[str, str], python_tests: bool) -> Proposal | None:
+    """Return the gate for a project with these files (name → text) at its root, or None.
+
+    ``python_tests``: there is a ``test_*.py`` below ``tests/`` or ``test/``, or at the root.
+    """
+    found = (_tox(files), _pytest(files, python_tests), _npm(files), *_others(files), _make(files))
+    return next((proposal for proposal in found if proposal is not None), None)
+
+
+def _pytest(files: Mapping[str, str], python_tests: bool) -> Proposal | None:
+    why = ""
+    if "[tool.pytest" in files.get("pyproject.toml", ""):
+        why = "[tool.pytest] in pyproject.toml"
+    elif "pytest.ini" in files:
+        why = "pytest.ini"
+    elif "[tool:pytest]" in files.get("setup.cfg", ""):
+        why = "[tool:pytest] in setup.cfg"
+    elif python_tests:
+        why = "the test_*.py files"
+    if not why:
+        return None
+    runner = "uv run " if "uv.lock" in files else "poetry run " if "poetry.lock" in files else ""
+    # `python -m` puts the project's root on the path, as most projects without an installed package expect
+    return Proposal("unit", f"{runner}python -m pytest -q" if runner else "python3 -m pytest -q", why)
+
+
+def _tox(files: Mapping[str, str]) -> Proposal | None:
+    """tox only where nothing says how to run pytest directly: an environment per run is slow for a gate."""
+    text = files.get("tox.ini", "")
+    pytest_says = "[tool.pytest" in files.get("pyproject.toml", "") or "pytest.ini" in files or "[pytest]" in text
+    if re.search(r"^\[(tox|testenv)", text, re.MULTILINE) and not pytest_says:
+        return Proposal("unit", "tox -q", "tox.ini")
+    return None
+
+
+def _npm(files: Mapping[str, str]) -> Proposal | None:
+    try:
+        value = json.loads(files.get("package.json", "null"))
+        script = value["scripts"]["test"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    if not isinstance(script, str) or not script.strip() or "no test specified" in script:
+        return None
+    for lock, command in (("pnpm-lock.yaml", "pnpm test"), ("yarn.lock", "yarn test"), ("bun.lock", "bun run test"),
+                          ("bun.lockb", "bun run test")):
+        if lock in files:
+            return Proposal("unit", command, 'the "test" script in package.json')
+    return Proposal("unit", "npm test", 'the "test" script in package.json')
+
+
+def _make(files: Mapping[str, str]) -> Proposal | None:
+    for name in ("Makefile", "makefile", "GNUmakefile"):
+        if re.search(r"^test\s*:(?!=)", files.get(name, ""), re.MULTILINE):
+            return Proposal("unit", "make test", f"the target test in {name}")
+    return None
+
+
+def _others(files: Mapping[str, str]) -> tuple[Proposal | None, ...]:
+    table = (("Cargo.toml", "cargo test"), ("go.mod", "go test ./..."), ("gradlew", "./gradlew test"),
+             ("pom.xml", "mvn -q test"), ("mix.exs", "mix test"))
+    return tuple(Proposal("unit", command, name) if name in files else None for name, command in table)

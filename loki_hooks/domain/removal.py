@@ -1,0 +1,88 @@
+"""The one classifier of removals: facts in, *remove* or *keep, because …* out.
+
+Nothing else in the program may decide that a worktree or a branch goes. Unknown counts as a reason to keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class WorktreeFacts:
+    """What was found in and about a worktree. Lists hold examples for the person who reads the reasons.
+
+    ``merged_by`` says how the branch's work is known to be in the integration branch ('' when it is not).
+    ``folder`` is False when the worktree's folder is gone already.
+    """
+
+    is_main: bool = False
+    folder: bool = True
+    modified: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    precious: tuple[str, ...] = ()
+    """Ignored files that we did not copy in, or that changed since, and that no tool rebuilds."""
+    processes: tuple[str, ...] = ()
+    lock: str | None = None
+    """The reason of a lock that holds (None: not locked, or by a session of ours that is over)."""
+    operation: str = ""
+    unreachable: tuple[str, ...] = ()
+    """Commits here that no other branch, remote or the integration branch has."""
+    submodule_work: tuple[str, ...] = ()
+    stashes: tuple[str, ...] = ()
+    own_commits: bool = False
+    ended: bool = False
+    """The stream has ended otherwise than by merging (abandoned by a person)."""
+    merged_by: str = ""
+    session_alive: bool = False
+    is_current: bool = False
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """``remove`` False keeps. ``reasons`` say why, in either case."""
+
+    remove: bool
+    reasons: tuple[str, ...] = field(default_factory=tuple)
+
+
+def classify(facts: WorktreeFacts) -> Removal:
+    """Return the verdict. Every reason to keep is named, not only the first."""
+    keep = []
+    if facts.is_main:
+        keep.append("it is the main worktree")
+    if facts.unreadable:
+        keep.append(f"git cannot tell what is in it: {facts.unreadable}")
+    if facts.session_alive:
+        keep.append("its session is alive")
+    if facts.is_current:
+        keep.append("you are in it")
+    if facts.lock is not None:
+        keep.append(f"it is locked: {facts.lock or 'no reason given'}")
+    if facts.operation:
+        keep.append(f"a {facts.operation} is in progress")
+    for what, found in (
+        ("uncommitted changes", facts.modified),
+        ("untracked files", facts.untracked),
+        ("ignored files of somebody's", facts.precious),
+        ("live processes inside", facts.processes),
+        ("work in submodules", facts.submodule_work),
+        ("stashes made here", facts.stashes),
+        ("commits that are nowhere else", facts.unreachable),
+    ):
+        if found:
+            keep.append(f"{what}: {_examples(found)}")
+    if not facts.own_commits and not facts.ended:
+        keep.append("it has no commit of its own yet: it is new")
+    elif not facts.merged_by and not facts.ended:
+        keep.append("its work is not in the integration branch")
+    if keep:
+        return Removal(False, tuple(keep))
+    gone = () if facts.folder else ("its folder is gone",)
+    return Removal(True, (facts.merged_by or "its stream has ended", *gone))
+
+
+def _examples(found: tuple[str, ...], most: int = 3) -> str:
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more

@@ -1,0 +1,69 @@
+"""Where a hook runs, found by reading files with os alone: `system.site` knows more, and costs more to import.
+
+git starts hooks at the root of the worktree (of a bare repository: in it), with ``GIT_DIR`` set or not
+(githooks(5)).
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class Place:
+    """``root``: the worktree. ``git_dir``: its own git dir. ``common``: the one that all worktrees share."""
+
+    __slots__ = ("common", "git_dir", "root")
+
+    def __init__(self, root: str, git_dir: str, common: str) -> None:
+        self.root = root
+        self.git_dir = git_dir
+        self.common = common
+
+    @property
+    def loki(self) -> str:
+        """The ``.loki/`` of the repository, whether or not it is there yet."""
+        inside = os.path.join(self.common, ".loki")
+        if os.path.isdir(inside):  # a bare repository keeps it so
+            return inside
+        if self.git_dir == self.common and self.root != self.common:  # the main worktree, wherever its git dir is
+            return os.path.join(self.root, ".loki")
+        if os.path.basename(self.common) == ".git":
+            return os.path.join(os.path.dirname(self.common), ".loki")
+        return inside
+
+    @property
+    def branch(self) -> str:
+        """The branch that is checked out, '' when HEAD is detached."""
+        head = first_line(os.path.join(self.git_dir, "HEAD"))
+        prefix = "ref: refs/heads/"
+        return head[len(prefix) :] if head.startswith(prefix) else ""
+
+
+def find_place() -> Place:
+    """Return where this hook was started."""
+    root = os.path.realpath(os.getcwd())
+    git_dir = os.environ.get("GIT_DIR", "")
+    if not git_dir:
+        dot = os.path.join(root, ".git")
+        if os.path.isfile(dot):
+            git_dir = first_line(dot).removeprefix("gitdir: ")
+        else:
+            git_dir = dot if os.path.isdir(dot) else root
+    git_dir = os.path.realpath(os.path.join(root, git_dir))
+    pointer = first_line(os.path.join(git_dir, "commondir"))
+    shared = os.environ.get("GIT_COMMON_DIR", "") or os.path.join(git_dir, pointer)
+    return Place(root, git_dir, os.path.realpath(os.path.join(root, shared)))
+
+
+def first_line(path: str, limit: int = 4096) -> str:
+    """Return the first line of a small regular file, '' when there is none. Follows no link, opens no FIFO."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        return os.read(handle, limit).decode("utf-8", "replace").split("\n", 1)[0].rstrip("\r")
+    except OSError:
+        return ""
+    finally:
+        os.close(handle)

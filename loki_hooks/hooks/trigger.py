@@ -1,0 +1,74 @@
+"""What every ``post-*`` hook does: start the worker that looks later, and show a notice that waits for the branch.
+
+A hook decides nothing: pre-commit and prek have stashed the user's edits while they run us, so the tree looks
+clean when it is not. The worker waits until git, and the framework with it, has gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from loki_hooks.hooks.caller import NATIVE, cleaned, framework
+from loki_hooks.hooks.place import Place, find_place, first_line
+from loki_hooks.system.detach import LINUX, detach, git_ancestors, parent_of, start_time
+
+MAX_NOTICE = 400
+
+
+def trigger(hook: str, notice: str = "") -> int:
+    """Have the worker reconcile because of ``hook``; show ``notices/<notice>-<branch>`` if there is one."""
+    env = dict(os.environ)
+    by = framework(env)
+    place = find_place()
+    if by != NATIVE:
+        consent(place, by)
+    if not LINUX:  # psutil, which tells processes apart there, is not in the standard library
+        import site
+
+        site.main()
+    if notice:
+        show_notice(place, notice)
+    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    argv = [sys.executable, "-P", os.path.join(package, "__main__.py"), "worker", "reconcile", hook, by, place.root]
+    argv += [f"{pid}={started}" for pid, started in waited_for(by)]
+    detach(argv, cleaned(env), place.root)
+    return 0
+
+
+def waited_for(by: str) -> list[tuple[int, str]]:
+    """Return the processes after whose end the tree is the user's again: git's, or those of a framework run by hand."""
+    parent = os.getppid()
+    found = git_ancestors(parent)
+    if not found and by != NATIVE:
+        above = parent_of(parent)
+        for pid in (parent, above[0] if above else 0):
+            started = start_time(pid) if pid > 1 else None
+            if started is not None:
+                found.append((pid, started))
+    return found
+
+
+def consent(place: Place, by: str) -> None:
+    """Record that loki-hooks is on here: a person put it into the configuration of the framework that runs us."""
+    marker = os.path.join(place.common, "loki", "enabled")
+    if os.path.isfile(marker):
+        return
+    os.makedirs(os.path.dirname(marker), exist_ok=True)
+    handle = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        os.write(handle, f"{by}\n".encode())
+    finally:
+        os.close(handle)
+
+
+def show_notice(place: Place, notice: str) -> None:
+    """Print the line that a reconcile left for the branch checked out here, if there is one."""
+    branch = place.branch.replace("/", "-")
+    if not branch:
+        return
+    line = first_line(os.path.join(place.loki, "state", "notices", f"{notice}-{branch}"))
+    if line.strip():
+        text = line if len(line) <= MAX_NOTICE else line[: MAX_NOTICE - 1] + "…"
+        safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        print(f"loki-hooks: {safe}", file=sys.stderr)

@@ -1,0 +1,36 @@
+"""Questions about the commit graph, asked many at a time: libgit2 in this process, or git where it cannot open the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loki_hooks.system.git import Git
+from loki_hooks.system.site import Site
+
+
+def ahead_behind(site: Site, base: str, tips: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return tip → (commits it has that ``base`` has not, commits that ``base`` has and it has not).
+
+    libgit2 refuses sha256, reftable, partial clones and extensions that it does not know; git answers then.
+    """
+    wanted = sorted(set(tips))
+    try:
+        import pygit2
+
+        repository = pygit2.Repository(str(site.common))
+        return {tip: repository.ahead_behind(tip, base) for tip in wanted}
+    except (ImportError, KeyError, ValueError, OSError, _git_error()):
+        return {tip: _by_git(site, base, tip) for tip in wanted}
+
+
+def _git_error() -> type[Exception]:
+    try:
+        import pygit2
+    except ImportError:
+        return LookupError
+    return pygit2.GitError
+
+
+def _by_git(site: Site, base: str, tip: str) -> tuple[int, int]:
+    ahead, behind = Git(site.root).out("rev-list", "--left-right", "--count", f"{tip}...{base}").split()
+    return int(ahead), int(behind)

@@ -1,0 +1,172 @@
+"""Look into a worktree: every fact that its removal depends on. What cannot be told is said so, and keeps it."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from loki_hooks.domain.removal import WorktreeFacts
+from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.errors import LokiError
+from loki_hooks.system.files import read_plain
+from loki_hooks.system.git import Git, WorktreeEntry, split_z
+from loki_hooks.system.processes import is_alive
+from loki_hooks.system.site import LOKI, Site
+from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
+
+CACHES = (
+    "node_modules", ".venv", "venv", "__pycache__", "*.pyc", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis",
+    ".tox", ".nox", "*.egg-info", ".coverage", ".eggs", "build", "dist", "target", ".gradle", ".next", ".nuxt", ".turbo",
+    ".parcel-cache", ".cache", ".DS_Store", "vendor/bundle", ".bundle", ".pnpm-store",
+)
+"""Ignored paths that a tool rebuilds; they are not work (README, "What clean-up may take")."""
+
+
+def look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str) -> WorktreeFacts:
+    """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``."""
+    try:
+        return _look(site, record, entry, integration_ref)
+    except (LokiError, OSError) as error:
+        return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
+
+
+def _look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str) -> WorktreeFacts:
+    git = Git(site.root)
+    tip = git.commit_id(f"refs/heads/{record.branch}") or ""
+    merged = bool(tip) and git.is_ancestor(tip, integration_ref)
+    branch_facts = WorktreeFacts(
+        own_commits=bool(tip) and tip != record.base,
+        merged_by=f"{tip[:12]} is in {integration_ref.removeprefix('refs/heads/')}" if merged else "",
+        session_alive=is_alive(record.session) or is_alive(record.claim),
+        stashes=_stashes(git, record.branch),
+        folder=False,
+    )
+    path = Path(record.path)
+    if entry is None or not path.is_dir():
+        unreachable = () if merged or not tip else _unreachable(git, tip, record.branch, integration_ref)
+        return _with(branch_facts, unreachable=unreachable)
+    there = Git(path)
+    modified, untracked, ignored = _status(there)
+    head = there.commit_id("HEAD") or ""
+    lonely = [] if merged or not tip else list(_unreachable(git, tip, record.branch, integration_ref))
+    if head and head != tip:
+        lonely += _unreachable(git, head, record.branch, integration_ref)
+    return _with(
+        branch_facts,
+        folder=True,
+        is_main=path == site.main,
+        modified=modified,
+        untracked=untracked,
+        precious=_precious(path, ignored, dict(record.copied)),
+        processes=_processes(path),
+        lock=None if entry.locked is None or lock_is_dead(entry.locked) else entry.locked,
+        operation=operation_in(git_dir_of(path)),
+        unreachable=tuple(lonely),
+        submodule_work=_submodules(path),
+        is_current=_is_current(path),
+    )
+
+
+def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
+    return WorktreeFacts(**{**facts.__dict__, **more})
+
+
+def _status(git: Git) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return (modified or staged, untracked, ignored) paths; a wholly ignored folder is one path that ends with '/'."""
+    listed = git.out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching",
+                     "--ignore-submodules=none", timeout=600)
+    found: dict[str, list[str]] = {"m": [], "?": [], "!": []}
+    for entry in split_z(listed):
+        found[entry[0] if entry[0] in "?!" else "m"].append(entry[3:])
+    return tuple(found["m"]), tuple(found["?"]), tuple(found["!"])
+
+
+def is_cache(name: str) -> bool:
+    """Return whether an ignored path is of the documented list of what tools rebuild."""
+    parts = name.rstrip("/").split("/")
+    return any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in CACHES)
+
+
+def _precious(path: Path, ignored: tuple[str, ...], copied: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ignored paths that are nobody's cache, not ours, and not an unchanged copy that we made."""
+    found = []
+    for name in ignored:
+        if name.rstrip("/") == LOKI or name.startswith(f"{LOKI}/") or is_cache(name):
+            continue
+        if name in copied and not (path / name).is_symlink():
+            data = read_plain(path / name)
+            if data is not None and hashlib.sha256(data).hexdigest() == copied[name]:
+                continue
+        if name.endswith("/") and _only_copies(path / name, path, copied):
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+def _only_copies(folder: Path, root: Path, copied: Mapping[str, str]) -> bool:
+    """Whether a wholly ignored folder holds nothing but caches, empty folders and unchanged copies of ours."""
+    for base, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if not is_cache(f)]
+        for file in files:
+            path = Path(base, file)
+            name = path.relative_to(root).as_posix()
+            if is_cache(file):
+                continue
+            data = None if path.is_symlink() else read_plain(path)
+            if data is None or copied.get(name) != hashlib.sha256(data).hexdigest():
+                return False
+    return True
+
+
+def _processes(path: Path) -> tuple[str, ...]:
+    """Return the live processes whose working folder or open files are inside."""
+    import psutil
+
+    inside = str(path) + os.sep
+    found = []
+    for process in psutil.process_iter(["pid", "name"]):
+        if process.pid == os.getpid():
+            continue
+        try:
+            folder = process.cwd()
+            hit = folder == str(path) or folder.startswith(inside)
+            if not hit:
+                hit = any(f.path.startswith(inside) for f in process.open_files())
+        except (psutil.Error, OSError):
+            continue
+        if hit:
+            found.append(f"{process.info['name']} (pid {process.pid})")
+    return tuple(found)
+
+
+def _unreachable(git: Git, commit: str, branch: str, integration_ref: str) -> tuple[str, ...]:
+    """Return commits of ``commit`` that no other branch, remote-tracking branch, tag or the integration branch has."""
+    listed = git.out("rev-list", "--max-count=20", commit, "--not", integration_ref, f"--exclude=refs/heads/{branch}",
+                     "--branches", "--remotes", "--tags")
+    return tuple(line[:12] for line in listed.split())
+
+
+def _stashes(git: Git, branch: str) -> tuple[str, ...]:
+    """Return the stashes that were made on the branch (`git stash` is one list for all worktrees)."""
+    listed = git.maybe("stash", "list", "-z", "--format=%gd%x09%gs") or ""
+    return tuple(
+        entry.split("\t")[0] for entry in split_z(listed)
+        if entry.partition("\t")[2].startswith((f"WIP on {branch}:", f"On {branch}:"))
+    )
+
+
+def _submodules(path: Path) -> tuple[str, ...]:
+    """Return the submodules that are checked out here: git removes no such worktree without force, nor do we."""
+    modules = git_dir_of(path) / "modules"
+    return tuple(sorted(entry.name for entry in modules.iterdir())) if modules.is_dir() else ()
+
+
+def _is_current(path: Path) -> bool:
+    try:
+        here = Path.cwd()
+    except OSError:
+        return False
+    return here == path or path in here.parents

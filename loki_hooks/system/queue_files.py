@@ -1,0 +1,195 @@
+"""``.loki/queue/{spawn,docs,blog}/``: one JSON file an item, named by content; many workers, exactly one gets each.
+
+    queue/docs/<id>.json              open
+    queue/docs/claimed/<id>.json      claimed, moved here by rename(2)
+    queue/docs/claimed/.<id>.owner    who claimed it: {"pid", "started", "claimed_at"}
+    queue/docs/done/<id>.json         done; kept, so that the same event does not come back
+
+Writers (put, claim, done, release) hold the queue's kernel lock (``files.held``) for the few renames they do;
+it ends with its process. Each kill point leaves a good state: the owner is written before the rename, so a
+claim of ours always has one. A claim without an owner was made by somebody else's `mv`, and unknown means
+still held. Readers take no lock. What stands in a queue and is no item (links, folders, FIFOs, other names,
+files that are no JSON object) is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loki_hooks.domain.queue import ItemState, is_item_id, item_id, require_item_id, require_queue, shown_item
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.errors import BadInputError, LokiError
+from loki_hooks.system.clock import now
+from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.processes import is_alive
+
+if TYPE_CHECKING:
+    from loki_hooks.system.site import Site
+
+MAX_ITEM_BYTES = 1024 * 1024
+_PATIENCE = 20.0
+"""Seconds to wait for the queue's lock; holders need it for microseconds, so more means a stopped process."""
+
+
+def put(site: Site, queue: str, item: Mapping[str, Any], key: str) -> tuple[str, bool]:
+    """Queue ``item`` under the id that ``key`` gives it; return (id, whether it was made).
+
+    ``key`` is what makes the event the same event, e.g. ``"changed|src/app.py|greet|<commit>"``. An item with
+    that id that is open, claimed or done is not made again.
+    """
+    ident = item_id(key)
+    with _locked(site, queue) as folder:
+        places = (folder, folder / "claimed", folder / "done")  # an item only moves forward, unless the lock is held
+        if any(_read_item(place, ident) is not None for place in places):
+            return ident, False
+        head = {"id": ident, "queued_at": now()}
+        write_atomic(folder / f"{ident}.json", dump_json({**head, **item, **head}))
+    return ident, True
+
+
+def listed(site: Site, queue: str) -> list[dict[str, Any]]:
+    """Return the open and claimed items, oldest first: ``[{id, …, state}]``. A dead owner's claim counts as open."""
+    folder = _folder(site, queue)
+    found = {ident: shown_item(queue, ident, item, ItemState.OPEN) for ident, item in _items(folder)}
+    for ident, item in _items(folder / "claimed"):
+        state = ItemState.OPEN if _owner_died(folder, ident) else ItemState.CLAIMED
+        found[ident] = shown_item(queue, ident, item, state)
+    return sorted(found.values(), key=_age)
+
+
+def claim(site: Site, queue: str, ident: str | None, owner: ProcessId) -> dict[str, Any] | None:
+    """Take the item ``ident`` (None: the oldest open one) for ``owner``; None when there is none to take.
+
+    Claims of dead owners go back first. Of many workers that want one item exactly one gets it.
+    """
+    with _locked(site, queue) as folder:
+        _release(folder)
+        wanted = [(name, item) for name, item in _items(folder) if ident in {None, name}]
+        for item in sorted((shown_item(queue, name, item, ItemState.CLAIMED) for name, item in wanted), key=_age):
+            if _take(folder, str(item["id"]), owner):
+                return item
+    return None
+
+
+def done(site: Site, queue: str, ident: str) -> bool:
+    """Mark the item done, whether it was claimed or still open; return False when it was done already.
+
+    Raises ``BadInputError`` when the queue has no such item.
+    """
+    with _locked(site, queue) as folder:
+        for place in (folder / "claimed", folder):
+            if _read_item(place, require_item_id(ident)) is None:
+                continue
+            if not _rename(place / f"{ident}.json", folder / "done" / f"{ident}.json"):
+                raise LokiError(f"cannot move the item {ident} to {folder / 'done'}", "see what stands there")
+            _forget_owner(folder, ident)
+            return True
+        if _read_item(folder / "done", ident) is not None:
+            return False
+    raise BadInputError(f"the {queue} queue has no item {ident}", f"see `loki-hooks queue list {queue}`")
+
+
+def state_of(site: Site, queue: str, ident: str) -> ItemState | None:
+    """Return where the item stands now, or None when the queue has none called so."""
+    folder = _folder(site, queue)
+    for state, place in (("open", folder), ("claimed", folder / "claimed"), ("done", folder / "done")):
+        if _read_item(place, require_item_id(ident)) is not None:
+            return ItemState(state)
+    return None
+
+
+def release_dead(site: Site, queue: str) -> list[str]:
+    """Put back what dead owners had claimed; return the ids."""
+    with _locked(site, queue) as folder:
+        return _release(folder)
+
+
+# Below: the caller holds the lock, except where only reading -----------------------------------------------
+
+
+def _release(folder: Path) -> list[str]:
+    back = []
+    for ident, _ in list(_items(folder / "claimed")):
+        if _owner_died(folder, ident) and _rename(folder / "claimed" / f"{ident}.json", folder / f"{ident}.json"):
+            _forget_owner(folder, ident)
+            back.append(ident)
+    return back
+
+
+def _take(folder: Path, ident: str, owner: ProcessId) -> bool:
+    record = {**owner.to_json(), "claimed_at": now()}
+    try:
+        write_atomic(_owner_file(folder, ident), dump_json(record))
+    except LokiError:  # something was put in its place: this item cannot be claimed, others can
+        return False
+    if _rename(folder / f"{ident}.json", folder / "claimed" / f"{ident}.json"):
+        return True
+    _forget_owner(folder, ident)
+    return False
+
+
+def _forget_owner(folder: Path, ident: str) -> None:
+    with contextlib.suppress(OSError):
+        _owner_file(folder, ident).unlink()
+
+
+def _rename(source: Path, target: Path) -> bool:
+    try:
+        source.rename(target)
+    except OSError:  # somebody moved it by hand, or put a folder in the way
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _locked(site: Site, queue: str) -> Iterator[Path]:
+    folder = site.folder("queue", require_queue(queue))
+    site.folder("queue", queue, "claimed")
+    site.folder("queue", queue, "done")
+    with held(folder / ".lock", _PATIENCE) as got:
+        if not got:
+            raise LokiError(f"the {queue} queue is held by another process for {_PATIENCE:.0f} s", "try again")
+        yield folder
+
+
+def _folder(site: Site, queue: str) -> Path:
+    return site.loki / "queue" / require_queue(queue)
+
+
+def _items(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (id, content) of each item in ``folder``."""
+    if folder.is_symlink():
+        return
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except OSError:
+        return
+    for name in names:
+        ident, dot, suffix = name.partition(".")
+        if dot and suffix == "json" and is_item_id(ident):
+            item = _read_item(folder, ident)
+            if item is not None:
+                yield ident, item
+
+
+def _read_item(folder: Path, ident: str) -> dict[str, Any] | None:
+    value = read_json(folder / f"{ident}.json", limit=MAX_ITEM_BYTES)
+    return value if isinstance(value, dict) else None
+
+
+def _owner_file(folder: Path, ident: str) -> Path:
+    return folder / "claimed" / f".{ident}.owner"
+
+
+def _owner_died(folder: Path, ident: str) -> bool:
+    owner = ProcessId.from_json(read_json(_owner_file(folder, ident), limit=MAX_ITEM_BYTES))
+    return owner is not None and not is_alive(owner)
+
+
+def _age(item: Mapping[str, Any]) -> tuple[str, str]:
+    queued = item.get("queued_at")
+    return (queued if isinstance(queued, str) else "", str(item["id"]))

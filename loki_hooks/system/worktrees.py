@@ -1,0 +1,150 @@
+"""Worktrees: made so that many at once all succeed, locked with a reason that proves its owner, removed without force.
+
+Parallel `git worktree add` loses: its processes race for ``config.lock`` and for each other's half-made
+entries. Ours take turns at the part that races (a kernel lock; the checkout is outside it); foreign ones do
+not know that lock, so the two known failures are tried again, and whatever a failed one left is taken back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import shutil
+import time
+from pathlib import Path
+
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.errors import GitFailedError, LokiError, RefusedError
+from loki_hooks.system.files import held
+from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.processes import is_alive
+from loki_hooks.system.site import Site
+
+_RACE = re.compile(r"config\.lock|could not lock config file|failed to read .*commondir|\.git/worktrees/", re.IGNORECASE)
+_TRIES = 12
+_LOCK_REASON = re.compile(r"loki-hooks: session of (\S+) \(pid (\d+), started ([^)\s]+)\)")
+
+
+def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -> None:
+    """Make a worktree at ``path`` on ``branch`` (made at ``commit`` when ``new_branch``) with its files checked out.
+
+    Raises ``RefusedError`` when the path or the branch is in use, ``GitFailedError`` otherwise; then nothing is left.
+    """
+    git = Git(site.root)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
+    words = ["worktree", "add", "--no-checkout", "--quiet"]
+    words += ["--no-track", "-b", branch, str(path), commit] if new_branch else [str(path), branch]
+    for attempt in range(_TRIES):
+        existed = git.commit_id(f"refs/heads/{branch}")
+        if new_branch and existed:
+            raise RefusedError(f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name")
+        with held(site.private / "worktrees.lock"):
+            done = git.run(*words)
+        if done.returncode == 0:
+            break
+        _take_back(site, git, path, branch if new_branch else "", commit)
+        if attempt + 1 == _TRIES or not _RACE.search(done.error_text):
+            raise GitFailedError(tuple(words), done.returncode, done.error_text)
+        time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311  jitter, not a secret
+    try:
+        Git(path).out("reset", "--hard", "--quiet", timeout=1800)
+    except LokiError:
+        _take_back(site, git, path, branch if new_branch else "", commit)
+        raise
+
+
+def _take_back(site: Site, git: Git, path: Path, branch: str, commit: str) -> None:
+    """Undo a half-made worktree of ours: its registration, its folder, and its branch if it is still at ``commit``."""
+    with held(site.private / "worktrees.lock"):
+        pointer = path / ".git"
+        if pointer.is_file():
+            admin = Path(pointer.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir: ").strip())
+            if admin.parent == site.common / "worktrees":
+                shutil.rmtree(admin, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.rmdir()  # only an empty one
+        git.run("worktree", "prune", "--expire=now")
+        if branch:
+            git.delete_ref(f"refs/heads/{branch}", commit)
+
+
+def git_dir_of(worktree: Path) -> Path:
+    """Return the git dir of a worktree (``.git`` itself, or what the ``.git`` file points at)."""
+    dot = worktree / ".git"
+    if dot.is_file():
+        text = dot.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir: ").strip()
+        return (worktree / text).resolve()
+    return dot if dot.is_dir() else worktree
+
+
+_OPERATIONS = {
+    "rebase-merge": "rebase", "rebase-apply": "rebase", "MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert", "BISECT_LOG": "bisect", "sequencer": "cherry-pick",
+}
+
+
+def operation_in(git_dir: Path) -> str:
+    """Return what git operation is in progress in a worktree ('' for none): rebase, merge, cherry-pick, revert, bisect."""
+    for name, what in _OPERATIONS.items():
+        if (git_dir / name).exists():
+            return what
+    return ""
+
+
+def branch_held_by_operation(site: Site, branch: str) -> str:
+    """Return '' or why ``branch`` must not move: some worktree rebases or bisects it, though it looks checked out nowhere."""
+    git_dirs = [site.common, *sorted((site.common / "worktrees").glob("*"))]
+    for git_dir in git_dirs:
+        for folder, what in (("rebase-merge", "rebase"), ("rebase-apply", "rebase")):
+            head = git_dir / folder / "head-name"
+            if head.is_file() and head.read_text(errors="replace").strip() == f"refs/heads/{branch}":
+                return f"a {what} of {branch} is in progress"
+        start = git_dir / "BISECT_START"
+        if start.is_file() and start.read_text(errors="replace").strip() in {branch, f"refs/heads/{branch}"}:
+            return f"a bisect of {branch} is in progress"
+    return ""
+
+
+def lock_reason(stream: str, owner: ProcessId) -> str:
+    return f"loki-hooks: session of {stream} (pid {owner.pid}, started {owner.started})"
+
+
+def lock(site: Site, path: Path, stream: str, owner: ProcessId) -> None:
+    """Lock the worktree for a live session, replacing a lock of ours whose owner is dead."""
+    unlock_dead(site, path)
+    Git(site.root).run("worktree", "lock", "--reason", lock_reason(stream, owner), str(path))
+
+
+def unlock(site: Site, path: Path, owner: ProcessId) -> None:
+    """Unlock the worktree if the lock is this owner's."""
+    reason = _reason(site, path)
+    if reason is not None and f"(pid {owner.pid}, started {owner.started})" in reason:
+        Git(site.root).run("worktree", "unlock", str(path))
+
+
+def unlock_dead(site: Site, path: Path) -> None:
+    """Unlock the worktree if the lock is a session's of ours that is provably over."""
+    reason = _reason(site, path)
+    if reason is not None and lock_is_dead(reason):
+        Git(site.root).run("worktree", "unlock", str(path))
+
+
+def lock_is_dead(reason: str) -> bool:
+    """Return whether the reason names a process of ours that is not alive any more. Unknown means still held."""
+    found = _LOCK_REASON.search(reason)
+    return found is not None and not is_alive(ProcessId(int(found[2]), found[3]))
+
+
+def _reason(site: Site, path: Path) -> str | None:
+    for entry in list_worktrees(Git(site.root)):
+        if entry.path == path:
+            return entry.locked
+    return None
+
+
+def remove(site: Site, path: Path) -> None:
+    """Remove a worktree by git's own, never forced, removal. Raises ``GitFailedError`` when git refuses."""
+    Git(site.root).out("worktree", "remove", str(path))
