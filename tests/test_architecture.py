@@ -64,8 +64,11 @@ def test_imports_follow_the_arrows(path: Path) -> None:
 def test_the_domain_touches_nothing(path: Path) -> None:
     """No git, files, clock, environment or processes: values in, values out."""
     assert not {word.split(".")[0] for word in imports(path)} & {*PURE, *HEAVY}
-    calls = {node.func.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-             and isinstance(node.func, ast.Name)}  # fmt: skip
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     assert not calls & {"open", "input", "print"}
 
 
@@ -79,7 +82,9 @@ def test_only_the_front_doors_print(path: Path) -> None:
     assert not {word.split(".")[0] for word in imports(path)} & {"click", "rich"}
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if name(p) not in {"system/processes.py", "system/detach.py"}], ids=name)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if name(p) not in {"system/processes.py", "system/detach.py"}], ids=name
+)
 def test_only_two_modules_start_processes(path: Path) -> None:
     assert "subprocess" not in {word.split(".")[0] for word in imports(path)}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -100,7 +105,10 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
 def test_the_domain_the_system_and_the_actions_load_without_a_heavy_library() -> None:
     light = [p for p in MODULES if room(p) in {"domain", "system", "actions", "hooks"} and p.name != "config_schema.py"]
     words = [".".join(("loki_hooks", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in light]
-    code = f"import importlib, sys\nfor w in {words!r}: importlib.import_module(w)\nprint([h for h in {HEAVY!r} if h in sys.modules])"
+    code = (
+        f"import importlib, sys\nfor w in {words!r}: importlib.import_module(w)\n"
+        f"print([h for h in {HEAVY!r} if h in sys.modules])"
+    )
     done = call([sys.executable, "-c", code], ROOT)
     assert (done.out, done.err) == ("[]\n", "")
 
@@ -130,7 +138,10 @@ def _shipped(folder: Path) -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".") and path.suffix != ".pyc"
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not path.name.startswith(".")
+        and path.suffix != ".pyc"
     }
 
 
@@ -154,10 +165,17 @@ def test_an_installed_wheel_finds_its_hooks_and_templates(tmp_path: Path) -> Non
     assert done.code == 0, done.err + done.out
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = ("from loki_hooks.assets import asset_dir, package_dir\nprint(package_dir())\n"
-            "print((asset_dir('hooks') / 'pre-push').is_file(), any(asset_dir('templates').iterdir()))")  # fmt: skip
-    seen = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True,
-                          env={"PYTHONPATH": str(tmp_path / "site")})  # fmt: skip
+    code = (
+        "from loki_hooks.assets import asset_dir, package_dir\nprint(package_dir())\n"
+        "print((asset_dir('hooks') / 'pre-push').is_file(), any(asset_dir('templates').iterdir()))"
+    )
+    seen = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path / "site")},
+    )
     assert seen.stdout.splitlines() == [str(tmp_path / "site" / "loki_hooks"), "True True"], seen.stderr
 
 

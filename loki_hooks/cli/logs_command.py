@@ -180,6 +180,6 @@ class _Shower:
 
 
 def for_terminal(text: str) -> str:
-    """Return ``text`` in which a terminal finds nothing to obey but colours, line breaks (a lone CR is one) and tabs."""
+    """Return ``text`` with nothing for a terminal to obey but colours, line breaks (a lone CR is one) and tabs."""
     parts = _COLOUR.split(text.replace("\r\n", "\n").replace("\r", "\n"))
     return "".join(part if index % 2 else printable(part) for index, part in enumerate(parts))

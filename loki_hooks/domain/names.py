@@ -27,7 +27,8 @@ PLACEHOLDERS = ("project", "stream", "kind", "name", "task_id", "slug", "agent",
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _RULE = (
-    f"a name has 1 to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (and / between parts), begins with a letter or digit"
+    f"a name has 1 to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (and / between parts) "
+    "and begins with a letter or digit"
 )
 
 

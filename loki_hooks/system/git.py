@@ -104,7 +104,7 @@ class Git:
         """Return every ref below the prefixes: full name → object id."""
         listed = self.out("for-each-ref", "--format=%(refname)%00%(objectname)", *prefixes)
         pairs = (line.split("\0") for line in listed.splitlines())
-        return {name: oid for name, oid in pairs}
+        return {name: oid for name, oid in pairs}  # noqa: C416  two parts a line, to mypy too
 
     def config(self, key: str) -> str | None:
         """Return one value of git's configuration, or None when it is not set."""
@@ -123,7 +123,7 @@ class Git:
     # What git is told -----------------------------------------------------------------------------------
 
     def update_ref(self, ref: str, new: str, old: str | None, why: str) -> bool:
-        """Move ``ref`` from ``old`` ('' for: must not exist, None for: whatever it is) to ``new``; return whether it moved."""
+        """Move ``ref`` from ``old`` ('': must not exist, None: whatever it is) to ``new``; return whether it moved."""
         args = ["update-ref", "--create-reflog", "-m", why, ref, new]
         return self.ok(*args, *([] if old is None else [old or "0" * len(new)]))
 
@@ -138,7 +138,7 @@ class Git:
 
 @dataclass(frozen=True)
 class WorktreeEntry:
-    """One entry of `git worktree list`. ``branch`` is short ('' when detached), ``locked`` the reason (None: not locked)."""
+    """One entry of `git worktree list`. ``branch`` is short ('': detached), ``locked`` the reason (None: is not)."""
 
     path: Path
     head: str

@@ -77,6 +77,8 @@ class Site:
 
     def enable(self, by: str) -> None:
         """Record that loki-hooks is on here, because of ``by``, and make ``.loki/``."""
+        if self.main is not None and self.common.parent != self.main:  # git cannot tell this to a linked worktree
+            write_atomic(self.private / "main", f"{self.main}\n")
         if not self.enabled:
             write_atomic(self.enabled_marker, f"{by}\n")
         self.ensure()
@@ -137,13 +139,19 @@ def _site(git_dir: Path, here: Path) -> Site:
     elif common.name == ".git" and not _is_bare(common):
         main = common.parent
     elif shared is not None and not _is_bare(common):
-        worktree = _config_value(common, "worktree")  # a submodule, or --separate-git-dir set up so
-        main = Path(os.path.realpath(common / worktree)) if worktree else None
+        worktree = _config_value(common, "worktree")  # a submodule
+        main = Path(os.path.realpath(common / worktree)) if worktree else _recorded_main(common)
     return Site(common, main, main if main is not None and here == common else here)  # asked from inside the git dir
 
 
+def _recorded_main(common: Path) -> Path | None:
+    """Return the main worktree of a `git init --separate-git-dir`, as ``enable`` recorded it, if it is still there."""
+    main = _pointer(common / "loki" / "main", "")
+    return main if main is not None and _pointer(main / ".git", "gitdir: ") == common else None
+
+
 def _is_bare(common: Path) -> bool:
-    """Whether git's configuration says so. A flipped ``core.bare`` beside a work tree's index is damage, not a bare one."""
+    """Whether git's configuration says so. A ``core.bare`` set beside a work tree's index is damage."""
     return _config_value(common, "bare") == "true" and not (common.name == ".git" and (common / "index").is_file())
 
 

@@ -47,7 +47,8 @@ def test_help_lists_every_command_and_imports_none(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom loki_hooks.cli.main import run_cli\ncode = run_cli(['--help'])\n"
         "print([m for m in sys.modules if m.endswith('_command')], [h for h in "
-        "('rich', 'pydantic', 'pygit2', 'psutil', 'jinja2', 'ruamel') if h in sys.modules], file=sys.stderr)\nsys.exit(code)"
+        "('rich', 'pydantic', 'pygit2', 'psutil', 'jinja2', 'ruamel') if h in sys.modules], file=sys.stderr)\n"
+        "sys.exit(code)"
     )
     done = call([sys.executable, "-c", code], tmp_path)
     assert (done.code, done.err) == (0, "[] []\n")
@@ -96,8 +97,16 @@ def test_an_unknown_command_names_the_nearest(repo: Repo) -> None:
     assert len(hostile.err.splitlines()) == 2
 
 
-@pytest.mark.parametrize("words", [["--nope"], ["signal", "emit"], ["signal", "nope"], ["queue", "list", "docs", "--nope"],
-                                   ["signal", "wait", "TESTS_PASSED", "--timeout", "soon"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--nope"],
+        ["signal", "emit"],
+        ["signal", "nope"],
+        ["queue", "list", "docs", "--nope"],
+        ["signal", "wait", "TESTS_PASSED", "--timeout", "soon"],
+    ],
+)
 def test_wrong_usage_is_exit_2_in_the_same_form(repo: Repo, words: list[str]) -> None:
     done = repo.loki(*words)
     assert (done.code, done.out) == (2, "")
@@ -121,12 +130,25 @@ def test_an_error_of_ours_shows_what_and_a_hint_line_by_line(tmp_path: Path) -> 
     assert boom(tmp_path, "raise RefusedError('no')").err == "loki-hooks: no\n"
 
 
-@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("return 1", 1), ("return 0", 0), ("sys.exit(1)", 1),
-                                            ("raise RefusedError('no')", 1), ("raise BadInputError('no')", 2),
-                                            ("raise click.UsageError('no')", 2), ("raise KeyboardInterrupt", 130),
-                                            ("raise click.Abort", 130), ("click.get_current_context().exit(1)", 1),
-                                            ("raise BrokenPipeError", 1), ("raise ValueError", 3),
-                                            ("raise IllegalMoveError('no')", 3), ("sys.exit('words')", 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("pass", 0),
+        ("return 1", 1),
+        ("return 0", 0),
+        ("sys.exit(1)", 1),
+        ("raise RefusedError('no')", 1),
+        ("raise BadInputError('no')", 2),
+        ("raise click.UsageError('no')", 2),
+        ("raise KeyboardInterrupt", 130),
+        ("raise click.Abort", 130),
+        ("click.get_current_context().exit(1)", 1),
+        ("raise BrokenPipeError", 1),
+        ("raise ValueError", 3),
+        ("raise IllegalMoveError('no')", 3),
+        ("sys.exit('words')", 1),
+    ],
+)
 def test_each_end_has_its_exit_code(tmp_path: Path, body: str, code: int) -> None:
     assert boom(tmp_path, body, {"TMPDIR": str(tmp_path)}).code == code
 
@@ -169,8 +191,12 @@ def test_a_reader_that_leaves_is_met_with_silence(tmp_path: Path) -> None:
 def test_ctrl_c_is_130_and_one_line(repo: Repo) -> None:
     (repo.path / ".git" / "loki").mkdir()
     (repo.path / ".git" / "loki" / "enabled").write_text("test\n")
-    waiting = subprocess.Popen([str(SCRIPTS / "loki-hooks"), "signal", "wait", "TESTS_PASSED_x"], cwd=repo.path,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    waiting = subprocess.Popen(
+        [str(SCRIPTS / "loki-hooks"), "signal", "wait", "TESTS_PASSED_x"],
+        cwd=repo.path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(1)
     waiting.send_signal(signal.SIGINT)
     _, err = waiting.communicate(timeout=20)
@@ -180,7 +206,8 @@ def test_ctrl_c_is_130_and_one_line(repo: Repo) -> None:
 
 def test_a_table_into_a_pipe_is_plain_and_whole(tmp_path: Path) -> None:
     wide = "x" * 500
-    done = boom(tmp_path, f"table(('name', 'what'), [('a', {wide!r}), ('[b]bold[/b] :smile:', 'two\\nlines\\x1b[2J'), (None, 3)])")
+    rows = [("a", wide), ("[b]bold[/b] :smile:", "two\nlines\x1b[2J"), (None, 3)]
+    done = boom(tmp_path, f"table(('name', 'what'), {rows!r})")
     assert done.out.splitlines() == [
         "name                 what",
         f"a                    {wide}",
@@ -217,8 +244,9 @@ def on_a_terminal(argv: list[str], cwd: Path, env: dict[str, str] | None = None)
 
 
 def test_bytes_that_are_no_utf8_pass_through_an_answer(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", BOOM.format(body="answer(os.fsdecode(b'/w/\\xff'))")], cwd=tmp_path,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", BOOM.format(body="answer(os.fsdecode(b'/w/\\xff'))")], cwd=tmp_path, capture_output=True
+    )
     assert done.stdout == b"/w/\xff\n"
 
 
@@ -228,8 +256,13 @@ def test_what_is_printed_never_drives_a_terminal(text: str) -> None:
     assert all(c.isprintable() or c in "\n\t" for c in printable(text))
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=30), lambda i: st.lists(i, max_size=4)
-                    | st.dictionaries(st.text(max_size=8), i, max_size=4), max_leaves=12))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=30),
+        lambda i: st.lists(i, max_size=4) | st.dictionaries(st.text(max_size=8), i, max_size=4),
+        max_leaves=12,
+    )
+)
 def test_a_json_answer_is_one_document_of_printable_characters(value: object) -> None:
     text = json_text(value)
     assert json.loads(text) == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -11,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli.test_frame import on_a_terminal
 from conftest import SCRIPTS, Repo, eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.test_frame import on_a_terminal
 from loki_hooks.cli.logs_command import _UNFINISHED, for_terminal
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
@@ -111,19 +112,25 @@ def test_follow_goes_on_until_the_session_has_ended(repo: Repo, site: Site) -> N
     put(site, replace(AUTH, status=Status.RUNNING, session=identify(session.pid)))
     out = repo.path.parent / "followed"
     with out.open("wb") as sink:
-        following = subprocess.Popen([LOKI, "logs", "auth", "-f"], cwd=repo.path, stdout=sink, stderr=subprocess.PIPE, text=True)
+        following = subprocess.Popen(
+            [LOKI, "logs", "auth", "-f"], cwd=repo.path, stdout=sink, stderr=subprocess.PIPE, text=True
+        )
     assert following.stderr is not None
     assert "has not begun" in following.stderr.readline()
     assert session.stdin is not None
     for words in (b"one\n", b"one\ntwo\n"):
         session.stdin.write("\n")
         session.stdin.flush()
-        eventually(lambda words=words: out.read_bytes() == words, 20)
+        eventually(functools.partial(_holds, out, words), 20)
         assert following.poll() is None
     session.communicate("\n", timeout=20)
     following.communicate(timeout=20)
     assert following.returncode == 0
     assert out.read_bytes() == b"one\ntwo\nlast words\xff"
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    return file.read_bytes() == content
 
 
 def test_follow_of_a_session_that_is_over_shows_it_and_ends(repo: Repo, site: Site) -> None:

@@ -18,8 +18,14 @@ from loki_hooks.system.processes import identify
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.state_store import StateStore
 
-ITEM = {"trigger": "changed", "symbol": "greet", "file": "app.py", "line": 1, "commit": "c1",
-        "docs": [{"path": "README.md", "line": 3}]}  # fmt: skip
+ITEM = {
+    "trigger": "changed",
+    "symbol": "greet",
+    "file": "app.py",
+    "line": 1,
+    "commit": "c1",
+    "docs": [{"path": "README.md", "line": 3}],
+}
 
 
 @pytest.fixture
@@ -50,7 +56,9 @@ def test_list_shows_people_a_line_an_item(repo: Repo, site: Site) -> None:
 def test_the_claim_belongs_to_who_ran_the_command(repo: Repo, site: Site) -> None:
     """A shell that claims keeps the item as long as it lives; then it goes back."""
     script = f"'{SCRIPTS / 'loki-hooks'}' queue claim docs --json; read -r line; exit 0"
-    shell = subprocess.Popen(["bash", "-c", script], cwd=repo.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    shell = subprocess.Popen(
+        ["bash", "-c", script], cwd=repo.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert shell.stdout is not None
     item = _first_document(shell)
     assert (item["id"], item["state"]) == (item_id("one"), "claimed")
@@ -80,8 +88,9 @@ def test_in_a_streams_worktree_the_session_owns_the_claim(repo: Repo, site: Site
     path = repo.path.parent / "project-docs"
     repo.git("worktree", "add", "-q", str(path), "-b", "parallel-docs")
     session = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    record = StreamRecord("docs", "docs", Status.RUNNING, path=str(path), branch="parallel-docs",
-                          session=identify(session.pid))  # fmt: skip
+    record = StreamRecord(
+        "docs", "docs", Status.RUNNING, path=str(path), branch="parallel-docs", session=identify(session.pid)
+    )
     StateStore(site).update(lambda s: s.with_stream(record))
     script = f"'{SCRIPTS / 'loki-hooks'}' queue claim docs; true"
     subprocess.run(["bash", "-c", script], cwd=path, check=True)
@@ -107,8 +116,19 @@ def test_done_takes_it_off_the_list_and_can_be_repeated(repo: Repo, site: Site) 
     assert repo.loki("queue", "claim", "docs", ident).code == 1
 
 
-@pytest.mark.parametrize("words", [["list", "dosc"], ["list", "../docs"], ["claim", "docs", "../x"], ["claim", "docs", "0" * 16],
-                                   ["done", "docs", "0" * 16], ["done", "docs", ""], ["done", "docs"], ["list"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "dosc"],
+        ["list", "../docs"],
+        ["claim", "docs", "../x"],
+        ["claim", "docs", "0" * 16],
+        ["done", "docs", "0" * 16],
+        ["done", "docs", ""],
+        ["done", "docs"],
+        ["list"],
+    ],
+)
 def test_wrong_words_are_exit_2(repo: Repo, site: Site, words: list[str]) -> None:
     done = repo.loki("queue", *words)
     assert (done.code, done.out) == (2, "")

@@ -58,7 +58,11 @@ def test_from_a_linked_worktree_it_goes_to_the_repositorys_signals(on: Repo) -> 
     assert not (path / ".loki").exists()
     said = body(on, "TESTS_FAILED_auth")
     assert (said["stream"], said["branch"], said["worktree"], said["commit"]) == (
-        "feature-auth", "feature/auth", str(path), tip)  # fmt: skip
+        "feature-auth",
+        "feature/auth",
+        str(path),
+        tip,
+    )
 
 
 def test_from_elsewhere_it_speaks_of_the_stream_that_it_names(on: Repo) -> None:
@@ -85,8 +89,19 @@ def test_a_merge_request_is_not_to_be_had_by_hand(on: Repo) -> None:
     assert list(on.signals.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["FEATURE_READY_../../x", "../x", "FEATURE_READY_", "NOPE", "", "FEATURE_READY_x\n",
-                                  "FEATURE_READY_" + "x" * 300, "TESTS_PASED_x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FEATURE_READY_../../x",
+        "../x",
+        "FEATURE_READY_",
+        "NOPE",
+        "",
+        "FEATURE_READY_x\n",
+        "FEATURE_READY_" + "x" * 300,
+        "TESTS_PASED_x",
+    ],
+)
 def test_what_is_no_signal_is_refused_and_nothing_written(on: Repo, name: str) -> None:
     for verb in ("emit", "clear", "wait"):
         done = on.loki("signal", verb, name)
@@ -124,8 +139,12 @@ def test_clear_says_whether_it_was_there(on: Repo) -> None:
 
 
 def test_wait_ends_when_the_signal_comes(on: Repo) -> None:
-    waiting = subprocess.Popen([str(SCRIPTS / "loki-hooks"), "signal", "wait", "TESTS_PASSED_x", "--timeout", "30", "--json"],
-                               cwd=on.path, stdout=subprocess.PIPE, text=True)  # fmt: skip
+    waiting = subprocess.Popen(
+        [str(SCRIPTS / "loki-hooks"), "signal", "wait", "TESTS_PASSED_x", "--timeout", "30", "--json"],
+        cwd=on.path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     (on.signals / ".tmp").write_text('{"commit": "c1"}')
     (on.signals / ".tmp").rename(on.signals / "TESTS_PASSED_x")
     out, _ = waiting.communicate(timeout=30)

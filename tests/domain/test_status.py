@@ -98,7 +98,7 @@ def test_archived_is_the_end_and_only_a_kept_stream_comes_back() -> None:
 
 
 def test_the_classes_fit_together_and_every_status_has_its_own_word() -> None:
-    assert LIVING | STANDING | ENDED == set(Status)
+    assert set(Status) == LIVING | STANDING | ENDED
     assert not (LIVING & STANDING or LIVING & ENDED or STANDING & ENDED)
     assert IN_SESSION | IN_TRAIN | NEEDS_PERSON <= LIVING
     assert not (IN_SESSION & IN_TRAIN or IN_TRAIN & NEEDS_PERSON)

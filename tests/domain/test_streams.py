@@ -22,7 +22,9 @@ json_values = st.recursive(
 segments = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True)
 names = st.lists(segments, min_size=1, max_size=2).map("/".join).filter(is_name)
 processes = st.none() | st.builds(ProcessId, st.integers(min_value=1), st.text(max_size=12))
-tasks = st.builds(Task, id=st.text(max_size=8), text=st.text(max_size=40), files=st.lists(st.text(max_size=8)).map(tuple))
+tasks = st.builds(
+    Task, id=st.text(max_size=8), text=st.text(max_size=40), files=st.lists(st.text(max_size=8)).map(tuple)
+)
 _OWN = set(StreamRecord("feature", "x", Status.OPEN).to_json())
 extras = st.dictionaries(st.text(max_size=8).filter(lambda k: k not in _OWN), json_values, max_size=3)
 records = st.builds(
@@ -126,8 +128,12 @@ def test_names_that_would_leave_their_folder_are_never_streams() -> None:
 
 
 def test_an_entry_of_upstreams_is_understood() -> None:
-    value = {"worktrees": {"feature-auth": {"path": "/w", "branch": "feature/auth", "status": "active", "claude_pid": 7},
-                           "docs": {"path": "/d", "branch": "parallel-docs", "task": "write"}}}
+    value = {
+        "worktrees": {
+            "feature-auth": {"path": "/w", "branch": "feature/auth", "status": "active", "claude_pid": 7},
+            "docs": {"path": "/d", "branch": "parallel-docs", "task": "write"},
+        }
+    }
     state = State.from_json(value)
     assert (state.streams["feature-auth"].kind, state.streams["feature-auth"].name) == ("feature", "auth")
     assert state.streams["feature-auth"].status is Status.OPEN

@@ -78,11 +78,14 @@ def test_only_plain_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(), max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
-)  # fmt: skip
+)
 
 
 @given(json_values)
@@ -102,8 +105,21 @@ def test_any_bytes_are_json_that_can_be_written_again_or_none(raw: bytes) -> Non
     assert parse_json(dump_json(value).encode()) == value
 
 
-@pytest.mark.parametrize("raw", [b"NaN", b"[Infinity]", b"1e999", b"-1e999", b'{"a": ', b"\xff", b"", b"[" * 100_000,
-                                 b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), b"9" * 5000])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"NaN",
+        b"[Infinity]",
+        b"1e999",
+        b"-1e999",
+        b'{"a": ',
+        b"\xff",
+        b"",
+        b"[" * 100_000,
+        b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+        b"9" * 5000,
+    ],
+)
 def test_what_no_program_could_use_is_no_json(raw: bytes) -> None:
     assert parse_json(raw) is None
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Repo, eventually
+from conftest import Repo
 
 from loki_hooks.domain.queue import ItemState, item_id, require_queue
 from loki_hooks.domain.streams import ProcessId
@@ -38,7 +38,9 @@ def python(site: Site, code: str) -> subprocess.Popen[str]:
         "from loki_hooks.system.processes import myself\nfrom loki_hooks.system.site import discover\n"
         f"site = discover(Path({str(site.root)!r}))\n"
     )
-    return subprocess.Popen([sys.executable, "-c", head + code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", head + code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_the_same_event_is_one_item_open_claimed_or_done(site: Site) -> None:
@@ -58,9 +60,16 @@ def test_an_item_has_every_key_that_programs_rely_on(site: Site) -> None:
     queue_files.put(site, "docs", {"file": "a.py", "line": 3, "more": 1, "state": "x", "id": "y"}, "k")
     (item,) = queue_files.listed(site, "docs")
     assert {k: v for k, v in item.items() if k != "queued_at"} == {
-        "id": item_id("k"), "trigger": "", "symbol": None, "file": "a.py", "line": 3, "commit": "", "docs": [],
-        "more": 1, "state": "open",
-    }  # fmt: skip
+        "id": item_id("k"),
+        "trigger": "",
+        "symbol": None,
+        "file": "a.py",
+        "line": 3,
+        "commit": "",
+        "docs": [],
+        "more": 1,
+        "state": "open",
+    }
 
 
 def test_items_are_claimed_oldest_first_or_by_id(site: Site) -> None:
@@ -70,8 +79,11 @@ def test_items_are_claimed_oldest_first_or_by_id(site: Site) -> None:
     assert queue_files.claim(site, "docs", ids[2], myself()) is None
     assert (queue_files.claim(site, "docs", None, myself()) or {})["id"] == ids[0]
     assert [(i["id"], i["state"]) for i in queue_files.listed(site, "docs")] == [
-        (ids[0], "claimed"), (ids[1], "open"), (ids[2], "claimed"), (ids[3], "open"),
-    ]  # fmt: skip
+        (ids[0], "claimed"),
+        (ids[1], "open"),
+        (ids[2], "claimed"),
+        (ids[3], "open"),
+    ]
     assert (open_folder(site) / "claimed" / f"{ids[0]}.json").is_file()
 
 
@@ -125,7 +137,9 @@ def test_of_many_processes_exactly_one_gets_each_item(site: Site) -> None:
 
 def test_a_worker_that_is_killed_gives_its_item_back(site: Site) -> None:
     ident, _ = queue_files.put(site, "docs", {}, "k")
-    worker = python(site, "queue_files.claim(site, 'docs', None, myself())\nprint('mine', flush=True)\ntime.sleep(60)\n")
+    worker = python(
+        site, "queue_files.claim(site, 'docs', None, myself())\nprint('mine', flush=True)\ntime.sleep(60)\n"
+    )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "mine\n"
     assert queue_files.claim(site, "docs", None, myself()) is None
@@ -221,6 +235,5 @@ def test_the_owner_of_a_claim_is_told_on_disk(site: Site) -> None:
     parent = identify(os.getppid())
     assert parent is not None
     queue_files.claim(site, "docs", ident, parent)
-    eventually(lambda: (open_folder(site) / "claimed" / f".{ident}.owner").is_file(), 1)
     owner = json.loads((open_folder(site) / "claimed" / f".{ident}.owner").read_text())
     assert ProcessId.from_json(owner) == parent

@@ -95,6 +95,19 @@ def test_a_submodule_is_a_site_of_its_own_with_its_worktrees(repo: Repo, tmp_pat
     assert same(agrees_with_git(repo, tmp_path / "lib-x"), site)
 
 
+def test_a_git_dir_kept_elsewhere_is_one_site_once_loki_is_on(repo: Repo, tmp_path: Path) -> None:
+    """Git itself cannot tell a linked worktree where the main one is; `enable` records it."""
+    repo.git("init", "-q", "--separate-git-dir", str(tmp_path / "store"))
+    repo.git("worktree", "add", "-q", "../other")
+    site = agrees_with_git(repo, repo.path)
+    assert site.main == repo.path
+    site.enable("a test")
+    assert same(agrees_with_git(repo, repo.path.parent / "other"), site)
+    assert discover(repo.path) == site
+    repo.path.rename(tmp_path / "moved")
+    assert discover(repo.path.parent / "other").main is None, "a place that is no longer it is not believed"
+
+
 def test_a_flipped_core_bare_does_not_move_the_site(repo: Repo) -> None:
     """A test's `git init` under a hook's GIT_DIR does that; the gate must not look elsewhere then."""
     repo.git("worktree", "add", "-q", "../other")

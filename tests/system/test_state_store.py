@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Repo
+from conftest import Repo  # noqa: TC002  pytest reads the annotations of fixtures
 
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
@@ -41,7 +41,8 @@ def raw(store: StateStore) -> dict[str, object]:
 
 def python(site: Site, code: str, *words: str) -> subprocess.Popen[str]:
     head = (
-        "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\nfrom loki_hooks.domain.status import Status\n"
+        "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\n"
+        "from loki_hooks.domain.status import Status\n"
         "from loki_hooks.domain.streams import StreamRecord\nfrom loki_hooks.system.site import discover\n"
         "from loki_hooks.system.state_store import StateStore\n"
         f"store = StateStore(discover(Path({str(site.root)!r})))\n"
@@ -49,8 +50,9 @@ def python(site: Site, code: str, *words: str) -> subprocess.Popen[str]:
         "    old = state.streams.get(f'feature-{name}') or StreamRecord('feature', name, Status.OPEN)\n"
         "    return state.with_stream(replace(old, rejections=old.rejections + 1))\n"
     )
-    return subprocess.Popen([sys.executable, "-c", head + code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            text=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", head + code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_an_absent_state_is_empty_and_reading_it_writes_nothing(store: StateStore) -> None:
@@ -119,8 +121,12 @@ def test_a_killed_writer_leaves_a_readable_state_and_no_lock(store: StateStore) 
         time.sleep(chance.uniform(0, 0.03))
         for writer in pair:
             writer.kill()
-        said = [int(word) for writer in pair for word in writer.communicate(timeout=20)[0].splitlines(keepends=True)
-                if word.endswith("\n")]  # fmt: skip
+        said = [
+            int(word)
+            for writer in pair
+            for word in writer.communicate(timeout=20)[0].splitlines(keepends=True)
+            if word.endswith("\n")
+        ]
         published = max([published, *said])
         json.loads(store.path.read_text())
         begun = time.monotonic()
@@ -132,8 +138,11 @@ def test_a_killed_writer_leaves_a_readable_state_and_no_lock(store: StateStore) 
     assert not list(store.path.parent.glob("*corrupt*"))
 
 
-@pytest.mark.parametrize("content", [b"", b'{"worktrees": {"feature-a', b"[]", b"\xff\xfe", b'{"a": 1e999}',
-                                     b"[" * 50_000], ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"worktrees": {"feature-a', b"[]", b"\xff\xfe", b'{"a": 1e999}', b"[" * 50_000],
+    ids=lambda content: repr(content[:12]),
+)
 def test_what_cannot_be_read_is_kept_aside_and_the_state_begins_anew(store: StateStore, content: bytes) -> None:
     store.site.folder("state")
     store.path.write_bytes(content)
@@ -216,7 +225,7 @@ def test_a_writer_that_truncates_in_place_is_waited_for(store: StateStore) -> No
 def test_a_change_that_upstream_made_meanwhile_is_not_overwritten(store: StateStore) -> None:
     """Upstream never counts `state_version` up, so the bytes are compared."""
     store.update(lambda s: s.with_stream(AUTH))
-    rounds = []
+    rounds: list[int] = []
 
     def change(state: State) -> State:
         if not rounds:
@@ -232,8 +241,15 @@ def test_a_change_that_upstream_made_meanwhile_is_not_overwritten(store: StateSt
 
 def test_foreign_keys_and_upstreams_version_survive(store: StateStore) -> None:
     store.site.folder("state")
-    theirs = {"version": "5.8.3", "currentPhase": "QA", "startedAt": "then", "agents": {"a": 1}, "metrics": {"m": [1]},
-              "theirs": {"deep": [1, {"x": None}]}, "worktrees": {"odd thing": 7, "feature-b": {"path": "/b", "own": 1}}}
+    theirs = {
+        "version": "5.8.3",
+        "currentPhase": "QA",
+        "startedAt": "then",
+        "agents": {"a": 1},
+        "metrics": {"m": [1]},
+        "theirs": {"deep": [1, {"x": None}]},
+        "worktrees": {"odd thing": 7, "feature-b": {"path": "/b", "own": 1}},
+    }
     store.path.write_text(json.dumps(theirs))
     store.update(lambda s: s.with_stream(AUTH))
     now = raw(store)
