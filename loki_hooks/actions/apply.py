@@ -13,16 +13,16 @@ from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.follow import follow
-from loki_hooks.actions.gate_run import running_jobs
+from loki_hooks.actions.gate_run import STARTING, show_results
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.train import TRAIN_REF, pin_train
-from loki_hooks.domain.gates import Outcome
+from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
-from loki_hooks.domain.status import NEEDS_PERSON, Status
-from loki_hooks.domain.streams import ProcessId, State, StreamRecord
+from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import IllegalMoveError, LokiError
 from loki_hooks.system import events, gate_results, signal_files
@@ -237,7 +237,7 @@ class Applier:
             cwd=self.site.root, env=scrubbed(), output=self.site.folder("logs") / "runner.log",
         )
         who = identify(pid)
-        write_atomic(self.site.folder("state") / "gate-starting.json", dump_json({"runner": who.to_json() if who else None}))
+        write_atomic(self.site.folder("state") / STARTING, dump_json({"runner": who.to_json() if who else None}))
         events.record(self.site, "testing", subject, commit=step.commit,
                       evidence={"tree": step.tree, "streams": [car.stream for car in step.cars]})
         return "done", f"started for {', '.join(car.stream for car in step.cars) or self.context.integration}"
@@ -248,6 +248,7 @@ class Applier:
             take_ready_signals(self.context, record)
             self.move(step.stream, Status.TESTING)
         record = self.move(step.stream, Status.PASSED, reason="", rejections=0) or record
+        self._show_results(step)
         body = body_of(record, tree=step.tree)
         signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
         signal_files.emit(self.site, SignalName("TESTS_PASSED", record.name), body)
@@ -264,9 +265,7 @@ class Applier:
         if record.status is Status.READY:
             take_ready_signals(self.context, record)
             self.move(step.stream, Status.TESTING)
-        config = self.context.config.in_force
-        failed = [entry.result for entry in gate_results.seen(self.context.git, step.tree, config.gates.values(), config)
-                  if entry.result is not None and entry.result.outcome is Outcome.FAILED]
+        failed = [result for result in self._show_results(step) if result.outcome is Outcome.FAILED]
         names = ", ".join(result.gate for result in failed) or "the gate"
         reason = f"{names} failed on it merged with {self.context.integration}"
         record = self.move(step.stream, Status.REJECTED, reason=reason, rejections=record.rejections + 1) or record
@@ -278,6 +277,14 @@ class Applier:
         events.record(self.site, "rejected", step.stream, commit=record.tip, detail=reason,
                       evidence={"tree": step.tree, "gates": [result.gate for result in failed]})
         return "done", reason
+
+    def _show_results(self, step: Step) -> list[GateResult]:
+        """Return the gate results of the step's tree, and show them as the stream's last ones."""
+        config = self.context.config.in_force
+        seen = gate_results.seen(self.context.git, step.tree, config.gates.values(), config)
+        results = [entry.result for entry in seen if entry.result is not None]
+        show_results(self.context, step.stream, results)
+        return results
 
     def _land(self, step: Step) -> Taken:
         """Land exactly the commit whose tree passed. What stands in the way is noted; everything stays as it is."""
@@ -341,5 +348,3 @@ def upstream_alive(context: Context) -> bool:
     raw = read_json(context.site.loki / "loki.pid")
     return type(raw) is int and raw > 0 and identify(raw) is not None
 
-
-__all__ = ["NEEDS_PERSON", "Applier", "ProcessId", "running_jobs", "upstream_alive"]

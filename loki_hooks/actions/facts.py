@@ -11,7 +11,7 @@ from pathlib import Path
 
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import running_jobs
+from loki_hooks.actions.gate_run import gate_under_way
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.actions.train import build_train, current_train
@@ -19,11 +19,12 @@ from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.names import BranchIdentity, flat, identify_branch
 from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
 from loki_hooks.domain.signals import SignalName
-from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
+from loki_hooks.domain.status import IN_TRAIN, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.system import gate_results, signal_files
 from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
+from loki_hooks.system.history import has_own_commits
 from loki_hooks.system.merges import Merged, merge_trees
 from loki_hooks.system.processes import is_alive
 
@@ -40,8 +41,8 @@ class Memory:
     kept: set[str] = field(default_factory=set)
 
 
-def gather(context: Context, memory: Memory, *, gate_free: bool = False) -> Facts:
-    """Return the facts. ``gate_free``: whoever asks is itself the gate run that has just ended."""
+def gather(context: Context, memory: Memory) -> Facts:
+    """Return the facts as they are now."""
     git = context.git
     state = context.store.read()
     refs = git.refs("refs/heads/", PROCESSED_REF)
@@ -49,7 +50,7 @@ def gather(context: Context, memory: Memory, *, gate_free: bool = False) -> Fact
     tip = refs.get(context.integration_ref, "")
     merged_refs = _merged(git, tip)
     present = {str(w.path) for w in worktrees if w.path.is_dir()}
-    ready = _signalled(context, state, worktrees)
+    ready = _signalled(context, state)
     memory.standings.clear()
     streams = []
     for record in state.streams.values():
@@ -63,7 +64,8 @@ def gather(context: Context, memory: Memory, *, gate_free: bool = False) -> Fact
             session_alive=is_alive(record.session),
             claim_alive=is_alive(record.claim),
             signalled=record.stream in ready,
-            merged=bool(at) and bool(record.base) and at != record.base and f"refs/heads/{record.branch}" in merged_refs,
+            merged=f"refs/heads/{record.branch}" in merged_refs
+            and has_own_commits(git, record.branch, record.base, at, tip),
         ))
     gates = context.config.in_force.gates
     members = [s for s in streams if s.record.status in IN_TRAIN and not s.merged and s.tip and s.tip == s.record.tip]
@@ -96,7 +98,7 @@ def gather(context: Context, memory: Memory, *, gate_free: bool = False) -> Fact
         base=base,
         tip_tree=tip_tree,
         gates=bool(gates),
-        gate_running=not gate_free and bool(running_jobs(context)) or _gate_starting(context),
+        gate_running=gate_under_way(context),
         cap=memory.cap or 0,
         untrusted=untrusted_reason(context) if queued or members else "",
         merge_auto=context.config.working.merge.auto,
@@ -106,28 +108,18 @@ def gather(context: Context, memory: Memory, *, gate_free: bool = False) -> Fact
     )
 
 
-def _gate_starting(context: Context) -> bool:
-    """Whether a gate's runner was started and has not said so yet, or waits for its worktree."""
-    from loki_hooks.domain.streams import ProcessId
-    from loki_hooks.system.files import read_json
-
-    value = read_json(context.site.loki / "state" / "gate-starting.json")
-    return isinstance(value, dict) and is_alive(ProcessId.from_json(value.get("runner")))
-
-
 def _merged(git: Git, tip: str) -> frozenset[str]:
     if not tip:
         return frozenset()
     return frozenset(git.out("for-each-ref", f"--merged={tip}", "--format=%(refname)", "refs/heads/").splitlines())
 
 
-def _signalled(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -> frozenset[str]:
+def _signalled(context: Context, state: State) -> frozenset[str]:
     """Return the streams that somebody said are ready, in the main ``signals/`` or in the stream's own worktree.
 
     From a worktree only what speaks of its own stream counts. A MERGE_REQUESTED that we did not write is a wish
     to merge, and so the same as FEATURE_READY.
     """
-    del worktrees
     ready: set[str] = set()
     for signal in signal_files.listed(context.site.loki / "signals"):
         found = _meant(state.streams, signal)
@@ -232,8 +224,3 @@ def _upstream(context: Context, tip: str) -> Compared:
     counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
     ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
     return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
-
-
-def living(state: State) -> list[StreamRecord]:
-    """Return the streams that something may still happen to."""
-    return [r for r in state.streams.values() if r.status in LIVING]

@@ -6,7 +6,9 @@ are drawn does ``refs/loki/processed`` move on, by compare-and-swap.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.docs import blog_items, docs_items
@@ -25,7 +27,7 @@ def follow(context: Context, old: str, new: str) -> str:
         start = git.maybe("merge-base", old, new) or old
         made = 0
         for item in docs_items(context, start, new):
-            made += queue_files.put(site, "docs", item, key=f"{item['trigger']}\0{item['symbol']}\0{item['file']}")[1]
+            made += queue_files.put(site, "docs", item, key=_key(item))[1]
         if made:
             said.append(f"{made} docs item{'s' if made > 1 else ''}")
         for item in blog_items(context, start, new):
@@ -40,6 +42,11 @@ def follow(context: Context, old: str, new: str) -> str:
     git.update_ref(PROCESSED_REF, new, old, "followed")
     events.record(site, "followed", commit=new, detail=", ".join(said), evidence={"from": old})
     return ", ".join(said)
+
+
+def _key(item: Mapping[str, Any]) -> str:
+    """What makes a docs item the same one: the change itself, by content, whichever commit brought it here."""
+    return "\0".join(str(item[part]) for part in ("trigger", "symbol", "file", "before", "after"))
 
 
 def show_queues(context: Context) -> None:

@@ -12,27 +12,31 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.setup import run_setup
 from loki_hooks.domain.config import Gate
-from loki_hooks.domain.gates import GateResult, Outcome, command_text, judge, lets_through, tail_of
+from loki_hooks.domain.gates import GateResult, Outcome, command_text, judge, tail_of
 from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import ProcessId, State, StreamRecord
+from loki_hooks.domain.streams import ProcessId, StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, gate_results
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.files import dump_json, held, read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.processes import identify, is_alive, kill_group, myself, start_child
 from loki_hooks.system.worktrees import add, git_dir_of, operation_in
 
 MAX_WORKTREES = 4
+STARTING = "gate-starting.json"
+"""In ``state/``: the runner that a pass started last."""
 _KEEP_BYTES = 200_000
+_MARK = "loki-gate"
+"""In a gate worktree's git dir: the commit that we checked out there last."""
 
 
 class InterruptedRunError(LokiError):
@@ -66,17 +70,19 @@ def run_gate(context: Context, job: Job) -> tuple[GateResult, bool]:
             try:
                 usable = _prepare(context, path, job.commit, standing=job.gate.worktree if number == 1 else "")
             except LokiError as error:
-                return _could_not(context, job, hashed, error.message), False
+                return could_not_run(context, job, error.message), False
             if not usable:
                 continue
             result = _run_in(context, job, path, hashed)
             gate_results.store(context.git, result)
             _publish(context, job, result)
             return result, False
-    return _could_not(context, job, hashed, f"all {MAX_WORKTREES} worktrees of the gate hold somebody's changes"), False
+    return could_not_run(context, job, f"all {MAX_WORKTREES} worktrees of the gate hold somebody's changes"), False
 
 
-def _could_not(context: Context, job: Job, hashed: str, reason: str) -> GateResult:
+def could_not_run(context: Context, job: Job, reason: str) -> GateResult:
+    """Record that the gate could not be run on the tree, and return that."""
+    hashed = gate_results.hash_of(job.gate, context.config.in_force)
     result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), reason,
                         command=command_text(job.gate.command), gate_hash=hashed)
     gate_results.store(context.git, result)
@@ -92,11 +98,17 @@ def _prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
             return False
         _make(context, path, commit, standing)
     git = Git(path)
+    mark = git_dir_of(path) / _MARK
+    ours = (read_plain(mark) or b"").decode("ascii", "replace").strip()
+    here = git.commit_id("HEAD") or ""
+    if ours and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
+        _tidy(context, git, path)  # a run of ours was killed here: what it left is ours
     if operation_in(git_dir_of(path)) or git.out("status", "--porcelain", "-z", "--untracked-files=all"):
         return False
-    head = git.maybe("symbolic-ref", "-q", "HEAD")
-    if head is None and not git.ok("for-each-ref", "--count=1", "--contains", "HEAD"):
-        return False
+    detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
+    if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
+        return False  # somebody's commit that no branch has
+    write_atomic(mark, f"{commit}\n")
     git.out("checkout", "--quiet", "--detach", commit, timeout=1800)
     return True
 
@@ -133,6 +145,12 @@ def _run_in(context: Context, job: Job, path: Path, hashed: str) -> GateResult:
                       log=context.site.folder("logs") / f"setup-{job.gate.worktree}.log", stop=job.stop)
         env = env_files.variables(path, main=context.site.root, stream=job.gate.worktree, branch="",
                                   environment=config.environment, values=values)
+    except InterruptedRunError:
+        raise
+    except LokiError as error:
+        _tidy(context, git, path)
+        return replace(could_not_run(context, job, f"set-up failed: {error.message}"), tail=error.hint or "")
+    try:
         failed_before = False
         while True:
             runs += 1
@@ -149,8 +167,7 @@ def _run_in(context: Context, job: Job, path: Path, hashed: str) -> GateResult:
     except InterruptedRunError:
         raise
     except LokiError as error:
-        result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(),
-                            f"set-up failed: {error.message}", tail=error.hint or "")
+        result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), error.message)
     finally:
         _tidy(context, git, path)
     return replace(result, seconds=round(time.monotonic() - began, 3), command=command_text(job.gate.command),
@@ -161,7 +178,6 @@ def _execute(context: Context, job: Job, path: Path, env: Mapping[str, str], log
     """Run the command to its end; return (exit status, timed out, the output's end)."""
     command = job.gate.command
     argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    env_files.require_program(tuple(argv), env, f"the gate {job.gate.name}")
     with _running(context, job) as register, log.open("wb") as sink:
         child = start_child(argv, cwd=path, env=env)
         register(child.pid)
@@ -240,46 +256,38 @@ def rest(context: Context, path: Path) -> None:
         git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
 
 
-def running_jobs(context: Context) -> tuple[Mapping[str, object], ...]:
-    """Return the gate runs that are under way now: {gate, commit, tree, runner, …}."""
-    folder = context.site.loki / "state" / "gate-runs"
-    found = []
-    for path in sorted(folder.glob("[!.]*.json")) if folder.is_dir() else ():
+def gate_under_way(context: Context) -> bool:
+    """Return whether a gate is being run now, or its runner was started and has not come so far yet."""
+    state = context.site.loki / "state"
+    for path in (state / STARTING, *sorted((state / "gate-runs").glob("[!.]*.json"))):
         value = read_json(path)
         if isinstance(value, dict) and is_alive(ProcessId.from_json(value.get("runner"))):
-            found.append(value)
-    return tuple(found)
+            return True
+    return False
 
 
 def _publish(context: Context, job: Job, result: GateResult) -> None:
-    """Show the result to people and agents: ``state/test-results.json`` and the event log."""
-    path = context.site.folder("state") / "test-results.json"
-    subject = job.subject or context.integration
-    with held(path.parent / ".test-results.lock"):
-        value = read_json(path)
-        results = value if isinstance(value, dict) else {}
-        entry = results.get(subject)
-        gates = dict(entry["gates"]) if isinstance(entry, dict) and isinstance(entry.get("gates"), dict) else {}
-        gates[job.gate.name] = result.to_json()
-        results[subject] = {"stream": subject, "outcome": result.outcome.value, "commit": result.commit,
-                            "tree": result.tree, "finished_at": result.finished_at, "gates": gates}
-        write_atomic(path, dump_json(results))
+    show_results(context, job.subject or context.integration, [result])
     events.record(context.site, f"gate-{result.outcome}", job.subject, commit=result.commit, detail=result.reason,
                   evidence={"gate": result.gate, "tree": result.tree, "seconds": result.seconds, "runs": result.runs})
+
+
+def show_results(context: Context, subject: str, results: Iterable[GateResult]) -> None:
+    """Show the last results of a stream to people and agents, in ``state/test-results.json``."""
+    path = context.site.folder("state") / "test-results.json"
+    with held(path.parent / ".test-results.lock"):
+        value = read_json(path)
+        known = value if isinstance(value, dict) else {}
+        for result in results:
+            entry = known.get(subject)
+            gates = dict(entry["gates"]) if isinstance(entry, dict) and isinstance(entry.get("gates"), dict) else {}
+            gates[result.gate] = result.to_json()
+            known[subject] = {"stream": subject, "outcome": result.outcome.value, "commit": result.commit,
+                              "tree": result.tree, "finished_at": result.finished_at, "gates": gates}
+        write_atomic(path, dump_json(known))
 
 
 def on_signals(stop: threading.Event) -> None:
     """Make TERM, HUP and INT set ``stop``, so that a run ends in order. Main thread only."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-
-
-def gate_passes(context: Context, gate: Gate, tree: str) -> bool | None:
-    """Return whether the tree may pass the gate by what is recorded; None when nothing is."""
-    found = gate_results.lookup(context.git, tree, gate_results.hash_of(gate, context.config.in_force))
-    return None if found is None else lets_through(gate, found.outcome)
-
-
-def forget_testing(state: State) -> State:
-    """Return the state without the testing stream (its worktree was removed)."""
-    return state.without("testing")

@@ -46,7 +46,7 @@ class Report:
 
 
 def reconcile(
-    site: Site, *, wait: float = 0.0, gate_free: bool = False, fetch: bool = False, say: Callable[[str], None] | None = None
+    site: Site, *, wait: float = 0.0, fetch: bool = False, say: Callable[[str], None] | None = None
 ) -> Report:
     """Make a pass, waiting at most ``wait`` seconds for a running one to end.
 
@@ -64,18 +64,17 @@ def reconcile(
             if not mark.exists():  # a pass that began after our mark has seen everything that we know
                 break
             ran = True
-            done += _pass(site, mark, gate_free=gate_free, fetch=fetch, say=say)
-            gate_free = fetch = False
+            done += _pass(site, mark, fetch=fetch, say=say)
+            fetch = False
     context = Context(site)
     return Report(tuple(done), judge_streams(context.store.read().streams.values()), ran)
 
 
-def _pass(site: Site, mark: os.PathLike[str], *, gate_free: bool, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
-    context = Context(site)
-    applier = Applier(context)
+def _pass(site: Site, mark: os.PathLike[str], *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
+    applier = Applier(Context(site))
     applier.keep_standing()
     if fetch:
-        problem = remote.fetch(context)
+        problem = remote.fetch(applier.context)
         if problem and say:
             say(problem)
     done: list[Done] = []
@@ -84,8 +83,8 @@ def _pass(site: Site, mark: os.PathLike[str], *, gate_free: bool, fetch: bool, s
     for _ in range(ROUNDS):
         with suppress(FileNotFoundError):
             os.unlink(mark)
-        steps = [step for step in decide(gather(context, memory, gate_free=gate_free)) if step not in tried]
-        gate_free = False
+        applier = Applier(Context(site))  # anew: a landing may have changed what is in force
+        steps = [step for step in decide(gather(applier.context, memory)) if step not in tried]
         if not steps:
             break
         for step in steps:

@@ -14,7 +14,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.facts import identify
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.domain.gates import GateResult
-from loki_hooks.domain.status import IN_SESSION, LIVING, Status
+from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.system import gate_results, queue_files
@@ -99,7 +99,7 @@ def overview(context: Context) -> Overview:
         main_branch=git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "",
         main_dirty=site.main is not None and bool(_dirty(site.main)),
         cap=current_cap(site, context.config.working).cap,
-        active=sum(1 for s in streams if s.session_alive or (s.record.status in IN_SESSION and s.session_alive)),
+        active=sum(1 for s in streams if s.session_alive),
         verdict=judge_streams(records),
         streams=streams,
         queues={queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loki_hooks.assets import template_text
 from loki_hooks.domain.install import Owner, legacy, owner_of
 from loki_hooks.domain.status import ENDED, STANDING
 from loki_hooks.errors import LokiError, RefusedError
@@ -26,7 +27,7 @@ from loki_hooks.system.install_record import (
     put,
     read_record,
 )
-from loki_hooks.system.precommit_config import NAMES
+from loki_hooks.system.precommit_config import NAMES, find_config, read_config
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.state_store import StateStore
 
@@ -65,6 +66,7 @@ def uninstall(site: Site) -> Undone:
     if installed:
         shutil.rmtree(site.private)
         done.append(f"removed {site.private}")
+    _name_framework(site, left)
     _clear_loki(site, done, left)
     _clear_refs(site, alive, done, left)
     trust.revoke(site)
@@ -172,6 +174,17 @@ def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[st
 
 def _is_tracked(path: Path) -> bool:
     return Git(path.parent).ok("ls-files", "--error-unmatch", "--", path.name)
+
+
+def _name_framework(site: Site, left: list[str]) -> None:
+    """A configuration that names us as a remote repository's hooks was never ours to change."""
+    base = site.main or site.here
+    path = find_config(base)
+    if path is None:
+        return
+    with contextlib.suppress(LokiError):
+        if read_config(path, template_text("install/pre-commit-hook.yaml"), ()).remote:
+            left.append(f"{path} names loki-hooks: take it out, else the framework turns it on again")
 
 
 def _clear_loki(site: Site, done: list[str], left: list[str]) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import running_jobs
+from loki_hooks.actions.gate_run import gate_under_way
 from loki_hooks.domain.status import IN_SESSION, Status
-from loki_hooks.domain.streams import ProcessId
-from loki_hooks.system.files import read_json
 from loki_hooks.system.processes import is_alive
 
 
@@ -15,7 +13,4 @@ def something_moves(context: Context) -> bool:
     records = context.store.read().streams.values()
     if any(is_alive(r.session) or is_alive(r.claim) or r.status in IN_SESSION or r.status is Status.TESTING for r in records):
         return True
-    if running_jobs(context):
-        return True
-    starting = read_json(context.site.loki / "state" / "gate-starting.json")
-    return isinstance(starting, dict) and is_alive(ProcessId.from_json(starting.get("runner")))
+    return gate_under_way(context)

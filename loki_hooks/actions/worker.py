@@ -10,7 +10,6 @@ A worker prints nothing that anybody reads, exits when its work is done, and has
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from pathlib import Path
@@ -29,7 +28,6 @@ def run_worker(words: list[str]) -> int:
     """Run the worker that ``words`` name and return its exit status. What goes wrong is in ``logs/hooks.log``."""
     kinds = {"reconcile": _reconcile, "gate": _gate, "session": _session, "setup": _setup}
     if not words or words[0] not in kinds:
-        sys.stderr.write("loki-hooks: unknown worker\n")
         return 2
     try:
         kinds[words[0]](words[1:])
@@ -80,7 +78,7 @@ def _site(folder: str) -> Site:
 
 
 def _gate(words: list[str]) -> None:
-    from loki_hooks.actions.gate_run import InterruptedRunError, Job, on_signals, run_gate
+    from loki_hooks.actions.gate_run import STARTING, InterruptedRunError, Job, could_not_run, on_signals, run_gate
     from loki_hooks.actions.reconcile import reconcile
 
     commit, tree, subject, folder = words
@@ -90,21 +88,26 @@ def _gate(words: list[str]) -> None:
     on_signals(stop)
 
     def run(name: str) -> None:
+        job = Job(context.config.in_force.gates[name], commit, tree, subject, stop=stop)
         try:
-            run_gate(Context(site), Job(context.config.in_force.gates[name], commit, tree, subject, stop=stop))
+            run_gate(Context(site), job)
         except InterruptedRunError:
             return
-        except Exception:  # noqa: BLE001  one gate's trouble must not end the others; it is in the log
+        except Exception as error:  # noqa: BLE001  one gate's trouble must not end the others; it is in the log
             _log(["gate", name, folder])
+            try:  # a tree without any result would be tried again at once, for ever
+                could_not_run(Context(site), job, f"{type(error).__name__}: {error}")
+            except LokiError:
+                stop.set()
 
     threads = [threading.Thread(target=run, args=(name,)) for name in context.config.in_force.gates]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (site.loki / "state" / "gate-starting.json").unlink(missing_ok=True)
+    (site.loki / "state" / STARTING).unlink(missing_ok=True)
     if not stop.is_set():
-        reconcile(site, wait=60, gate_free=False)
+        reconcile(site, wait=60)
 
 
 def _session(words: list[str]) -> None:

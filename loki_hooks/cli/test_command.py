@@ -11,7 +11,8 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import InterruptedRunError, on_signals
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.actions.testing import Subject, Tested, all_passed, run_tests, subjects
-from loki_hooks.cli.console import answer, answer_json, printable, say
+from loki_hooks.cli.console import answer, answer_json, say
+from loki_hooks.cli.logs_command import for_terminal
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates import Outcome, command_text
 from loki_hooks.errors import BadInputError
@@ -56,7 +57,7 @@ def _begin(subject: Subject, gate: Gate) -> None:
 
 
 def _echo(text: str) -> None:
-    sys.stderr.write(printable(text, keep="\n\t\r\x1b") if sys.stderr.isatty() else text)
+    sys.stderr.write(for_terminal(text) if sys.stderr.isatty() else text)
     sys.stderr.flush()
 
 

@@ -13,6 +13,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git, WorktreeEntry, split_z
+from loki_hooks.system.history import has_own_commits
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
@@ -38,7 +39,7 @@ def _look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integra
     tip = git.commit_id(f"refs/heads/{record.branch}") or ""
     merged = bool(tip) and git.is_ancestor(tip, integration_ref)
     branch_facts = WorktreeFacts(
-        own_commits=bool(tip) and tip != record.base,
+        own_commits=has_own_commits(git, record.branch, record.base, tip, integration_ref),
         merged_by=f"{tip[:12]} is in {integration_ref.removeprefix('refs/heads/')}" if merged else "",
         session_alive=is_alive(record.session) or is_alive(record.claim),
         stashes=_stashes(git, record.branch),

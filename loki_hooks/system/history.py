@@ -1,0 +1,25 @@
+"""Whether a branch has work of its own, which is not the same as being elsewhere than where it began."""
+
+from __future__ import annotations
+
+from loki_hooks.system.git import Git
+
+_MADE_HERE = ("commit", "cherry-pick", "am:", "revert", "rebase (pick)", "rebase (reword)", "rebase (squash)", "rebase (fixup)",
+              "rebase (continue)", "rebase (finish)")
+
+
+def has_own_commits(git: Git, branch: str, base: str, tip: str, integration: str) -> bool:
+    """Return whether ``branch`` (short name) has, since ``base``, commits that were made on it.
+
+    A branch that was only brought up to the integration branch is *new*, however far it moved. A tip beside
+    the integration branch's own line of commits was made on a branch; one on that line may have got there by a
+    fast-forward in either direction, and then the branch's reflog must show a commit. Unknown counts as none.
+    """
+    if not tip or not base or tip == base:
+        return False
+    # Not `base..`: the branch may have begun at a commit beside the line.
+    line = git.out("rev-list", "--first-parent", integration, "--not", f"{base}^@").split()
+    if tip not in line:
+        return True
+    log = git.maybe("reflog", "show", "--format=%gs", f"refs/heads/{branch}", "--") or ""
+    return any(entry.startswith(_MADE_HERE) for entry in log.splitlines())
