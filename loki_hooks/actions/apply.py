@@ -16,12 +16,13 @@ from loki_hooks.actions.follow import follow
 from loki_hooks.actions.gate_run import STARTING, show_results
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.notices import write_notices
+from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.train import TRAIN_REF, pin_train
 from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
-from loki_hooks.domain.status import Status
+from loki_hooks.domain.status import IN_TRAIN, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import IllegalMoveError, LokiError
@@ -100,6 +101,14 @@ class Applier:
         """At the end of a pass: what only shows how things are."""
         write_notices(self.context)
         self._signal_green()
+        show_spawn_queue(self.context)
+        self._forget_train()
+
+    def _forget_train(self) -> None:
+        """With nothing in the train any more (its last car was rejected, say), nothing of it has to be kept."""
+        last = self.context.git.commit_id(TRAIN_REF)
+        if last is not None and not any(r.status in IN_TRAIN for r in self.context.store.read().streams.values()):
+            self.context.git.delete_ref(TRAIN_REF, last)
 
     def _signal_green(self) -> None:
         """TESTS_PASSED, plain, says that the integration branch's tip is green; it must not say so for another tip."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.land import advance
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
@@ -12,6 +14,7 @@ from loki_hooks.system.files import read_plain, write_atomic
 FETCH_TIMEOUT = 15.0
 PUSH_TIMEOUT = 120.0
 FETCH_EVERY = 20.0
+AFTER_FAILURE = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
     if not upstream.remote:
         return ""
     stamp = context.site.folder("state") / "fetched"
-    last = seconds_since((read_plain(stamp) or b"").decode("ascii", "replace").strip())
-    if last is not None and last < every:
+    when, _, how = (read_plain(stamp) or b"").decode("ascii", "replace").strip().partition(" ")
+    last = seconds_since(when)
+    if last is not None and last < (AFTER_FAILURE if how else every):
         return ""
     write_atomic(stamp, now())
     done = context.git.run("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
@@ -60,8 +64,23 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
     if "couldn't find remote ref" in done.error_text:
         return ""  # nothing was pushed there yet
     why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else _last_line(done.error_text)
+    write_atomic(stamp, f"{now()} failed")
     events.record(context.site, "fetch-failed", detail=why)
     return f"cannot fetch {upstream.remote}: {why}"
+
+
+def catch_up(context: Context, say: Callable[[str], None]) -> None:
+    """Fetch, and bring a local integration branch that is merely behind to its upstream, by the rule that landing has."""
+    problem = fetch(context, every=2.0)
+    if problem:
+        say(problem)
+    upstream = upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    ours = context.git.commit_id(context.integration_ref)
+    if theirs and ours and theirs != ours and context.git.is_ancestor(ours, theirs):
+        moved = advance(context, theirs, ours, "fast-forward to upstream")
+        if not moved.moved:
+            say(f"{context.integration} is behind {upstream.remote} and stays there: {moved.reason}")
 
 
 def push(context: Context) -> str:

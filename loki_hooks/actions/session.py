@@ -17,6 +17,7 @@ from pathlib import Path
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.leftovers import commit_leftovers
 from loki_hooks.actions.prepare import copy_environment, furnish
+from loki_hooks.actions.pending import started
 from loki_hooks.actions.prompt import agent_argv, render_prompt
 from loki_hooks.actions.setup import run_setup
 from loki_hooks.domain.ending import Ending, status_after
@@ -54,6 +55,7 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
         return
     path = Path(record.path)
     signal_files.clear(context.site, SignalName("SPAWN_QUEUED", stream))
+    started(context, record)
     try:
         lock(context.site, path, stream, me)
         ending, record = _run(context, record, stop)

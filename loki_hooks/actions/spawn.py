@@ -114,33 +114,19 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
 
     if request.launch:
         require_trust(context)
-    problem = remote.fetch(context, every=2.0)
-    if problem:
-        say(problem)
-    if not request.base and not request.branch:
-        _forward(context)
+    remote.catch_up(context, say)
     planned = plan_spawn(context, request)
     if request.launch and planned:
         _require_agent(context, planned[0])
     if context.site.main is not None and context.git.maybe("status", "--porcelain", "--untracked-files=no"):
         say(f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
             "(commit or stash them to take them along)")
+    context.site.enable("spawn")
     made = [_make(context, record, launch=request.launch) for record in planned]
     if request.launch and any(not m.error for m in made):
         reconcile(context.site, wait=WAIT_FOR_PASS)
     state = context.store.read()
     return [m if m.error else _now(state, m) for m in made]
-
-
-def _forward(context: Context) -> None:
-    """Bring a local integration branch that is merely behind to its upstream, by the rule that landing has."""
-    from loki_hooks.actions.facts import gather
-    from loki_hooks.actions.facts import Memory as PassMemory
-    from loki_hooks.actions.land import advance
-
-    facts = gather(context, PassMemory())
-    if facts.behind and not facts.diverged:
-        advance(context, facts.upstream, facts.tip, "fast-forward to upstream")
 
 
 def _now(state: State, made: Spawned) -> Spawned:

@@ -7,6 +7,7 @@ import threading
 
 import click
 
+from loki_hooks.actions import remote
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import InterruptedRunError, on_signals
 from loki_hooks.actions.reconcile import reconcile
@@ -35,6 +36,7 @@ def test(names: tuple[str, ...], everything: bool, again: bool, as_json: bool) -
     context = Context(site)
     stop = threading.Event()
     on_signals(stop)
+    remote.catch_up(context, say)
     wanted = subjects(context, names, everything=everything)
     results: list[Tested] = []
     try:

@@ -10,8 +10,9 @@ from loki_hooks.system.site import Site, discover
 
 
 def say(text: str) -> None:
-    """Narrate: git shows what a hook writes to stderr."""
-    print(f"loki-hooks: {text}", file=sys.stderr, flush=True)
+    """Narrate on stderr, which git shows, as it is given; what a test printed may not drive the reader's terminal."""
+    safe = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+    print(safe, file=sys.stderr, flush=True)
 
 
 def enter() -> tuple[Site, str]:

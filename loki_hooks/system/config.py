@@ -6,8 +6,9 @@ comes from the integration branch's *commit*, so that no stream can change the g
 
 from __future__ import annotations
 
+import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,9 @@ def load(site: Site, git: Git) -> Effective:
         head = git.maybe("symbolic-ref", "--short", "HEAD")
         working = read_commit(git, f"refs/heads/{head}") if head else Config()
     working = working or Config()
+    chosen = os.environ.get("LOKI_AGENT", "").strip()
+    if chosen:
+        working = replace(working, session=replace(working.session, agent=chosen))
     integration = working.integration_branch or default_integration(git)
     in_force = read_commit(git, f"refs/heads/{integration}")
     return Effective(working, in_force, integration)
@@ -162,7 +166,7 @@ def _to_config(file: Any, source: str) -> Config:
         cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days),
         docs=Docs(tuple(file.docs.paths), file.docs.auto),
         source=source,
-        warnings=tuple(_unknown(file, source)),
+        warnings=(*_unknown(file, source), *_without_effect(file, source)),
     )
     if config.session.agent not in config.agents:
         near = nearest(config.session.agent, config.agents)
@@ -172,6 +176,17 @@ def _to_config(file: Any, source: str) -> Config:
             f"{meant}known are {', '.join(sorted(config.agents))}; others by [agents.NAME] command = [...]",
         )
     return config
+
+
+_NO_EFFECT_YET = {"environment": ("link", "ports"), "merge": ("additive",), "cleanup": ("retention_days",), "docs": ("auto",)}
+
+
+def _without_effect(file: Any, source: str) -> list[str]:
+    """Say of each key that is set and that this version does not act on yet: silence would be a promise."""
+    return [
+        f"{source}: {table}.{key} has no effect in this version"
+        for table, keys in _NO_EFFECT_YET.items() for key in keys if key in getattr(file, table).model_fields_set
+    ]
 
 
 def _command(value: str | list[str]) -> Command:

@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import Repo, call
 
-from loki_hooks.domain.install import HOOKS, SHIM_ID
-from tests.conftest import Repo
+from loki_hooks.actions.install import carry_out, gather
+from loki_hooks.domain.install import HOOKS, SHIM_ID, make_plan
+from loki_hooks.system.site import discover
 
 FOREIGN = '#!/bin/sh\necho "foreign $*" >> "$TRACE"\ncat >> "$TRACE"\nexit ${FOREIGN_EXIT:-0}\n'
 Tree = dict[str, tuple[int, bytes]]
@@ -101,7 +104,8 @@ SHAPES: dict[str, Callable[[Path], Repo]] = {
 
 @pytest.mark.parametrize("name", ["project", "with a space"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_install_twice_then_uninstall_leaves_it_as_it_was(shape: Callable[[Path], Repo], name: str, tmp_path: Path) -> None:
+def test_install_twice_then_uninstall_leaves_it_as_it_was(shape: Callable[[Path], Repo], name: str,
+                                                          tmp_path: Path) -> None:
     repo = shape(tmp_path / "work" / name)
     before = tree(repo.path)
     dry = repo.loki("install", "--dry-run")
@@ -135,12 +139,14 @@ def test_both_ways_at_once_is_wrong_usage(repo: Repo) -> None:
 
 
 @pytest.mark.parametrize("setup", [with_foreign_hooks, husky, hooks_path], ids=["files", "husky", "core.hooksPath"])
-def test_the_hook_that_was_there_gets_its_words_its_stdin_and_the_last_word(setup: Callable[[Path], Repo], tmp_path: Path) -> None:
+def test_the_hook_that_was_there_gets_its_words_its_stdin_and_the_last_word(setup: Callable[[Path], Repo],
+                                                                            tmp_path: Path) -> None:
     repo = setup(tmp_path / "work" / "project")
     (repo.path / ".git" / "hooks" / "pre-push.legacy").unlink(missing_ok=True)
     installed(repo)
     told = tmp_path / "told"
-    (repo.path / ".git" / "loki" / "hooks" / "pre-push").write_text(f'#!/bin/sh\necho "ours $*" >> "{told}"\ncat >> "{told}"\n')
+    script = repo.path / ".git" / "loki" / "hooks" / "pre-push"
+    script.write_text(f'#!/bin/sh\necho "ours $*" >> "{told}"\ncat >> "{told}"\n')
     repo.git("init", "-q", "--bare", str(tmp_path / "remote"))
     repo.git("branch", "other")
     remote = str(tmp_path / "remote")
@@ -161,7 +167,7 @@ def test_the_hook_that_was_there_gets_its_words_its_stdin_and_the_last_word(setu
         refused = repo.try_git("push", "-q", remote, "third", env={**trace, "FOREIGN_EXIT": "3"})
         assert refused.code != 0
         assert told.read_text().count("ours") == 1  # a refusal needs no second opinion
-    (repo.path / ".git" / "loki" / "hooks" / "pre-push").write_text("#!/bin/sh\nexit 1\n")
+    script.write_text("#!/bin/sh\nexit 1\n")
     repo.git("branch", "fourth")
     assert repo.try_git("push", "-q", remote, "fourth", env=trace).code != 0
 
@@ -172,7 +178,6 @@ def test_a_failing_hook_of_the_users_keeps_its_exit_status(repo: Repo, name: str
     installed(repo)
     shim = repo.path / ".git" / "hooks" / name
     env = {"TRACE": str(tmp_path / "trace"), "FOREIGN_EXIT": "5", "LOKI_HOOKS_DISABLE": "1"}
-    from tests.conftest import call
 
     assert call([str(shim), "a"], repo.path, env, stdin="").code == 5
     assert (tmp_path / "trace").read_text() == "foreign a\n"
@@ -360,14 +365,7 @@ def test_the_python_that_the_scripts_start_is_this_one(repo: Repo) -> None:
 
 
 def test_hooks_in_gits_configuration(repo: Repo, tmp_path: Path) -> None:
-    """git ≥ 2.54 runs ``hook.<name>.command`` through a shell with its words after it; older git ignores the setting."""
-    from dataclasses import replace
-
-    from loki_hooks.actions.install import carry_out, gather
-    from loki_hooks.domain.install import make_plan
-    from loki_hooks.system.site import discover
-    from tests.conftest import call
-
+    """git ≥ 2.54 runs ``hook.<name>.command`` through a shell, its words after it; older git ignores the setting."""
     hook(repo, "pre-push")
     repo.git("config", "core.hooksPath", ".elsewhere")
     before = tree(repo.path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from conftest import SCRIPTS, Repo, call
 
+from actions.test_install import hook, installed, tree
 from loki_hooks.domain.install import HOOKS, SHIM_ID
-from tests.actions.test_install import hook, installed, tree
-from tests.conftest import SCRIPTS, Repo, call
 
 CONFIG = """\
 # ours

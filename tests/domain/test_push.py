@@ -15,7 +15,10 @@ oids = st.text("0123456789abcdef", min_size=40, max_size=40) | st.text("01234567
 words = st.text(st.characters(exclude_characters="\n \r", exclude_categories=("Cc", "Cs")), min_size=1)
 
 
-@given(st.lists(st.builds(RefUpdate, st.lists(words, min_size=1, max_size=3).map(" ".join), oids, words, oids), max_size=5))
+typed = st.lists(words, min_size=1, max_size=3).map(" ".join)
+
+
+@given(st.lists(st.builds(RefUpdate, typed, oids, words, oids), max_size=5))
 def test_what_git_writes_is_read_back(updates: list[RefUpdate]) -> None:
     """Blanks in what was typed as the local ref included."""
     text = "".join(f"{u.local_ref} {u.local_oid} {u.remote_ref} {u.remote_oid}\n" for u in updates)

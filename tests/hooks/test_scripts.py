@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import Done, Repo, call
 
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.install import HOOKS
 from loki_hooks.system.git_env import GIT_LOCAL_ENV
-from conftest import Done, Repo, call
 
 GATES = ("pre-push", "pre-merge-commit")
 TRIGGERS = tuple(name for name in HOOKS if name not in GATES)
@@ -37,7 +37,7 @@ class Place:
     def point_at(self, python: Path) -> None:
         (self.private / "python").write_text(f"{python}\n{self.main}\n")
 
-    def run(self, name: str, *args: str, cwd: Path | None = None, **env: str) -> Done:
+    def run(self, name: str, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Done:
         return call([str(self.private / "hooks" / name), *args], cwd or self.repo.path, env, stdin="")
 
     @property
@@ -67,7 +67,7 @@ def test_a_gate_hands_over_and_its_answer_is_pythons(place: Place, name: str) ->
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_nothing_starts_when_switched_off_by_the_variable(place: Place, name: str) -> None:
-    done = place.run(name, LOKI_HOOKS_DISABLE="1")
+    done = place.run(name, env={"LOKI_HOOKS_DISABLE": "1"})
     assert (done, place.started) == (Done(0, "", ""), [])
 
 
@@ -81,7 +81,7 @@ def test_nothing_starts_where_loki_is_not_on(place: Place, name: str) -> None:
 @pytest.mark.parametrize("variable", [{"PRE_COMMIT": "1"}, {"PREK_HOOK_STAGE": "x"}])
 def test_being_run_by_a_framework_is_enough(place: Place, name: str, variable: dict[str, str]) -> None:
     (place.private / "enabled").unlink()
-    place.run(name, **variable)
+    place.run(name, env=variable)
     assert len(place.started) == 1
 
 
@@ -97,8 +97,9 @@ def test_being_run_by_a_framework_is_enough(place: Place, name: str, variable: d
         ("post-rewrite", (), {"PRE_COMMIT": "1", "PRE_COMMIT_REWRITE_COMMAND": "amend"}),
     ],
 )
-def test_events_that_change_nothing_end_in_sh(place: Place, name: str, args: tuple[str, ...], env: dict[str, str]) -> None:
-    assert (place.run(name, *args, **env), place.started) == (Done(0, "", ""), [])
+def test_events_that_change_nothing_end_in_sh(place: Place, name: str, args: tuple[str, ...],
+                                              env: dict[str, str]) -> None:
+    assert (place.run(name, *args, env=env), place.started) == (Done(0, "", ""), [])
 
 
 @pytest.mark.parametrize("folder", ["rebase-merge", "rebase-apply"])
@@ -121,7 +122,7 @@ def test_a_rebase_in_another_worktree_is_not_ours(place: Place, tmp_path: Path) 
 def test_the_common_git_dir_is_found_from_git_dir_too(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "work" / "other"
     place.repo.git("worktree", "add", "-q", str(other), "-b", "other")
-    place.run("post-commit", cwd=other, GIT_DIR=str(place.repo.path / ".git" / "worktrees" / "other"))
+    place.run("post-commit", cwd=other, env={"GIT_DIR": str(place.repo.path / ".git" / "worktrees" / "other")})
     assert len(place.started) == 1
 
 

@@ -18,7 +18,8 @@ LAYOUTS = {
     "no newline at the end": LOOSE.rstrip("\n"),
     "crlf": LOOSE.replace("\n", "\r\n"),
     "blank lines and a comment at the end": LOOSE + "\n\n# the end\n\n",
-    "indented, keys after": "---\n# first\nrepos:\n    -   repo: https://x.invalid/y   # why\n        rev: 'v1'\n        hooks:\n"
+    "indented, keys after": "---\n# first\nrepos:\n    -   repo: https://x.invalid/y   # why\n        rev: 'v1'\n"
+                            "        hooks:\n"
                             "        -   id: \"b\"\n            stages: [manual]\n\n\n# of ci\nci:\n  autofix: false\n",
     "empty list": "repos: []\n",
     "types in a flow list": f"default_install_hook_types: [pre-commit, post-merge]  # these\n{LOOSE}",
@@ -76,7 +77,8 @@ def test_without_the_inserted_pieces_it_is_what_it_was(tmp_path: Path, text: str
 
 def test_hooks_without_stages_are_kept_where_they_ran(tmp_path: Path) -> None:
     assert value(read(tmp_path, LOOSE).wanted)["default_stages"] == ["pre-commit"]
-    assert value(read(tmp_path, LOOSE, ("pre-commit", "pre-push")).wanted)["default_stages"] == ["pre-commit", "pre-push"]
+    both = ["pre-commit", "pre-push"]
+    assert value(read(tmp_path, LOOSE, ("pre-commit", "pre-push")).wanted)["default_stages"] == both
     types = "default_install_hook_types: [commit-msg]\n" + LOOSE
     assert value(read(tmp_path, types).wanted)["default_stages"] == ["commit-msg"]
     assert value(read(tmp_path, LAYOUTS["stages there"]).wanted)["default_stages"] == ["pre-push"]

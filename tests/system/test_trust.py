@@ -6,18 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import Repo  # noqa: TC002  pytest reads the annotations of fixtures
 
 from loki_hooks.domain.config import Agent, Config, Environment, Gate, Session
 from loki_hooks.system.site import discover
 from loki_hooks.system.trust import TrustItem, grant, items_of, missing, revoke, trust_file
-from tests.conftest import Repo
 
 GATED = Config(gates={"unit": Gate("unit", "pytest -q")})
 
 
 def test_what_there_is_to_trust() -> None:
     kinds = {(item.kind, item.name) for item in items_of(Config(), GATED)}
-    assert kinds == {("agent", "claude"), ("setup", "environment.setup"), ("copy", "environment.copy"), ("gate", "unit")}
+    assert kinds == {
+        ("agent", "claude"), ("setup", "environment.setup"), ("copy", "environment.copy"), ("gate", "unit"),
+    }
     quiet = Config(environment=Environment(copy=(), setup=False))
     assert [item.kind for item in items_of(quiet, quiet)] == ["agent"]
 

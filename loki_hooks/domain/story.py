@@ -1,0 +1,70 @@
+"""What happened, as sentences for people: one event of ``state/events.jsonl`` in, one line or nothing out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Event = Mapping[str, object]
+
+
+def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
+    """Return what to tell of the event, '' for what only matters to the machinery.
+
+    ``names`` gives the name that people typed for each stream's id.
+    """
+    evidence = event.get("evidence")
+    facts = evidence if isinstance(evidence, Mapping) else {}
+    stream = _text(event.get("stream"))
+    name = names.get(stream, stream or integration)
+    commit = _text(event.get("commit"))[:9]
+    detail = _text(event.get("detail"))
+    match _text(event.get("event")):
+        case "session-started":
+            return f"{name}: the agent is at work (pid {facts.get('pid')})"
+        case "session-ready":
+            return f"{name}: the agent has ended, with {_count(facts.get('commits'), 'commit')}; signal FEATURE_READY_{name}"
+        case "testing":
+            return f"{_together(facts, names, integration)}: the tests run on what {integration} would be"
+        case "gate-passed":
+            return f"{_subject(stream, names)}: the tests passed in {_seconds(facts)}"
+        case "gate-failed":
+            return f"{_subject(stream, names)}: the tests FAILED in {_seconds(facts)}"
+        case "gate-could-not-run":
+            return f"{_subject(stream, names)}: the tests could not be run: {detail}"
+        case "passed":
+            return f"{name}: may land; signals TESTS_PASSED_{name}, MERGE_REQUESTED_{stream}"
+        case "rejected":
+            return f"{name}: does not land; signal TESTS_FAILED_{name}. Its branch and its worktree stay"
+        case "landed":
+            return f"{name}: landed on {integration}, merge commit {commit}"
+        case "followed" if detail:
+            return f"{integration}: has moved, so {detail} for the queue; signal DOCS_NEEDED"
+        case "removed":
+            return f"{name}: archived; worktree and branch removed, its tip {commit} pinned below refs/loki/trash"
+        case "session-failed" | "session-escalated" | "session-stopped" | "conflicted" | "step-failed" | "landing-waits" as what:
+            return f"{name}: {what.replace('-', ' ')}: {detail}"
+        case _:
+            return ""
+
+
+def _subject(stream: str, names: Mapping[str, str]) -> str:
+    return "all of them together" if stream == "train" else names.get(stream, stream)
+
+
+def _together(facts: Mapping[object, object], names: Mapping[str, str], integration: str) -> str:
+    streams = facts.get("streams")
+    known = [names.get(s, s) for s in streams if isinstance(s, str)] if isinstance(streams, list) else []
+    return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or integration
+
+
+def _count(number: object, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _seconds(facts: Mapping[object, object]) -> str:
+    seconds = facts.get("seconds")
+    return f"{seconds:.1f} s" if isinstance(seconds, int | float) else "no time"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
