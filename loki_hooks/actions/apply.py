@@ -240,7 +240,10 @@ class Applier:
                 self.move(car.stream, Status.TESTING, reason="")
         if step.cars:
             pin_train(self.context.git, Train("", step.cars))
-        subject = step.cars[-1].stream if len(step.cars) == 1 else ("train" if step.cars else self.context.integration)
+        # The tree under test has the cars up to this commit: where a failed train is bisected that is not all of them.
+        streams = [car.stream for car in step.cars]
+        tested = streams[: [car.commit for car in step.cars].index(step.commit) + 1] if streams else []
+        subject = tested[0] if len(tested) == 1 else ("train" if tested else self.context.integration)
         pid = start_detached(
             worker_argv("worker", "gate", step.commit, step.tree, subject, str(self.site.root)),
             cwd=self.site.root, env=scrubbed(), output=self.site.folder("logs") / "runner.log",
@@ -248,8 +251,8 @@ class Applier:
         who = identify(pid)
         write_atomic(self.site.folder("state") / STARTING, dump_json({"runner": who.to_json() if who else None}))
         events.record(self.site, "testing", subject, commit=step.commit,
-                      evidence={"tree": step.tree, "streams": [car.stream for car in step.cars]})
-        return "done", f"started for {', '.join(car.stream for car in step.cars) or self.context.integration}"
+                      evidence={"tree": step.tree, "streams": tested})
+        return "done", f"started for {', '.join(tested) or self.context.integration}"
 
     def _pass(self, step: Step) -> Taken:
         record = self.record_of(step.stream)

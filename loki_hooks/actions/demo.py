@@ -12,6 +12,7 @@ looked up in git and in files, each promise as a ``Check``.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -24,8 +25,10 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.install import carry_out, plan_install
 from loki_hooks.actions.spawn import Request, spawn
 from loki_hooks.assets import asset_dir
+from loki_hooks.domain.config import Command
 from loki_hooks.domain.gates import command_text
 from loki_hooks.domain.install import Way
+from loki_hooks.domain.status import WORDS
 from loki_hooks.domain.story import sentence
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events, queue_files
@@ -108,7 +111,7 @@ def _make_project(folder: Path, project: Path, tell: Tell) -> None:
     shutil.copyfile(source / "agent.py", agent)
     text = (source / "loki-hooks.toml").read_text(encoding="utf-8")
     for word, value in (("@PYTHON@", sys.executable), ("@AGENT@", str(agent))):
-        text = text.replace(word, json.dumps(value))
+        text = text.replace(word, json.dumps(value, ensure_ascii=False))
     (project / "loki-hooks.toml").write_text(text, encoding="utf-8")
     remote = folder / "remote.git"
     _git(folder, "init", "--quiet", "--bare", "--template=", str(remote))
@@ -132,8 +135,8 @@ def _install(project: Path, tell: Tell) -> Site:
     carry_out(site, plan, lambda _: None)
     names = sorted(path.name for path in (asset_dir("hooks")).iterdir() if "." not in path.name)
     tell(Mark.TEXT, f"git now runs loki-hooks in: {', '.join(names)}")
-    gates = Context(site).config.in_force.gates
-    tell(Mark.TEXT, f"what has to pass is in loki-hooks.toml: {'; '.join(_short(command_text(g.command)) for g in gates.values())}")
+    gate = command_text(_gate(Context(site))).replace(shlex.quote(sys.executable), "python")
+    tell(Mark.TEXT, f"what has to pass before anything lands is in loki-hooks.toml: {gate}")
     return site
 
 
@@ -212,7 +215,7 @@ def _show_rejected(site: Site, tell: Tell) -> None:
     record = Context(site).store.read().streams.get(f"feature-{BAD}")
     if record is not None:
         tell(Mark.COMMAND, f"loki-hooks status     ({BAD} is left)")
-        tell(Mark.OUTPUT, f"{record.stream}: {record.status}, {record.reason}; to be mended in {Path(record.path).name}")
+        tell(Mark.OUTPUT, f"{record.stream}: {WORDS[record.status]} ({record.reason}); to be mended in {Path(record.path).name}")
 
 
 def _checks(context: Context) -> tuple[Check, ...]:
@@ -220,8 +223,7 @@ def _checks(context: Context) -> tuple[Check, ...]:
     site, git = context.site, context.git
     merges = git.out("log", "--merges", "--first-parent", "--format=%(trailers:key=Loki-Stream,valueonly,separator=%x20)", "main")
     landed = sorted(merges.split())
-    gate = context.config.in_force.gates["unit"].command
-    tests = run(list(gate), cwd=site.root, env=scrubbed(PYTHONDONTWRITEBYTECODE="1"), timeout=60)
+    tests = run(list(_gate(context)), cwd=site.root, env=scrubbed(PYTHONDONTWRITEBYTECODE="1"), timeout=60)
     branches = sorted(name.removeprefix("refs/heads/") for name in git.refs("refs/heads/"))
     worktrees = sorted(entry.path.name for entry in list_worktrees(git))
     pinned = sorted({ref.split("/")[3] for ref in git.refs("refs/loki/trash/")})
@@ -269,6 +271,10 @@ def _inside(folder: Path, path: str) -> str:
     return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
 
 
-def _short(command: str) -> str:
-    """Return the command with its Python called just that."""
-    return command.replace(sys.executable, "python")
+
+def _gate(context: Context) -> Command:
+    """Return the command that has to pass, as it is in force on main."""
+    gates = context.config.in_force.gates
+    if not gates:
+        raise LokiError("the scratch project's gate is not in force", "this is a bug: please report it")
+    return gates["unit"].command

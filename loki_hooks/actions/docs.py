@@ -14,6 +14,8 @@ from loki_hooks.actions.context import Context
 from loki_hooks.domain.pysurface import Change, compare
 from loki_hooks.system.git import Git, split_z
 
+MAX_COMMITS = 100
+"""How far back in a range it is looked for who changed what in a file."""
 BLOG_FOLDERS = ("content/blog", "_posts", "blog")
 _TESTS = re.compile(r"(^|/)(tests?|testing|spec|__tests__)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.\w+$")
 _CODE = re.compile(r"\.(py|pyi|js|jsx|ts|tsx|mjs|go|rs|java|kt|rb|php|c|h|cc|cpp|hpp|cs|swift|scala|sh)$")
@@ -30,19 +32,30 @@ def docs_items(context: Context, old: str, new: str) -> Iterator[dict[str, Any]]
         _, _, before, after, status = meta.lstrip(":").split(" ")
         if _TESTS.search(path) or not _CODE.search(path):
             continue
-        commit = git.out("rev-list", "--max-count=1", "--no-merges", f"{old}..{new}", "--", path) or new
-        base = {"file": path, "before": before, "after": after, "commit": commit}
+        commits = git.out("rev-list", f"--max-count={MAX_COMMITS}", "--no-merges", f"{old}..{new}", "--", path).split() or [new]
+        base = {"file": path, "before": before, "after": after, "commit": commits[0]}
         changes: list[Change] = []
         if path.endswith((".py", ".pyi")):
             sources = [_blob(git, oid) if status != gone else "" for oid, gone in ((before, "A"), (after, "D"))]
             changes = compare(*sources) or []
+        made_by = _made_by(git, path, commits) if changes else {}
         for change in changes:
             docs = mentions(git, new, change.symbol.rsplit(".", 1)[-1], patterns)
-            yield {**base, "trigger": f"public-{change.trigger}", "symbol": change.symbol, "line": change.line, "docs": docs}
+            yield {**base, "trigger": f"public-{change.trigger}", "symbol": change.symbol, "line": change.line, "docs": docs,
+                   "commit": made_by.get(change.symbol, base["commit"])}
         docs = mentions(git, new, path, patterns)
         if docs:
             kind = {"A": "file-added", "D": "file-removed"}.get(status, "file-changed")
             yield {**base, "trigger": kind, "symbol": "", "line": 1, "docs": docs}
+
+
+def _made_by(git: Git, path: str, commits: list[str]) -> dict[str, str]:
+    """Return symbol → the newest of ``commits`` (newest first) that changed its public face in the file."""
+    found: dict[str, str] = {}
+    for commit in commits if len(commits) > 1 else ():
+        for change in compare(_blob(git, f"{commit}^:{path}"), _blob(git, f"{commit}:{path}")) or []:
+            found.setdefault(change.symbol, commit)
+    return found
 
 
 def _blob(git: Git, oid: str) -> str:

@@ -68,9 +68,7 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     there = Git(where)
     if there.maybe("symbolic-ref", "-q", "HEAD") != f"refs/heads/{holder.branch}":
         return f"{where} is not on {holder.branch}"
-    # -M off: a rename is both its paths. Ignored files count too: git's own merge would overwrite them.
-    listed = there.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=traditional",
-                       "--ignore-submodules=none", env={"GIT_OPTIONAL_LOCKS": "0"})
+    listed = there.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=none")
     if listed.returncode != 0:
         return f"git cannot tell the state of {where}: {_last_line(listed.error_text)}"
     entries = [(entry[:2], entry[3:]) for entry in split_z(listed.text)]
@@ -78,9 +76,10 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     if staged:
         return f"{where} has staged changes ({_some(staged)}): commit or unstage them"
     landing = git.changed_paths(old, new)
-    clash = sorted({path for _, path in entries if _touches(path, landing)})
+    clash = {path for _, path in entries if _touches(path, landing)}
+    clash |= _in_the_way(git, where, old, landing) | _unwatched(there, where, landing)
     if clash:
-        return f"{where} has changes on paths that land ({_some(clash)}): commit them or move them away"
+        return f"{where} has changes on paths that land ({_some(sorted(clash))}): commit them or move them away"
     busy = _git_at_work(where)
     return f"git is at work in {where} ({busy})" if busy else ""
 
@@ -89,6 +88,31 @@ def _touches(path: str, landing: Iterable[str]) -> bool:
     """Whether a dirty path is, contains or is below one that lands."""
     folder = path.rstrip("/")
     return any(p == folder or p.startswith(f"{folder}/") or folder.startswith(f"{p}/") for p in landing)
+
+
+def _in_the_way(git: Git, where: Path, old: str, landing: Iterable[str]) -> set[str]:
+    """Return what stands, untracked or ignored alike, where a new file lands, or as a file where its folder lands.
+
+    git's own merge would overwrite an ignored one without a word.
+    """
+    known = set(split_z(git.out("ls-tree", "-r", "-z", "--name-only", old)))
+    found = set()
+    for path in landing:
+        if path in known:
+            continue
+        if os.path.lexists(where / path):
+            found.add(path)
+        for parent in Path(path).parents:
+            name = parent.as_posix()
+            if name != "." and name not in known and (where / parent).is_symlink() | (where / parent).is_file():
+                found.add(name)
+    return found
+
+
+def _unwatched(there: Git, where: Path, landing: Iterable[str]) -> set[str]:
+    """Return the landing paths that the user told git not to look at (assume-unchanged, skip-worktree) and that are there."""
+    marked = {line[2:] for line in split_z(there.out("ls-files", "-v", "-z")) if line[:1] == "S" or line[:1].islower()}
+    return {path for path in marked.intersection(landing) if os.path.lexists(where / path)}
 
 
 def _git_at_work(where: Path) -> str:

@@ -51,7 +51,7 @@ def reconcile(
 ) -> Report:
     """Make a pass, waiting at most ``wait`` seconds for a running one to end.
 
-    ``fetch``: ask the upstream first. ``say`` is told each step as it is taken.
+    ``fetch``: ask the upstream first. ``say`` is told what did not work; what happened is in the event log.
     """
     site.ensure()
     mark = site.private / "again"
@@ -94,7 +94,7 @@ def _pass(site: Site, mark: os.PathLike[str], *, fetch: bool, say: Callable[[str
             done.append(taken)
             if step.verb is Verb.CLEAN and taken.outcome != "done":
                 memory.kept.add(step.stream)
-            if say is not None and step.verb is not Verb.NOTE:
+            if say is not None and taken.outcome == "failed":
                 say(describe(taken))
     applier.finish()
     return done

@@ -29,7 +29,8 @@ def demo(keep: bool) -> None:
     """
     began = time.monotonic()
     for number in ENDING:
-        signal.signal(number, _leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, _leave)
     folder = make_scratch("loki-hooks-demo-")
     try:
         with sealed_environment(folder):

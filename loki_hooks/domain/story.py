@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Event = Mapping[str, object]
+_TRAIN = "train"
+"""The subject of a gate that several streams share."""
 
 
 def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
@@ -24,11 +26,11 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
         case "session-ready":
             return f"{name}: the agent has ended, with {_count(facts.get('commits'), 'commit')}; signal FEATURE_READY_{name}"
         case "testing":
-            return f"{_together(facts, names, integration)}: the tests run on what {integration} would be"
+            return _testing(facts, names, integration)
         case "gate-passed":
             return f"{_subject(stream, names)}: the tests passed in {_seconds(facts)}"
         case "gate-failed":
-            return f"{_subject(stream, names)}: the tests FAILED in {_seconds(facts)}"
+            return f"{_subject(stream, names)}: the tests FAILED in {_seconds(facts)}{_blame(stream)}"
         case "gate-could-not-run":
             return f"{_subject(stream, names)}: the tests could not be run: {detail}"
         case "passed":
@@ -47,14 +49,22 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
             return ""
 
 
-def _subject(stream: str, names: Mapping[str, str]) -> str:
-    return "all of them together" if stream == "train" else names.get(stream, stream)
-
-
-def _together(facts: Mapping[object, object], names: Mapping[str, str], integration: str) -> str:
+def _testing(facts: Mapping[object, object], names: Mapping[str, str], integration: str) -> str:
     streams = facts.get("streams")
     known = [names.get(s, s) for s in streams if isinstance(s, str)] if isinstance(streams, list) else []
-    return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or integration
+    if not known:
+        return f"{integration}: the tests run on it as it is, to compare"
+    together = " together" if len(known) > 1 else ""
+    merged = " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)
+    return f"{merged}: the tests run on {integration} with {'these' if together else 'this'} merged in{together}"
+
+
+def _subject(stream: str, names: Mapping[str, str]) -> str:
+    return "together" if stream == _TRAIN else names.get(stream, stream)
+
+
+def _blame(stream: str) -> str:
+    return "; next: whose fault it is" if stream == _TRAIN else ""
 
 
 def _count(number: object, what: str) -> str:

@@ -64,9 +64,9 @@ class Git:
     ) -> Completed:
         """Run git to its end and return how it ended, whatever the exit status."""
         silence = () if self.hooks else _silence(self.cwd)
-        full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8") | dict(env or {})
-        if self.hooks:
-            full["LOKI_HOOKS_DISABLE"] = "1"
+        # Ours are off by a variable in any case: `install` may have configured them after `_silence` was asked.
+        full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", LOKI_HOOKS_DISABLE="1")
+        full |= dict(env or {})
         return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
 
     def out(self, *args: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None,
