@@ -1,4 +1,4 @@
-"""The demo: the whole journey in a scratch repository, by the same code that works in real ones, and a proof of its end.
+"""The demo: the whole journey in a scratch repository, by the code that works in real ones, and a proof of its end.
 
 Only the agent is a script (``templates/demo/agent.py``). After `spawn` nothing here helps: the hooks and the
 processes that they start do the rest, while the demo reads ``state/events.jsonl`` and tells. What came of it is then
@@ -20,12 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.install import carry_out, plan_install
 from loki_hooks.actions.spawn import Request, spawn
 from loki_hooks.assets import asset_dir
-from loki_hooks.domain.config import Command
 from loki_hooks.domain.gates import command_text
 from loki_hooks.domain.install import Way
 from loki_hooks.domain.status import WORDS
@@ -38,7 +38,11 @@ from loki_hooks.system.processes import Completed, run, scrubbed
 from loki_hooks.system.scratch import processes_in, wait_until_empty
 from loki_hooks.system.site import Site, discover
 
+if TYPE_CHECKING:
+    from loki_hooks.domain.config import Command
+
 PROJECT = "project"
+REMOTE = "remote.git"
 TASKS = {
     "share": "Add share(text, word): which part of the text's words is this word. With tests.",
     "case": "Let count_words() ignore case where that is asked for. With a test.",
@@ -107,24 +111,27 @@ def _make_project(folder: Path, project: Path, tell: Tell) -> None:
     source = asset_dir("templates") / "demo"
     shutil.copytree(source / PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
     (project / "gitignore").rename(project / ".gitignore")
-    agent = folder / "agent.py"
-    shutil.copyfile(source / "agent.py", agent)
+    shutil.copyfile(source / "agent.py", folder / "agent.py")
     text = (source / "loki-hooks.toml").read_text(encoding="utf-8")
-    for word, value in (("@PYTHON@", sys.executable), ("@AGENT@", str(agent))):
-        text = text.replace(word, json.dumps(value, ensure_ascii=False))
+    text = text.replace("@PYTHON@", json.dumps(sys.executable, ensure_ascii=False))
     (project / "loki-hooks.toml").write_text(text, encoding="utf-8")
-    remote = folder / "remote.git"
+    remote = folder / REMOTE
     _git(folder, "init", "--quiet", "--bare", "--template=", str(remote))
     _git(project, "init", "--quiet", "--template=")
     _git(project, "symbolic-ref", "HEAD", "refs/heads/main")
-    for key, value in (("user.name", "A. Newcomer"), ("user.email", "newcomer@example.invalid"), ("commit.gpgsign", "false"),
-                       ("core.hooksPath", str(project / ".git" / "hooks"))):  # whatever is set for all repositories
+    for key, value in _settings(project).items():
         _git(project, "config", key, value)
     _git(project, "add", "--all")
     _git(project, "commit", "--quiet", "-m", "Count words")
     _git(project, "remote", "add", "origin", str(remote))
     _git(project, "push", "--quiet", "--set-upstream", "origin", "main")
     tell(Mark.TEXT, f"made in {folder}")
+
+
+def _settings(project: Path) -> dict[str, str]:
+    """Return what the repository sets for itself, so that it also works, when kept, under whatever the user has set."""
+    return {"user.name": "A. Newcomer", "user.email": "newcomer@example.invalid", "commit.gpgsign": "false",
+            "core.hooksPath": str(project / ".git" / "hooks")}
 
 
 def _install(project: Path, tell: Tell) -> Site:
@@ -208,21 +215,23 @@ def _show_docs(site: Site, tell: Tell) -> None:
     tell(Mark.COMMAND, "loki-hooks queue list docs")
     for item in queue_files.listed(site, "docs"):
         where = ", ".join(f"{place['path']}:{place['line']}" for place in item["docs"]) or "no document mentions it yet"
-        tell(Mark.OUTPUT, f"{item['trigger']} {item['symbol'] or item['file']} ({item['file']}:{item['line']}): {where}")
+        what = item["symbol"] or item["file"]
+        tell(Mark.OUTPUT, f"{item['trigger']} {what} ({item['file']}:{item['line']}): {where}")
 
 
 def _show_rejected(site: Site, tell: Tell) -> None:
     record = Context(site).store.read().streams.get(f"feature-{BAD}")
     if record is not None:
         tell(Mark.COMMAND, f"loki-hooks status     ({BAD} is left)")
-        tell(Mark.OUTPUT, f"{record.stream}: {WORDS[record.status]} ({record.reason}); to be mended in {Path(record.path).name}")
+        where = Path(record.path).name
+        tell(Mark.OUTPUT, f"{record.stream}: {WORDS[record.status]} ({record.reason}); to be mended in {where}")
 
 
 def _checks(context: Context) -> tuple[Check, ...]:
     """Return the promises about what landed and what did not, looked up in git and files."""
     site, git = context.site, context.git
-    merges = git.out("log", "--merges", "--first-parent", "--format=%(trailers:key=Loki-Stream,valueonly,separator=%x20)", "main")
-    landed = sorted(merges.split())
+    stream = "--format=%(trailers:key=Loki-Stream,valueonly,separator=%x20)"
+    landed = sorted(git.out("log", "--merges", "--first-parent", stream, "main").split())
     tests = run(list(_gate(context)), cwd=site.root, env=scrubbed(PYTHONDONTWRITEBYTECODE="1"), timeout=60)
     branches = sorted(name.removeprefix("refs/heads/") for name in git.refs("refs/heads/"))
     worktrees = sorted(entry.path.name for entry in list_worktrees(git))
@@ -231,6 +240,7 @@ def _checks(context: Context) -> tuple[Check, ...]:
     tail = str(report.get("report")) if isinstance(report, dict) else ""
     documents = {place["path"] for item in queue_files.listed(site, "docs") if item.get("symbol") == DOCUMENTED
                  for place in item["docs"]}
+    dirt = git.out("status", "--porcelain")
     good = sorted(f"feature-{name}" for name in GOOD)
     return (
         Check(f"{' and '.join(GOOD)} landed on main, each by a merge commit", landed == good, f"merged: {landed}"),
@@ -243,21 +253,22 @@ def _checks(context: Context) -> tuple[Check, ...]:
               branches == [f"feature/{BAD}", "main", "parallel-testing"] and pinned == good
               and worktrees == [PROJECT, f"{PROJECT}-feature-{BAD}", f"{PROJECT}-testing"],
               f"branches: {branches}, worktrees: {worktrees}, pinned: {pinned}"),
-        Check(f"the README, which explains {DOCUMENTED}(), is in the docs queue", "README.md" in documents, f"{sorted(documents)}"),
-        Check("the project's own worktree is clean", git.out("status", "--porcelain") == "", git.out("status", "--porcelain")),
+        Check(f"the README, which explains {DOCUMENTED}(), is in the docs queue", "README.md" in documents,
+              f"{sorted(documents)}"),
+        Check("the project's own worktree is clean", not dirt, dirt),
     )
 
 
 def _push_checks(context: Context, green: Pushed, red: Pushed) -> tuple[Check, ...]:
-    git = context.git
-    theirs = dict(reversed(line.split("\t")) for line in git.out("ls-remote", "--heads", "origin").splitlines())
-    tip = git.commit_id("main")
+    theirs = Git(context.site.root.parent / REMOTE).refs("refs/heads/")
+    tip = context.git.commit_id("main")
     return (
         Check("main was pushed, from the recorded result: no test ran again",
               green.done.returncode == 0 and theirs.get("refs/heads/main") == tip and green.gates_run == 0,
               f"exit status {green.done.returncode}, tests run {green.gates_run} times"),
         Check(f"the push of {BAD} was refused, with the tail of its tests",
-              red.done.returncode != 0 and f"refs/heads/feature/{BAD}" not in theirs and "FAIL: test_" in red.done.error_text,
+              red.done.returncode != 0 and f"refs/heads/feature/{BAD}" not in theirs
+              and "FAIL: test_" in red.done.error_text,
               f"exit status {red.done.returncode}, the remote has {sorted(theirs)}"),
     )
 

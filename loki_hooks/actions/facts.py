@@ -14,7 +14,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import gate_under_way
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.remote import upstream_of
-from loki_hooks.actions.train import build_train, current_train
+from loki_hooks.actions.train import TIP_TRAILER, build_train, current_train, merge
 from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.names import BranchIdentity, flat, identify_branch
 from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
@@ -22,10 +22,11 @@ from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import IN_TRAIN, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
+from loki_hooks.errors import LokiError
 from loki_hooks.system import gate_results, signal_files
 from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
 from loki_hooks.system.history import has_own_commits
-from loki_hooks.system.merges import Merged, merge_trees
+from loki_hooks.system.merges import Merged
 from loki_hooks.system.processes import is_alive
 
 PROCESSED_REF = "refs/loki/processed"
@@ -39,6 +40,7 @@ class Memory:
     standings: dict[str, Standing] = field(default_factory=dict)
     cap: int | None = None
     kept: set[str] = field(default_factory=set)
+    trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
 
 
 def gather(context: Context, memory: Memory) -> Facts:
@@ -71,15 +73,21 @@ def gather(context: Context, memory: Memory) -> Facts:
     members = [s for s in streams if s.record.status in IN_TRAIN and not s.merged and s.tip and s.tip == s.record.tip]
     train: Train | None = None
     standings: tuple[Standing, ...] = ()
+    problem = ""
     base = Standing.UNKNOWN
     tip_tree = ""
     if members and tip and gates:
         tip_tree = git.tree_id(tip)
         base = _standing(context, memory, tip_tree)
-        looked = {s.record.stream: _alone(context, memory, tip, s) for s in members}
-        streams = [looked.get(s.record.stream, s) for s in streams]
-        train = _train(context, tip, [s for s in looked.values() if not s.conflicts and s.solo is not Standing.FAILED])
-        standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
+        try:
+            looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
+            streams = [looked.get(s.record.stream, s) for s in streams]
+            able = [s for s in looked.values()
+                    if not s.merged and not s.conflicts and s.solo not in {Standing.FAILED, Standing.BLOCKED}]
+            train = _train(context, memory, tip, able)
+            standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
+        except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
+            problem = f"the merge train cannot be built: {error.message}"
     upstream = _upstream(context, tip)
     queued = any(s.record.status is Status.QUEUED for s in streams)
     if queued and memory.cap is None:
@@ -97,6 +105,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         standings=standings,
         base=base,
         tip_tree=tip_tree,
+        train_problem=problem,
         gates=bool(gates),
         gate_running=gate_under_way(context),
         cap=memory.cap or 0,
@@ -174,14 +183,21 @@ def identify(context: Context, branch: str) -> BranchIdentity | None:
     return identify_branch(branch, context.config.working.branches, context.fixed_values)
 
 
-def _alone(context: Context, memory: Memory, tip: str, s: StreamFacts) -> StreamFacts:
-    """Look at the stream merged alone into the integration branch: does it conflict, and how does that tree stand?"""
+def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamFacts) -> StreamFacts:
+    """Look at the stream merged alone into the integration branch: does it conflict, and how does that tree stand?
+
+    One that adds nothing, and that a squashed commit there names, has landed (and whoever landed it was killed).
+    """
     key = (tip, s.tip)
     if key not in memory.merges:
-        memory.merges[key] = merge_trees(context.git, *key)
+        memory.merges[key] = merge(context, *key)
     merged = memory.merges[key]
     if merged.conflicts:
         return replace(s, conflicts=merged.conflicts)
+    if merged.tree == tip_tree and context.git.maybe(
+        "log", "--max-count=1", "--format=%H", "--fixed-strings", f"--grep={TIP_TRAILER}: {s.tip}", tip
+    ):
+        return replace(s, merged=True)
     return replace(s, solo_tree=merged.tree, solo=_standing(context, memory, merged.tree))
 
 
@@ -192,17 +208,23 @@ def _standing(context: Context, memory: Memory, tree: str) -> Standing:
     return memory.standings[tree]
 
 
-def _train(context: Context, tip: str, members: Sequence[StreamFacts]) -> Train | None:
-    """Return the train under way if it still stands, else a new one of all that are ready, by priority, then age."""
+def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamFacts]) -> Train | None:
+    """Return the train under way if it still stands, or one that passed and waits to land; else a new one of all that
+    are ready, by priority, then age.
+    """
     ordered = sorted((s.record for s in members), key=lambda r: (-r.priority, r.ended_at or r.created_at, r.stream))
     if not ordered:
         return None
-    under_way = [r for r in ordered if r.status is not Status.READY]
-    if under_way:
-        standing_train = current_train(context.git, tip, under_way)
-        if standing_train is not None and len(standing_train.cars) == len(under_way):
-            return standing_train
-    built = build_train(context, tip, ordered)
+    known = current_train(context.git, tip, ordered)
+    if known is not None:
+        under_way = {r.stream for r in ordered if r.status is not Status.READY}
+        passed = _standing(context, memory, known.cars[-1].tree) is Standing.PASSED
+        if under_way == {car.stream for car in known.cars} or (passed and not under_way):
+            return known
+    key = (tip, *((r.stream, r.tip) for r in ordered))
+    if key not in memory.trains:  # once a pass: its commits carry the time, so another building is another train
+        memory.trains[key] = build_train(context, tip, ordered)
+    built = memory.trains[key]
     return built if built.cars else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import threading
 import time
@@ -26,17 +27,20 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, gate_results
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, held, read_json, read_plain, write_atomic
+from loki_hooks.system.files import dump_json, held, open_fresh, read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.processes import identify, is_alive, kill_group, myself, start_child
+from loki_hooks.system.processes import identify, is_alive, kill_group, myself, start_child, wait_until_gone
 from loki_hooks.system.worktrees import add, git_dir_of, operation_in
 
 MAX_WORKTREES = 4
 STARTING = "gate-starting.json"
 """In ``state/``: the runner that a pass started last."""
 _KEEP_BYTES = 200_000
+_LOOK = 0.1
+_DRAIN = 1.0
+"""Seconds: how often a running command is looked at; how long its output is read on after its end."""
 _MARK = "loki-gate"
-"""In a gate worktree's git dir: the commit that we checked out there last."""
+"""In a gate worktree's git dir: the commit that we checked out there last, and ``running`` until that run is tidied up."""
 
 
 class InterruptedRunError(LokiError):
@@ -61,9 +65,10 @@ class Job:
 def run_gate(context: Context, job: Job) -> tuple[GateResult, bool]:
     """Return the gate's result for the tree, and whether it was known already. Raises ``InterruptedRunError``."""
     hashed = gate_results.hash_of(job.gate, context.config.in_force)
+    _end_orphans(context)
     for number in range(1, MAX_WORKTREES + 1):
         with held(context.site.private / f"gate-{job.gate.worktree}-{number}.lock"):
-            known = gate_results.lookup(context.git, job.tree, hashed)
+            known = gate_results.lookup(context.git, job.tree, job.gate, context.config.in_force)
             if known is not None and not job.again and known.outcome in {Outcome.PASSED, Outcome.FAILED}:
                 return known, True
             path = context.worktree_of_gate(job.gate.worktree, number)
@@ -94,21 +99,21 @@ def _prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
     """Bring the worktree at ``path`` to ``commit``, detached; make it if need be. Return False when it is not ours to use."""
     entry = next((w for w in list_worktrees(context.git) if w.path == path), None)
     if entry is None or not path.is_dir():
-        if path.exists() and any(path.iterdir()):
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
             return False
         _make(context, path, commit, standing)
     git = Git(path)
     mark = git_dir_of(path) / _MARK
-    ours = (read_plain(mark) or b"").decode("ascii", "replace").strip()
+    ours, _, running = (read_plain(mark) or b"").decode("ascii", "replace").strip().partition(" ")
     here = git.commit_id("HEAD") or ""
-    if ours and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
+    if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
         _tidy(context, git, path)  # a run of ours was killed here: what it left is ours
     if operation_in(git_dir_of(path)) or git.out("status", "--porcelain", "-z", "--untracked-files=all"):
         return False
     detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
     if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
         return False  # somebody's commit that no branch has
-    write_atomic(mark, f"{commit}\n")
+    write_atomic(mark, f"{commit} running\n")
     git.out("checkout", "--quiet", "--detach", commit, timeout=1800)
     return True
 
@@ -178,49 +183,45 @@ def _execute(context: Context, job: Job, path: Path, env: Mapping[str, str], log
     """Run the command to its end; return (exit status, timed out, the output's end)."""
     command = job.gate.command
     argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    with _running(context, job) as register, log.open("wb") as sink:
+    with _running(context, job) as register, open_fresh(log) as sink:
         child = start_child(argv, cwd=path, env=env)
         register(child.pid)
         deadline = time.monotonic() + job.gate.timeout
-        timed_out = threading.Event()
-        finished = threading.Event()
-
-        def watch() -> None:
-            while not finished.wait(0.1):
-                if time.monotonic() > deadline:
-                    timed_out.set()
-                if timed_out.is_set() or (job.stop is not None and job.stop.is_set()):
-                    kill_group(child.pid, grace=2)
-                    return
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
+        timed_out = False
         kept = bytearray()
         assert child.stdout is not None
         with child.stdout as pipe:
-            while chunk := os.read(pipe.fileno(), 65536):
-                sink.write(chunk)
-                sink.flush()
-                kept += chunk
-                del kept[:-_KEEP_BYTES]
-                if job.echo is not None:
-                    job.echo(chunk.decode("utf-8", "replace"))
-        code = child.wait()
-        finished.set()
-        watcher.join()
-        kill_group(child.pid)  # what the tests left running
-    return code, timed_out.is_set(), kept.decode("utf-8", "replace")
+            reading, ended = True, 0.0
+            while reading or not ended:
+                if not ended and child.poll() is not None:
+                    ended = time.monotonic()
+                    kill_group(child.pid)  # what the tests left running: it may hold the pipe
+                if not ended and (time.monotonic() > deadline or (job.stop is not None and job.stop.is_set())):
+                    timed_out = not (job.stop is not None and job.stop.is_set())
+                    kill_group(child.pid, grace=2)
+                    child.wait()
+                    continue
+                if not reading:
+                    time.sleep(_LOOK)
+                elif select.select([pipe], [], [], 0 if ended else _LOOK)[0]:
+                    chunk = os.read(pipe.fileno(), 65536)
+                    sink.write(chunk)
+                    sink.flush()
+                    kept += chunk
+                    del kept[:-_KEEP_BYTES]
+                    if job.echo is not None:
+                        job.echo(chunk.decode("utf-8", "replace"))
+                    reading = bool(chunk) and not (ended and time.monotonic() > ended + _DRAIN)
+                elif ended:
+                    reading = False  # somebody in a session of its own holds the pipe: it is not waited for
+        kill_group(child.pid)
+    return child.returncode, timed_out, kept.decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
 def _running(context: Context, job: Job) -> Iterator[Callable[[int], None]]:
-    """Say in ``state/gate-runs/`` that this run is under way; first end what a killed runner left running there."""
-    path = context.site.folder("state", "gate-runs") / f"{job.gate.name}.json"
-    before = read_json(path)
-    if isinstance(before, dict) and not is_alive(ProcessId.from_json(before.get("runner"))):
-        orphan = ProcessId.from_json(before.get("child"))
-        if orphan is not None and is_alive(orphan):
-            kill_group(orphan.pid)
+    """Say in ``state/gate-runs/`` that this run is under way."""
+    path = context.site.folder("state", "gate-runs") / f"{job.gate.name}.{os.getpid()}.json"
 
     def register(pid: int) -> None:
         child = identify(pid)
@@ -235,10 +236,30 @@ def _running(context: Context, job: Job) -> Iterator[Callable[[int], None]]:
         path.unlink(missing_ok=True)
 
 
+def _end_orphans(context: Context) -> None:
+    """End what killed runners left running: it would go on writing in the worktree that is about to be used."""
+    for path in (context.site.loki / "state" / "gate-runs").glob("[!.]*.json"):
+        entry = read_json(path)
+        if isinstance(entry, dict) and is_alive(ProcessId.from_json(entry.get("runner"))):
+            continue
+        orphan = ProcessId.from_json(entry.get("child")) if isinstance(entry, dict) else None
+        if orphan is not None and is_alive(orphan):
+            kill_group(orphan.pid)
+            wait_until_gone([orphan], 5)
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _tidy(context: Context, git: Git, path: Path) -> None:
-    """Clean what our own run left (never ignored files) and bring the testing stream back to rest."""
+    """Clean what our own run left (never ignored files) and bring the testing stream back to rest.
+
+    ``--force`` twice takes repositories that tests made too; the tree was clean when the run began.
+    """
     git.run("reset", "--hard", "--quiet")
-    git.run("clean", "-d", "--force", "--quiet")
+    git.run("clean", "-d", "--force", "--force", "--quiet")
+    mark = git_dir_of(path) / _MARK
+    commit = (read_plain(mark) or b"").decode("ascii", "replace").partition(" ")[0].strip()
+    write_atomic(mark, f"{commit}\n")
     rest(context, path)
 
 

@@ -100,7 +100,7 @@ def _judge(context: Context, wanted: list[Wanted], framework: str, say: Say, *, 
 
 
 def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say, deadline: float) -> bool:
-    known = gate_results.lookup(context.git, item.tree, gate_results.hash_of(gate, context.config.in_force))
+    known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"

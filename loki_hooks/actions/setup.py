@@ -12,7 +12,7 @@ from loki_hooks.domain.config import Environment
 from loki_hooks.domain.gates import command_text, tail_of
 from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
-from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.files import open_fresh, read_plain, write_atomic
 from loki_hooks.system.processes import kill_group, start_child
 from loki_hooks.system.worktrees import git_dir_of
 
@@ -33,7 +33,7 @@ def run_setup(context: Context, worktree: Path, environment: Environment, *, str
     if (read_plain(marker) or b"").decode("ascii", "replace").strip() == key:
         return plan.why
     deadline = time.monotonic() + TIMEOUT
-    with log.open("wb") as sink:
+    with open_fresh(log) as sink:
         for argv in plan.commands:
             env = env_files.variables(worktree, main=context.site.root, stream=stream, branch=branch,
                                       environment=environment, values=values)

@@ -151,7 +151,7 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
         notes.append(f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}")
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
-        notes.append(f"this repository's commands {untrusted}")
+        notes.append(f"what this repository runs {untrusted}")
     known = {r.path for r in records} | {str(context.site.main)}
     standing = {r.path for r in context.store.read().streams.values() if r.standing}
     for entry in list_worktrees(context.git):

@@ -1,7 +1,8 @@
 """Build the merge train in the object database. Nothing is checked out; no branch moves.
 
 The train that is under way is kept in ``refs/loki/train``: its last commit. Base, cars, tips and order can be
-read off its first-parent chain, so nothing else is stored, and exactly the commits that were tested land.
+read off its first-parent chain (a squashed car names its tip in a trailer), so nothing else is stored, and exactly
+the commits that were tested land.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loki_hooks.actions.context import Context
+from loki_hooks.domain.additive import is_additive
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Car, Train
-from loki_hooks.system.git import Git
-from loki_hooks.system.merges import commit_tree, merge_trees
+from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.keep_both import keep_both
+from loki_hooks.system.merges import Merged, commit_tree, merge_trees
 
 TRAIN_REF = "refs/loki/train"
-MAX_CARS = 64
+TIP_TRAILER = "Loki-Tip"
+"""What a squashed car says of the stream's commit that it contains."""
 
 
 def current_train(git: Git, base: str, members: Sequence[StreamRecord]) -> Train | None:
@@ -23,16 +27,18 @@ def current_train(git: Git, base: str, members: Sequence[StreamRecord]) -> Train
     last = git.commit_id(TRAIN_REF)
     if last is None or last == base or not git.is_ancestor(base, last):
         return None
-    listed = git.out("rev-list", "--first-parent", "--reverse", "--parents", f"--max-count={MAX_CARS + 1}",
-                     f"{base}..{last}").splitlines()
+    form = f"--format=%H%x09%T%x09%P%x09%(trailers:key={TIP_TRAILER},valueonly,separator=%x20)"
+    listed = git.out("log", "-z", "--first-parent", "--reverse", form, f"{base}..{last}")
     streams = {r.tip: r.stream for r in members}
     cars = []
     before = base
-    for line in listed:
-        commit, *parents = line.split()
-        if len(parents) != 2 or parents[0] != before or parents[1] not in streams:
+    for line in split_z(listed):
+        commit, tree, parents, squashed = line.split("\t")
+        first, *merged = parents.split()
+        tip = merged[0] if len(merged) == 1 else squashed.strip()
+        if first != before or len(merged) > 1 or tip not in streams:
             return None
-        cars.append(Car(streams.pop(parents[1]), parents[1], commit, git.tree_id(commit)))
+        cars.append(Car(streams.pop(tip), tip, commit, tree))
         before = commit
     return Train(base, tuple(cars)) if cars and before == last else None
 
@@ -47,12 +53,24 @@ def build_train(context: Context, base: str, members: Sequence[StreamRecord]) ->
     for record in members:
         if len(cars) == context.config.working.merge.batch:
             break
-        merged = merge_trees(context.git, before, record.tip)
+        merged = merge(context, before, record.tip)
         if merged.conflicts:
             continue
-        before = commit_tree(context.git, merged.tree, (before, record.tip), message_of(context, record))
+        squash = context.config.working.merge.how_of(record.kind) == "squash"
+        parents = (before,) if squash else (before, record.tip)
+        before = commit_tree(context.git, merged.tree, parents, message_of(context, record, squash=squash))
         cars.append(Car(record.stream, record.tip, before, merged.tree))
     return Train(base, tuple(cars))
+
+
+def merge(context: Context, ours: str, theirs: str) -> Merged:
+    """Return what merging gives; conflicts of additions only, in the files that `merge.additive` names, keep both."""
+    merged = merge_trees(context.git, ours, theirs)
+    patterns = context.config.in_force.merge.additive
+    if merged.conflicts and all(is_additive(path, patterns) for path in merged.conflicts):
+        tree = keep_both(context.git, ours, theirs, patterns)
+        return Merged(tree) if tree else merged
+    return merged
 
 
 def pin_train(git: Git, train: Train) -> None:
@@ -60,11 +78,17 @@ def pin_train(git: Git, train: Train) -> None:
     git.update_ref(TRAIN_REF, train.cars[-1].commit, None, "merge train")
 
 
-def message_of(context: Context, record: StreamRecord) -> str:
-    """Return the merge commit's message: it names the stream, its task and the gates."""
-    lines = [f"Merge stream {record.name} ({record.branch}) into {context.integration}", ""]
-    if record.task.title:
-        lines += [record.task.title, ""]
+def message_of(context: Context, record: StreamRecord, *, squash: bool = False) -> str:
+    """Return the landing commit's message: it names the stream, its task and the gates."""
+    if squash:
+        lines = [record.task.title or f"Add {record.name}", ""]
+        listed = context.git.out("log", "--reverse", "--no-merges", "--format=- %s", "--max-count=50",
+                                 f"{context.integration_ref}..{record.tip}")
+        lines += [*listed.splitlines(), "", f"{TIP_TRAILER}: {record.tip}"]
+    else:
+        lines = [f"Merge stream {record.name} ({record.branch}) into {context.integration}", ""]
+        if record.task.title:
+            lines += [record.task.title, ""]
     lines.append(f"Loki-Stream: {record.stream}")
     if record.task.id:
         lines.append(f"Loki-Task: {record.task.id}")

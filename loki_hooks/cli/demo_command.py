@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 import time
@@ -72,8 +73,10 @@ def _show(checks: tuple[Check, ...]) -> bool:
 
 
 def _show_where(project: Path) -> None:
-    answer(f"\nIt is kept. To look around:\n\n  cd '{project}'\n  loki-hooks status\n  loki-hooks queue list docs\n"
-           f"  cat .loki/state/events.jsonl\n\nTo be rid of it: rm -rf '{project.parent}'")
+    answer(f"\nIt is kept. To look around:\n\n  cd {shlex.quote(str(project))}\n  loki-hooks status\n"
+           "  loki-hooks queue list docs\n  cat .loki/state/events.jsonl\n"
+           "  loki-hooks trust             (before you spawn there yourself)\n\n"
+           f"To be rid of it: rm -rf {shlex.quote(str(project.parent))}")
 
 
 def _put_away(folder: Path, *, keep: bool) -> None:

@@ -9,6 +9,7 @@ the names and one-line texts stand in a table here, and a test compares them wit
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import importlib
 import io
@@ -24,6 +25,7 @@ from loki_hooks.cli.console import PROGRAM, hint, say
 from loki_hooks.domain.names import nearest, shown
 from loki_hooks.errors import LokiError
 
+_AS_IT_CAN = "loki-as-it-can"
 OUR_BUG = 3
 INTERRUPTED = 130
 
@@ -92,9 +94,10 @@ def commands() -> None:
 
 def run_cli(args: list[str] | None = None) -> int:
     """Run the command line ``args`` (default: this process's) and return the exit code. Raises nothing."""
+    codecs.register_error(_AS_IT_CAN, _write_as_it_can)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # bytes of a path that are no UTF-8 come out as they went in
-            stream.reconfigure(errors="surrogateescape" if stream is sys.stdout else "backslashreplace")
+            stream.reconfigure(errors=_AS_IT_CAN if stream is sys.stdout else "backslashreplace")
     words = sys.argv[1:] if args is None else args
     try:
         code = _run(words)
@@ -103,6 +106,14 @@ def run_cli(args: list[str] | None = None) -> int:
         _silence_stdout()
         return 1
     return code
+
+
+def _write_as_it_can(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Say for ``codecs.register_error`` how a character is written that stdout's encoding does not have."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def _run(words: list[str]) -> int:

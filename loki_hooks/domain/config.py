@@ -69,9 +69,14 @@ class Gate:
 class Merge:
     auto: bool = True
     how: str = "no-ff"
+    how_by_kind: Mapping[str, str] = field(default_factory=dict)
     batch: int = 8
     push: bool = False
     additive: tuple[str, ...] = ("CHANGELOG*",)
+
+    def how_of(self, kind: str) -> str:
+        """Return how a stream of this kind lands: ``no-ff`` or ``squash``."""
+        return self.how_by_kind.get(kind, self.how)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Config:
     environment: Environment = field(default_factory=Environment)
     gates: Mapping[str, Gate] = field(default_factory=dict)
     push_budget: float = 240
+    accept_results: str = "own"
+    """Which gate results count: ``own`` (made in this clone) or ``all``, those that were fetched too."""
     merge: Merge = field(default_factory=Merge)
     cleanup: Cleanup = field(default_factory=Cleanup)
     docs: Docs = field(default_factory=Docs)

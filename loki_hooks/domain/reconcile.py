@@ -13,7 +13,7 @@ from enum import StrEnum
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.domain.train import Blame, Blocked, Car, Land, Test, Train, next_move
+from loki_hooks.domain.train import BASE, Blame, Blocked, Car, Land, Test, Train, next_move
 
 
 class Verb(StrEnum):
@@ -110,6 +110,8 @@ class Facts:
     standings: tuple[Standing, ...] = ()
     base: Standing = Standing.UNKNOWN
     tip_tree: str = ""
+    train_problem: str = ""
+    """Why no train can be built ('' when one can): git has no identity to commit with, say."""
     gates: bool = True
     gate_running: bool = False
     cap: int = 0
@@ -161,7 +163,7 @@ def _ready(facts: Facts) -> Iterator[Step]:
         record, status = s.record, s.record.status
         if s.session_alive or s.claim_alive or not s.tip:
             continue
-        if s.merged and status in LIVING and status is not Status.MERGING:
+        if s.merged and status in LIVING:
             yield Step(Verb.SEEN_MERGED, record.stream, commit=s.tip)
         elif status is Status.CONFLICTED and s.tip != record.tip:
             yield Step(Verb.READY, record.stream, "it has new commits", commit=s.tip)
@@ -188,9 +190,17 @@ def _train(facts: Facts) -> Iterator[Step]:
     if facts.diverged:
         yield from _note(waiting, "the integration branch and its upstream have diverged")
         return
+    if facts.behind:
+        yield from _note(waiting, "the integration branch is behind its upstream and must catch up first")
+        return
+    if facts.train_problem:
+        yield from _note(waiting, facts.train_problem)
+        return
     if facts.gate_running:
         return
     suspects = [s for s in waiting if s.solo is Standing.FAILED]
+    yield from _note([s for s in waiting if s.solo is Standing.BLOCKED],
+                     "a gate could not be run on it merged with the integration branch: see test-results.json")
     if facts.train is not None and facts.train.cars:
         yield from _move_train(facts, facts.train, suspects, waiting)
     elif suspects:
@@ -200,20 +210,24 @@ def _train(facts: Facts) -> Iterator[Step]:
 def _move_train(facts: Facts, train: Train, suspects: list[StreamFacts], waiting: list[StreamFacts]) -> Iterator[Step]:
     by_stream = {s.record.stream: s for s in waiting}
     cars = [by_stream[car.stream] for car in train.cars if car.stream in by_stream]
-    match next_move(facts.standings):
-        case Land():
-            for car in train.cars:
+    match next_move(facts.standings, facts.base):
+        case Land(index):
+            landing = train.cars[: index + 1]
+            last = landing[-1]
+            for car in landing:
                 if by_stream[car.stream].record.status in {Status.READY, Status.TESTING}:
-                    yield Step(Verb.PASS, car.stream, commit=car.commit, tree=train.cars[-1].tree)
+                    yield Step(Verb.PASS, car.stream, commit=car.commit, tree=last.tree)
             # What passes without them shows that they are to blame.
             yield from _reject(suspects)
             if facts.merge_auto:
-                yield Step(Verb.LAND, commit=train.cars[-1].commit, tree=train.cars[-1].tree, old=train.base, cars=train.cars)
+                yield Step(Verb.LAND, commit=last.commit, tree=last.tree, old=train.base, cars=landing)
             else:
                 yield from _note(cars, "merge.auto is off: it waits for a person to land it")
         case Test(index):
             if facts.untrusted:
                 yield from _note(cars, facts.untrusted)
+            elif index == BASE:
+                yield Step(Verb.TEST, commit=facts.tip, tree=facts.tip_tree)
             else:
                 yield Step(Verb.TEST, commit=train.cars[index].commit, tree=train.cars[index].tree, cars=train.cars)
         case Blame(index, proved) if proved:

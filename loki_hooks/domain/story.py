@@ -7,6 +7,9 @@ from collections.abc import Mapping
 Event = Mapping[str, object]
 _TRAIN = "train"
 """The subject of a gate that several streams share."""
+_TROUBLE = frozenset({
+    "session-failed", "session-escalated", "session-stopped", "conflicted", "step-failed", "landing-waits",
+})
 
 
 def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
@@ -24,7 +27,8 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
         case "session-started":
             return f"{name}: the agent is at work (pid {facts.get('pid')})"
         case "session-ready":
-            return f"{name}: the agent has ended, with {_count(facts.get('commits'), 'commit')}; signal FEATURE_READY_{name}"
+            work = _count(facts.get("commits"), "commit")
+            return f"{name}: the agent has ended, with {work}; signal FEATURE_READY_{name}"
         case "testing":
             return _testing(facts, names, integration)
         case "gate-passed":
@@ -43,7 +47,7 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
             return f"{integration}: has moved, so {detail} for the queue; signal DOCS_NEEDED"
         case "removed":
             return f"{name}: archived; worktree and branch removed, its tip {commit} pinned below refs/loki/trash"
-        case "session-failed" | "session-escalated" | "session-stopped" | "conflicted" | "step-failed" | "landing-waits" as what:
+        case what if what in _TROUBLE:
             return f"{name}: {what.replace('-', ' ')}: {detail}"
         case _:
             return ""
@@ -60,7 +64,7 @@ def _testing(facts: Mapping[object, object], names: Mapping[str, str], integrati
 
 
 def _subject(stream: str, names: Mapping[str, str]) -> str:
-    return "together" if stream == _TRAIN else names.get(stream, stream)
+    return "these together" if stream == _TRAIN else names.get(stream, stream)
 
 
 def _blame(stream: str) -> str:
@@ -77,4 +81,4 @@ def _seconds(facts: Mapping[object, object]) -> str:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return " ".join(value.split()) if isinstance(value, str) else ""

@@ -33,12 +33,14 @@ class Train:
 
 @dataclass(frozen=True)
 class Land:
-    """All the train's cars may land."""
+    """The cars up to ``index`` may land; those behind it, if any, stay."""
+
+    index: int
 
 
 @dataclass(frozen=True)
 class Test:
-    """The tree of car ``index`` must be tested next."""
+    """The tree of car ``index`` must be tested next; ``BASE`` is the integration branch's own."""
 
     __test__ = False  # pytest: not a test class
     index: int
@@ -60,26 +62,29 @@ class Blocked:
 
 
 Move = Land | Test | Blame | Blocked
+BASE = -1
 
 
-def next_move(standings: Sequence[Standing]) -> Move:
-    """Return what to do next, given how the tree of each car stands. There is at least one car.
+def next_move(standings: Sequence[Standing], base: Standing = Standing.UNKNOWN) -> Move:
+    """Return what to do next, given how the tree of each car, and the integration branch's own, stand.
 
-    Between the last prefix that passed and the first that failed lies the culprit. A culprit in front of
-    which nothing is known to have passed is not yet proved: the integration branch itself may be red.
+    There is at least one car. Between the last prefix that passed and the first that did not lies the culprit. One
+    in front of which nothing is known to have passed is not yet proved: the integration branch itself may be red.
+    Where a tree could not be tested (an endless loop, say), and the integration branch's can be, the same search
+    finds the car that is in the way: what is before it lands, it waits, nobody is blamed.
     """
     last = len(standings) - 1
     if standings[last] is Standing.PASSED:
-        return Land()
+        return Land(last)
     if standings[last] is Standing.UNKNOWN:
         return Test(last)
-    if standings[last] is Standing.BLOCKED:
-        return Blocked(last)
-    failed = min(i for i, s in enumerate(standings) if s is Standing.FAILED)
-    passed = max((i for i in range(failed) if standings[i] is Standing.PASSED), default=-1)
-    if failed - passed == 1:
-        return Blame(failed, proved=passed >= 0)
-    middle = (passed + failed) // 2
-    if standings[middle] is Standing.BLOCKED:
-        return Blocked(middle)
-    return Test(middle)
+    stuck = min(i for i, s in enumerate(standings) if s in {Standing.FAILED, Standing.BLOCKED})
+    passed = max((i for i in range(stuck) if standings[i] is Standing.PASSED), default=BASE)
+    blocked = standings[stuck] is Standing.BLOCKED
+    if blocked and passed == BASE and base is not Standing.PASSED:
+        return Test(BASE) if base is Standing.UNKNOWN else Blocked(stuck)
+    if stuck - passed > 1:
+        return Test((passed + stuck) // 2)
+    if not blocked:
+        return Blame(stuck, proved=passed != BASE)
+    return Blocked(stuck) if passed == BASE else Land(passed)

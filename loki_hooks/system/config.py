@@ -162,7 +162,11 @@ def _to_config(file: Any, source: str) -> Config:
             for name, g in file.gates.items()
         },
         push_budget=file.push.budget,
-        merge=Merge(m.auto, m.how, m.batch, m.push, tuple(m.additive)),
+        merge=Merge(
+            m.auto, m.how if isinstance(m.how, str) else "no-ff", {} if isinstance(m.how, str) else dict(m.how), m.batch, m.push,
+            tuple(m.additive),
+        ),
+        accept_results=file.results.accept,
         cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days),
         docs=Docs(tuple(file.docs.paths), file.docs.auto),
         source=source,
@@ -178,7 +182,7 @@ def _to_config(file: Any, source: str) -> Config:
     return config
 
 
-_NO_EFFECT_YET = {"environment": ("link", "ports"), "merge": ("additive",), "cleanup": ("retention_days",), "docs": ("auto",)}
+_NO_EFFECT_YET = {"environment": ("link", "ports"), "cleanup": ("retention_days",), "docs": ("auto",)}
 
 
 def _without_effect(file: Any, source: str) -> list[str]:

@@ -67,12 +67,19 @@ class PushTable(Table):
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 240
 
 
+How = Literal["no-ff", "squash"]
+
+
 class MergeTable(Table):
     auto: bool = True
-    how: Literal["no-ff"] = "no-ff"
+    how: How | dict[Text, How] = "no-ff"
     batch: Annotated[int, Field(ge=1, le=64)] = 8
     push: bool = False
     additive: list[Text] = ["CHANGELOG*"]
+
+
+class ResultsTable(Table):
+    accept: Literal["own", "all"] = "own"
 
 
 class CleanupTable(Table):
@@ -94,6 +101,7 @@ class File(Table):
     environment: EnvironmentTable = EnvironmentTable()
     gates: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], GateTable] = {}
     push: PushTable = PushTable()
+    results: ResultsTable = ResultsTable()
     merge: MergeTable = MergeTable()
     cleanup: CleanupTable = CleanupTable()
     docs: DocsTable = DocsTable()

@@ -16,7 +16,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from loki_hooks.errors import LokiError
 
@@ -45,6 +45,18 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+    except OSError as error:
+        raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def open_fresh(path: Path) -> BinaryIO:
+    """Open a new file called ``path`` for writing; what had the name (a planted link, too) is unlinked, never followed.
+
+    Raises ``LokiError`` when it cannot be made.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "wb")
     except OSError as error:
         raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -1,17 +1,28 @@
-"""Gate results under ``refs/loki/gates/<tree>/<gate-hash>``: a ref to a JSON blob, seen from every worktree."""
+"""Gate results under ``refs/loki/gates/<tree>/<gate-hash>``: a ref to a JSON blob, seen from every worktree.
+
+They can be pushed and fetched like any ref. One that came from elsewhere counts only where the configuration
+says so (`results.accept`): a result made in this clone carries a code over its content, made with a key that
+never leaves the clone (``<common>/loki/key``, mode 0600).
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
+import os
+import secrets
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.gates import GateResult, Seen, gate_hash
 from loki_hooks.system.clock import seconds_since
-from loki_hooks.system.files import parse_json
+from loki_hooks.system.files import parse_json, read_plain, write_atomic
 from loki_hooks.system.git import Git
+from loki_hooks.system.site import discover
 
 PREFIX = "refs/loki/gates/"
 
@@ -32,16 +43,43 @@ def ref_of(tree: str, hashed: str) -> str:
 
 def store(git: Git, result: GateResult) -> None:
     """Record the result; a newer one for the same tree and gate replaces an older one."""
-    blob = git.write_blob(json.dumps(result.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    value = result.to_json()
+    value["code"] = _code(git, value)
+    blob = git.write_blob(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
     git.update_ref(ref_of(result.tree, result.gate_hash), blob, None, f"gate {result.gate}: {result.outcome}")
 
 
-def lookup(git: Git, tree: str, hashed: str) -> GateResult | None:
-    """Return the recorded result, or None when there is none that can be read and is about this tree and gate."""
+def _code(git: Git, value: Mapping[str, object]) -> str:
+    """Return the code that only this clone can make over a result."""
+    key = discover(git.cwd).private / "key"
+    secret = read_plain(key)
+    if not secret:
+        made = key.with_name(f".key.{os.getpid()}")
+        write_atomic(made, secrets.token_hex(32), mode=0o600)
+        with suppress(FileExistsError):  # of many processes one makes it
+            os.link(made, key)
+        made.unlink(missing_ok=True)
+        secret = read_plain(key) or b""
+    plain = json.dumps({k: v for k, v in value.items() if k != "code"}, sort_keys=True)
+    return hmac.new(secret, plain.encode("utf-8", "backslashreplace"), hashlib.sha256).hexdigest()
+
+
+def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None:
+    """Return the recorded result of ``gate`` under ``config`` (the one in force), or None.
+
+    One that cannot be read, is about something else, or was made elsewhere without the configuration allowing that,
+    counts as none.
+    """
+    hashed = hash_of(gate, config)
     done = git.run("cat-file", "blob", ref_of(tree, hashed))
     if done.returncode != 0:
         return None
-    found = GateResult.from_json(parse_json(done.stdout))
+    value = parse_json(done.stdout)
+    if not isinstance(value, dict):
+        return None
+    if config.accept_results == "own" and not hmac.compare_digest(str(value.get("code")), _code(git, value)):
+        return None
+    found = GateResult.from_json(value)
     return found if found is not None and found.tree == tree and found.gate_hash == hashed else None
 
 
@@ -49,7 +87,7 @@ def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[Se
     """Return each gate with the result that ``tree`` has for it."""
     entries = []
     for gate in gates:
-        result = lookup(git, tree, hash_of(gate, config))
+        result = lookup(git, tree, gate, config)
         age = seconds_since(result.finished_at) if result else None
         entries.append(Seen(gate, result, age if age is not None else 0.0))
     return tuple(entries)

@@ -166,13 +166,23 @@ def wait_until_gone(processes: Iterable[ProcessId], timeout: float) -> bool:
     return True
 
 
+def _group_lives(group: int) -> bool:
+    """Return whether a process of the group lives. One that has ended and was not waited for yet does not."""
+    import psutil
+
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if os.getpgid(pid) == group and start_time(pid) is not None:
+                return True
+    return False
+
+
 def kill_group(pid: int, grace: float = 0.0) -> None:
     """End the process group led by ``pid``: TERM and ``grace`` seconds first (when positive), then KILL."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if grace > 0:
             os.killpg(pid, signal.SIGTERM)
             deadline = time.monotonic() + grace
-            while time.monotonic() < deadline:
-                os.killpg(pid, 0)
-                time.sleep(0.02)
+            while time.monotonic() < deadline and _group_lives(pid):
+                time.sleep(0.05)
         os.killpg(pid, signal.SIGKILL)

@@ -42,7 +42,8 @@ def sealed_environment(folder: Path) -> Iterator[None]:
     for name in before:
         if name.startswith(_SEALED):
             del os.environ[name]
-    os.environ.update({_MARK: str(folder)}, LOKI_TRUST="1", GIT_CONFIG_GLOBAL=str(config), GIT_CONFIG_NOSYSTEM="1", GIT_TERMINAL_PROMPT="0")
+    os.environ.update({_MARK: str(folder)}, LOKI_TRUST="1", GIT_CONFIG_GLOBAL=str(config), GIT_CONFIG_NOSYSTEM="1",
+                      GIT_TERMINAL_PROMPT="0")
     try:
         yield
     finally:
@@ -51,7 +52,7 @@ def sealed_environment(folder: Path) -> Iterator[None]:
 
 
 def processes_in(folder: Path) -> dict[int, str]:
-    """Return the live processes that were started, by whomever, from inside the folder's sealed environment: pid → command.
+    """Return the live processes that descend from the folder's sealed environment: pid → command.
 
     A person's shell or editor that looks into the folder is none of them.
     """

@@ -1,7 +1,7 @@
 """The demo's agent: a script that does in its worktree what a coding agent would do there.
 
-Started by loki-hooks in the worktree of a stream as `python agent.py NAME`. It edits files, commits, tells what it does,
-and ends with 0. It knows three tasks; the third one it gets wrong, and is as sure of itself as with the others.
+Started by loki-hooks in the worktree of a stream as `python agent.py NAME`. It edits files, commits, tells what it
+does, and ends with 0. It knows three tasks; the third one it gets wrong, as sure of itself as with the others.
 """
 
 import subprocess
@@ -54,7 +54,8 @@ TEST_CASE = '''    def test_case_can_be_ignored(self):
 
 '''
 
-# Name of the stream: the commit's message, and the edits. An edit is a file, what is there ("": a new file), what shall be.
+# Name of the stream: the commit's message, and the edits. An edit is a file, what is there ("": a new file), what
+# shall be there.
 TASKS = {
     "share": (
         "Add share(), which part of a text a word is",

@@ -204,20 +204,21 @@ def test_a_gate_that_is_only_in_the_working_copy_is_not_in_force(repo: Repo) -> 
     assert made.status("a") == "rejected"
 
 
-def test_a_file_that_only_ignored_caches_explain_is_no_dirt_but_an_edit_is_somebodys(repo: Repo) -> None:
-    """Dirt found before a run is somebody's: it stays, and another worktree is used."""
+def test_dirt_found_in_a_gate_worktree_is_somebodys_and_another_one_is_used(repo: Repo) -> None:
     made = yard(repo)
     made.streams({"a": {"a.txt": "a"}})
     made.run()
-    testing = repo.path.parent / "project-testing"
-    (testing / "app.py").write_text("somebody's\n")
-    (testing / "note.txt").write_text("somebody's\n")
-    made.streams({"b": {"b.txt": "b"}})
-    made.run()
-    assert made.landed() == ["a", "b"]
-    assert (testing / "app.py").read_text() == "somebody's\n"
-    assert (testing / "note.txt").read_text() == "somebody's\n"
-    assert (repo.path.parent / "project-testing-2").is_dir()
+    places = [repo.path.parent / name for name in ("project-testing", "project-testing-2", "project-testing-3")]
+    for number, name in enumerate(("b", "c")):
+        (places[number] / "app.py").write_text("somebody's\n")
+        (places[number] / "note.txt").write_text("somebody's\n")
+        made.streams({name: {f"{name}.txt": name}})
+        made.run()
+    assert made.landed() == ["a", "b", "c"]
+    assert all(place.is_dir() for place in places)
+    for place in places[:2]:
+        assert (place / "app.py").read_text() == "somebody's\n"
+        assert (place / "note.txt").read_text() == "somebody's\n"
 
 
 def test_a_killed_gate_leaves_no_result_and_the_next_pass_runs_it(repo: Repo) -> None:
