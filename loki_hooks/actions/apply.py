@@ -13,7 +13,7 @@ from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.follow import follow
-from loki_hooks.actions.gate_run import STARTING, show_results
+from loki_hooks.actions.gate_run import STARTING, keep_testing, show_results
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.pending import show_spawn_queue
@@ -88,7 +88,7 @@ class Applier:
             self.change(step.stream, lambda r: replace(r, status=Status.ESCALATED, reason=error.message))
 
     def keep_standing(self) -> None:
-        """See to it that the stream ``main`` is there, as it always is."""
+        """See to it that the streams ``main``, always, and ``testing``, when it has a worktree, are there."""
         state = self.context.store.read()
         main = state.streams.get("main")
         path = str(self.site.root)
@@ -96,6 +96,7 @@ class Applier:
             record = StreamRecord("main", "main", Status.ORCHESTRATING, path, self.context.integration,
                                   created_at=now(), origin="adopted")
             self.context.store.update(lambda s: s.with_stream(record))
+        keep_testing(self.context)
 
     def finish(self) -> None:
         """At the end of a pass: what only shows how things are."""
@@ -228,7 +229,14 @@ class Applier:
             self.move(step.stream, Status.READY)
         self.move(step.stream, Status.CONFLICTED, reason=step.reason)
         take_ready_signals(self.context, record)
-        events.record(self.site, "conflicted", step.stream, commit=record.tip, detail=step.reason)
+        git = self.context.git
+        git.update_ref(conflict_ref(step.stream), record.tip, None, "conflicted")  # however it is resolved, this was it
+        meeting = git.maybe("merge-base", record.tip, step.commit) or record.base
+        sides = {path: {"ours": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{step.commit}", "--", path) or "",
+                        "theirs": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{record.tip}", "--", path) or ""}
+                 for path in step.paths[:20]}
+        events.record(self.site, "conflicted", step.stream, commit=record.tip, detail=step.reason,
+                      evidence={"with": step.commit, "files": sides})
         return "done", step.reason
 
     def _test(self, step: Step) -> Taken:
@@ -312,6 +320,8 @@ class Applier:
             events.record(self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams})
             return "waits", moved.reason
         for car in step.cars:
+            git = self.context.git
+            git.run("update-ref", "-d", conflict_ref(car.stream))
             self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
             signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
             events.record(self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree})
@@ -353,6 +363,11 @@ class Applier:
 
         self.change(step.stream, hand_over)
         return "done", f"pid {pid}"
+
+
+def conflict_ref(stream: str) -> str:
+    """Return the ref that keeps a stream's tip as it was when it conflicted."""
+    return f"refs/loki/conflicted/{stream}"
 
 
 def upstream_alive(context: Context) -> bool:

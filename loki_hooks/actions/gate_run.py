@@ -133,8 +133,21 @@ def _make(context: Context, path: Path, commit: str, standing: str) -> None:
     else:
         context.git.out("worktree", "add", "--quiet", "--detach", str(path), commit, timeout=1800)
     if branch:
-        record = StreamRecord("testing", "testing", Status.WATCHING, str(path), branch, base=tip, created_at=now())
-        context.store.update(lambda state: state if "testing" in state.streams else state.with_stream(record))
+        keep_testing(context)
+
+
+def keep_testing(context: Context) -> None:
+    """See to it that the state knows the testing stream whenever its worktree is there: it may have lost it."""
+    if "testing" in context.store.read().streams:
+        return
+    values = context.values(kind="testing", name="testing", stream="testing")
+    branch = context.branch_for("testing", values, "testing")
+    path = context.worktree_of_gate("testing")
+    tip = context.git.commit_id(f"refs/heads/{branch}")
+    if tip is None or not any(w.path == path and w.branch in {branch, ""} for w in list_worktrees(context.git)):
+        return
+    record = StreamRecord("testing", "testing", Status.WATCHING, str(path), branch, base=tip, created_at=now())
+    context.store.update(lambda state: state if "testing" in state.streams else state.with_stream(record))
 
 
 def _run_in(context: Context, job: Job, path: Path, hashed: str) -> GateResult:

@@ -37,6 +37,8 @@ def advance(context: Context, new: str, old: str, why: str) -> Advance:
     if held:
         return Advance(False, held)
     holders = [w for w in list_worktrees(git) if w.branch == context.integration and not w.bare]
+    if len(holders) > 1:  # moved in the one, it would look in the others as if the new files were deleted
+        return Advance(False, f"{context.integration} is checked out in {len(holders)} worktrees: {_some([str(h.path) for h in holders])}")
     if holders:
         for holder in holders:
             reason = obstacle(holder, git, old, new)

@@ -9,6 +9,7 @@ and start time.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import replace
@@ -28,7 +29,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import held
+from loki_hooks.system.files import held, open_log
 from loki_hooks.system.git import Git
 from loki_hooks.system.processes import identify, kill_group, myself, scrubbed, start_child, start_detached, worker_argv
 from loki_hooks.system.worktrees import lock, unlock
@@ -90,7 +91,7 @@ def _run(context: Context, record: StreamRecord, stop: threading.Event) -> tuple
     env_files.require_program(tuple(argv), env, f"the agent {record.agent or config.session.agent}")
     log = logs / f"session-{record.stream}.log"
     _keep_earlier(log)
-    with log.open("ab") as sink:
+    with open_log(log) as sink:
         child = start_child(argv, cwd=path, env=env, output=sink)
         who = identify(child.pid)
 
@@ -172,13 +173,14 @@ def _catch_up(context: Context, record: StreamRecord) -> None:
 
 def _keep_earlier(log: Path) -> None:
     """Keep an earlier run's log beside: ``session-x.1.log`` is the newest of them."""
-    if not log.exists():
+    if not os.path.lexists(log):
         return
     for number in range(KEEP_LOGS, 0, -1):
         older = log.with_suffix(f".{number}.log")
-        if older.exists():
+        if os.path.lexists(older) and not log.with_suffix(f".{number + 1}.log").is_dir():
             older.replace(log.with_suffix(f".{number + 1}.log"))
-    log.replace(log.with_suffix(".1.log"))
+    if not log.with_suffix(".1.log").is_dir():
+        log.replace(log.with_suffix(".1.log"))
 
 
 def _heartbeat(context: Context) -> None:

@@ -53,6 +53,8 @@ class Gate:
     retries: int = 0
     worktree: str = "testing"
     flaky_passes: bool = False
+    fingerprint: tuple[str, ...] = ()
+    """What else belongs to the environment that a result is true in, as words (a compiler's version, say)."""
 
     def guards(self, branch: str, *, integration: str, is_stream: bool) -> bool:
         """Return whether a push of ``branch`` (short name) is gated by this gate."""

@@ -55,6 +55,7 @@ class Step:
     kind: str = ""
     name: str = ""
     cars: tuple[Car, ...] = ()
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,8 @@ def _train(facts: Facts) -> Iterator[Step]:
         return
     for s in members:
         if s.conflicts and s.record.status is not Status.PASSED:
-            yield Step(Verb.CONFLICT, s.record.stream, f"conflicts in {', '.join(s.conflicts[:5])}", commit=facts.tip)
+            yield Step(Verb.CONFLICT, s.record.stream, f"conflicts in {', '.join(s.conflicts[:5])}", commit=facts.tip,
+                       paths=s.conflicts)
     waiting = [s for s in members if not s.conflicts]
     if not facts.gates:
         yield from _note(waiting, "no gate is configured on the integration branch: nothing lands by itself")

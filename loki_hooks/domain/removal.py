@@ -6,6 +6,15 @@ Nothing else in the program may decide that a worktree or a branch goes. Unknown
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Going(Enum):
+    """What is to go. Where the branch stays, what is on it is safe; where a person gives the work up, it is kept in the trash."""
+
+    ALL = "worktree and branch"
+    WORKTREE = "worktree"
+    TO_TRASH = "worktree and branch, with all that is in them, to the trash"
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,11 @@ class WorktreeFacts:
     """The reason of a lock that holds (None: not locked, or by a session of ours that is over)."""
     operation: str = ""
     unreachable: tuple[str, ...] = ()
-    """Commits here that no other branch, remote or the integration branch has."""
+    """Commits of the branch that no other branch, remote or the integration branch has."""
+    detached: tuple[str, ...] = ()
+    """Commits that only the worktree's detached HEAD has."""
+    nested: tuple[str, ...] = ()
+    """Other worktrees whose folder is inside this one."""
     submodule_work: tuple[str, ...] = ()
     stashes: tuple[str, ...] = ()
     own_commits: bool = False
@@ -47,8 +60,29 @@ class Removal:
     reasons: tuple[str, ...] = field(default_factory=tuple)
 
 
-def classify(facts: WorktreeFacts) -> Removal:
+def classify(facts: WorktreeFacts, going: Going = Going.ALL) -> Removal:
     """Return the verdict. Every reason to keep is named, not only the first."""
+    keep = [*_in_use(facts)]
+    if going is not Going.TO_TRASH:
+        keep += _uncommitted(facts)
+    if going is Going.WORKTREE:
+        keep += _named("commits that are nowhere else", facts.detached)
+    if going is Going.ALL:
+        keep += _named("stashes made here", facts.stashes)
+        keep += _named("commits that are nowhere else", (*facts.unreachable, *facts.detached))
+        if not facts.own_commits and not facts.ended:
+            keep.append("it has no commit of its own yet: it is new")
+        elif not facts.merged_by and not facts.ended:
+            keep.append("its work is not in the integration branch")
+    if keep:
+        return Removal(False, tuple(keep))
+    gone = () if facts.folder else ("its folder is gone",)
+    why = {Going.WORKTREE: "its branch stays", Going.TO_TRASH: "abandoned by a person"}.get(going, "its stream has ended")
+    return Removal(True, (facts.merged_by if going is Going.ALL and facts.merged_by else why, *gone))
+
+
+def _in_use(facts: WorktreeFacts) -> list[str]:
+    """What forbids the removal whatever becomes of the work: somebody is at it, or git could not do it cleanly."""
     keep = []
     if facts.is_main:
         keep.append("it is the main worktree")
@@ -62,25 +96,22 @@ def classify(facts: WorktreeFacts) -> Removal:
         keep.append(f"it is locked: {facts.lock or 'no reason given'}")
     if facts.operation:
         keep.append(f"a {facts.operation} is in progress")
-    for what, found in (
-        ("uncommitted changes", facts.modified),
-        ("untracked files", facts.untracked),
-        ("ignored files of somebody's", facts.precious),
-        ("live processes inside", facts.processes),
-        ("work in submodules", facts.submodule_work),
-        ("stashes made here", facts.stashes),
-        ("commits that are nowhere else", facts.unreachable),
-    ):
-        if found:
-            keep.append(f"{what}: {_examples(found)}")
-    if not facts.own_commits and not facts.ended:
-        keep.append("it has no commit of its own yet: it is new")
-    elif not facts.merged_by and not facts.ended:
-        keep.append("its work is not in the integration branch")
-    if keep:
-        return Removal(False, tuple(keep))
-    gone = () if facts.folder else ("its folder is gone",)
-    return Removal(True, (facts.merged_by or "its stream has ended", *gone))
+    keep += _named("live processes inside", facts.processes)
+    keep += _named("work in submodules", facts.submodule_work)
+    keep += _named("other worktrees inside", facts.nested)
+    return keep
+
+
+def _uncommitted(facts: WorktreeFacts) -> list[str]:
+    return [
+        *_named("uncommitted changes", facts.modified),
+        *_named("untracked files", facts.untracked),
+        *_named("ignored files of somebody's", facts.precious),
+    ]
+
+
+def _named(what: str, found: tuple[str, ...]) -> list[str]:
+    return [f"{what}: {_examples(found)}"] if found else []
 
 
 def _examples(found: tuple[str, ...], most: int = 3) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from loki_hooks.system.git_env import GIT_LOCAL_ENV
+from loki_hooks.system.git_env import GIT_LOCAL_ENV, of_framework
 
 NATIVE = "native"
 PRE_COMMIT = "pre-commit"
 PREK = "prek"
 
-_OF_FRAMEWORKS = ("PRE_COMMIT", "PREK")
 _OF_ENVIRONMENTS = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "PYTHONPATH", "PYTHONHOME")
 
 
@@ -36,7 +35,7 @@ def cleaned(env: dict[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in env.items()
-        if name not in GIT_LOCAL_ENV and name not in _OF_ENVIRONMENTS and not name.startswith(_OF_FRAMEWORKS)
+        if name not in GIT_LOCAL_ENV and name not in _OF_ENVIRONMENTS and not of_framework(name)
     }
     first, _, rest = env.get("PATH", "").partition(os.pathsep)
     if framework(env) != NATIVE and first and first == os.path.dirname(sys.executable):

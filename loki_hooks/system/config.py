@@ -158,7 +158,8 @@ def _to_config(file: Any, source: str) -> Config:
             e.ports,
         ),
         gates={
-            name: Gate(name, _command(g.command), tuple(g.branches), g.timeout, g.retries, g.worktree, g.flaky_passes)
+            name: Gate(name, _command(g.command), tuple(g.branches), g.timeout, g.retries, g.worktree, g.flaky_passes,
+                       tuple(g.fingerprint))
             for name, g in file.gates.items()
         },
         push_budget=file.push.budget,

@@ -61,6 +61,7 @@ class GateTable(Table):
     retries: Annotated[int, Field(ge=0, le=10)] = 0
     worktree: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "testing"
     flaky_passes: bool = False
+    fingerprint: list[str] = []
 
 
 class PushTable(Table):

@@ -22,6 +22,7 @@ from loki_hooks.domain.names import fill
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.git_env import of_framework
 from loki_hooks.system.processes import scrubbed
 
 VENV = ".venv"
@@ -37,8 +38,8 @@ def variables(worktree: Path, *, main: Path, stream: str, branch: str, environme
     """
     env = scrubbed()
     foreign = env.pop("VIRTUAL_ENV", "")
-    framework = any(name.startswith(("PRE_COMMIT", "PREK")) for name in env)
-    for name in [n for n in env if n.startswith(("PRE_COMMIT", "PREK"))] + ["PYTHONPATH", "PYTHONHOME"]:
+    framework = any(of_framework(name) for name in env)
+    for name in [n for n in env if of_framework(n)] + ["PYTHONPATH", "PYTHONHOME"]:
         env.pop(name, None)
     path = [p for p in env.get("PATH", os.defpath).split(os.pathsep) if p]
     if framework and foreign:

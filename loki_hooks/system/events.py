@@ -1,11 +1,13 @@
 """``state/events.jsonl``: append-only, one line per thing that happened.
 
 Appended with one write(2) in O_APPEND mode, so lines of many processes never mix. A report, a timeline and
-"why was this removed?" are drawn from here.
+"why was this removed?" are drawn from here. Control characters are escaped; what stands in its place and is no file
+is moved aside.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ from typing import Any
 
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import MAX_BYTES, read_plain
+from loki_hooks.system.files import MAX_BYTES, open_log, read_plain, visible_json
 from loki_hooks.system.site import Site
 
 
@@ -32,17 +34,8 @@ def record(
          "evidence": dict(evidence or {})},
         ensure_ascii=False,
     )
-    try:
-        path = site.folder("state") / "events.jsonl"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
-    except (OSError, LokiError):
-        return
-    try:
-        os.write(handle, line.encode("utf-8", "backslashreplace") + b"\n")
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+    with contextlib.suppress(OSError, LokiError), open_log(site.folder("state") / "events.jsonl") as sink:
+        os.write(sink.fileno(), visible_json(line).encode() + b"\n")
 
 
 def read_all(site: Site) -> Iterator[dict[str, Any]]:

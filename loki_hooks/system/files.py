@@ -1,7 +1,9 @@
 """Files: whole ones written by temporary sibling and rename, and reads that nothing planted can harm.
 
-Nothing below ``.loki/`` is followed through a symbolic link, no FIFO is opened, no file above a limit is
-read: an agent can write there.
+Nothing below ``.loki/`` is followed through a symbolic link (``.loki`` itself and every folder in it included), no
+FIFO is opened, no file above a limit is read: an agent can write there. What stands where a log should be is moved
+aside, never written through. An agent runs as its user, so this guards against accidents and tricks, not against
+that user.
 """
 
 from __future__ import annotations
@@ -22,21 +24,25 @@ from loki_hooks.errors import LokiError
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
+_LOKI = ".loki"
 _counter = 0
 
 
 def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
     """Replace ``path`` by ``data``: readers see the old or the new whole, never a part. Creates its folder.
 
-    Raises ``LokiError`` when it cannot be written (a folder stands there, no room, no permission).
+    Raises ``LokiError`` when it cannot be written (a folder stands there, no room, no permission, a link on the way).
     """
+    refuse_link(path)
     global _counter  # noqa: PLW0603  two threads of one process need two names
     _counter += 1
     temporary = path.parent / f".{path.name[:80]}.{os.getpid()}.{_counter}.tmp"
     raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()  # a killed process of the same pid left it, or somebody planted it
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(raw)
@@ -66,6 +72,8 @@ def read_plain(path: Path, limit: int = MAX_BYTES) -> bytes | None:
 
     A symbolic link, FIFO, socket, folder, or a file larger than ``limit`` bytes is no regular file of ours: None.
     """
+    if link_on_way(path.parent) is not None:
+        return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -77,6 +85,59 @@ def read_plain(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     with os.fdopen(handle, "rb") as stream:
         data = stream.read(limit + 1)
     return data if len(data) <= limit else None
+
+
+def link_on_way(folder: Path) -> Path | None:
+    """Return the symbolic link among ``folder`` and its parents up to the ``.loki`` it is in; None outside of any."""
+    parts = folder.parts
+    if _LOKI not in parts:
+        return None
+    first = len(parts) - parts[::-1].index(_LOKI)
+    for count in range(first, len(parts) + 1):
+        current = Path(*parts[:count])
+        if current.is_symlink():
+            return current
+    return None
+
+
+def refuse_link(path: Path) -> None:
+    """Raise ``LokiError`` when writing ``path`` would leave its ``.loki`` through a link."""
+    link = link_on_way(path.parent)
+    if link is not None:
+        raise LokiError(f"{link} is a link", "move it away: loki-hooks keeps its files there and follows no link")
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in ``folder``, by name; nothing when it is none, or a link stands on the way below ``.loki``."""
+    if link_on_way(folder) is not None:
+        return []
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def open_log(path: Path, *, append: bool = True) -> BinaryIO:
+    """Open a log of ours for writing, readable by its owner only. Raises ``LokiError`` when that cannot be.
+
+    What stands in its place and is no regular file (a link, a FIFO that would block, a folder) is moved aside first.
+    """
+    refuse_link(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags |= os.O_APPEND if append else os.O_TRUNC
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.lstat().st_mode):
+                path.rename(path.with_name(f".{path.name[:80]}.{os.getpid()}-{time.time_ns()}.aside"))
+        handle = os.open(path, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise LokiError(f"{path} is not a file", "move it away")
+    except OSError as error:
+        raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
+    return os.fdopen(handle, "ab" if append else "wb")
 
 
 def parse_json(data: bytes | None) -> Any:
@@ -124,17 +185,19 @@ def read_json(path: Path, limit: int = MAX_BYTES) -> Any:
 
 
 def dump_json(value: Any) -> str:
-    """Return ``value`` as a JSON document that every encoding can carry.
+    """Return ``value`` as a JSON document that every encoding can carry, and any terminal.
 
-    Characters are written as they are; where one is half of a surrogate pair (bytes of a path that are no UTF-8),
-    all are escaped, else the file could not be read again.
+    Characters are written as they are; control characters, and halves of a surrogate pair (bytes of a path that are
+    no UTF-8), are escaped.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
-    return text + "\n"
+    return visible_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+def visible_json(text: str) -> str:
+    """Return the JSON ``text`` with everything escaped that a terminal would obey, or no encoding can carry."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager
@@ -144,6 +207,7 @@ def held(path: Path, timeout: float | None = None) -> Iterator[bool]:
     The kernel owns it (flock(2)): it ends with its process, however that ends; the empty file that stays
     means nothing. ``timeout`` None waits for ever, 0 tries once.
     """
+    refuse_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)

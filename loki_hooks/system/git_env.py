@@ -1,4 +1,7 @@
-"""What git exports into hooks, by name. Apart from `processes`: a hook's light path needs it without subprocess."""
+"""What git and its hook frameworks export into hooks, by name.
+
+Apart from `processes`: a hook's light path needs it without subprocess.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +28,15 @@ GIT_LOCAL_ENV = (
     "GIT_EDITOR",
 )
 """`git rev-parse --local-env-vars` (a test compares), and what git sets beside it while it runs a hook."""
+
+
+_FRAMEWORKS = ("PRE_COMMIT", "PREK")
+_SETTINGS = ("PRE_COMMIT_HOME", "PREK_HOME")
+
+
+def of_framework(name: str) -> bool:
+    """Return whether pre-commit or prek put this variable into a hook's environment.
+
+    Where they keep what they build is the user's own setting: without it an agent's commit would build it all again.
+    """
+    return name.startswith(_FRAMEWORKS) and name not in _SETTINGS

@@ -15,7 +15,6 @@ files that are no JSON object) is passed over.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from loki_hooks.domain.queue import ItemState, is_item_id, item_id, require_item
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.files import dump_json, entries, held, read_json, write_atomic
 from loki_hooks.system.processes import is_alive
 
 if TYPE_CHECKING:
@@ -162,14 +161,8 @@ def _folder(site: Site, queue: str) -> Path:
 
 def _items(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (id, content) of each item in ``folder``."""
-    if folder.is_symlink():
-        return
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder))
-    except OSError:
-        return
-    for name in names:
-        ident, dot, suffix = name.partition(".")
+    for entry in entries(folder):
+        ident, dot, suffix = entry.name.partition(".")
         if dot and suffix == "json" and is_item_id(ident):
             item = _read_item(folder, ident)
             if item is not None:

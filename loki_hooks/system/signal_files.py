@@ -10,7 +10,7 @@ from typing import Any
 
 from loki_hooks.domain.signals import SignalName, parse_signal
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import dump_json, entries, link_on_way, read_json, write_atomic
 from loki_hooks.system.site import LOKI, Site
 
 
@@ -42,11 +42,7 @@ def emit(site: Site, name: SignalName, body: Mapping[str, Any]) -> Path:
 def listed(folder: Path) -> list[Signal]:
     """Return the signals in ``folder``, by name. Links, folders and FIFOs are no signals."""
     found = []
-    try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
-    except OSError:
-        return []
-    for entry in entries:
+    for entry in entries(folder):
         name = parse_signal(entry.name)
         if name is None or not entry.is_file(follow_symlinks=False):
             continue
@@ -63,6 +59,8 @@ def own_signals_dir(worktree: Path) -> Path:
 def consume(path: Path) -> bool:
     """Take the signal away; return whether this caller was the one who got it."""
     taken = path.with_name(f".{path.name}.{os.getpid()}.taken")
+    if link_on_way(path.parent) is not None:
+        return False
     if path.is_dir() and not path.is_symlink():  # a folder is no signal, and can hold somebody's work
         return False
     try:

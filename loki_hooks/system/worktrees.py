@@ -102,6 +102,9 @@ def branch_held_by_operation(site: Site, branch: str) -> str:
             head = git_dir / folder / "head-name"
             if head.is_file() and head.read_text(errors="replace").strip() == f"refs/heads/{branch}":
                 return f"a {what} of {branch} is in progress"
+        updated = git_dir / "rebase-merge" / "update-refs"
+        if updated.is_file() and f"refs/heads/{branch}" in updated.read_text(errors="replace").splitlines():
+            return f"a rebase that will move {branch} too (--update-refs) is in progress"
         start = git_dir / "BISECT_START"
         if start.is_file() and start.read_text(errors="replace").strip() in {branch, f"refs/heads/{branch}"}:
             return f"a bisect of {branch} is in progress"

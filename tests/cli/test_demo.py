@@ -53,11 +53,14 @@ def promises(done: Done, word: str) -> list[str]:
 
 
 def fake_git(folder: Path, body: str) -> dict[str, str]:
-    """Return an environment in which git is the real one behind a script with ``body``."""
+    """Return an environment in which git is the real one behind a script with ``body``.
+
+    Not in hooks and what they start: git puts the folder of its own programs first on their PATH.
+    """
     real = shutil.which("git")
     folder.mkdir()
     script = folder / "git"
-    script.write_text(f'#!/bin/sh\n{body}\nexec {real} "$@"\n')
+    script.write_text(f'#!/bin/sh\ngit={real}\n{body}\nexec "$git" "$@"\n')
     script.chmod(0o755)
     return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
@@ -174,9 +177,10 @@ def test_who_reads_only_the_beginning_leaves_nothing_behind(temp: Path) -> None:
 @pytest.mark.parametrize(("body", "broken"), [
     # The hook is passed by: what is broken gets through.
     ('if [ "$1" = push ]; then shift; set -- push --no-verify "$@"; fi', ["the push of speed was refused"]),
-    # git moves no branch: nothing can land.
-    ('for word; do if [ "$word" = --ff-only ]; then exit 1; fi; done', ["share and case landed on main"]),
-])
+    # Something is staged where main is checked out: nothing may land.
+    ('if [ "$1" = commit ] && [ -z "$LOKI_STREAM" ]; then "$git" "$@"; echo x >mine; exec "$git" add mine; fi',
+     ["share and case landed on main", "the project's own worktree is clean"]),
+], ids=["unguarded", "staged"])
 def test_it_fails_where_a_promise_is_not_kept(temp: Path, tmp_path: Path, body: str, broken: Iterable[str]) -> None:
     done = play(temp, env=fake_git(tmp_path / "bin", body))
     assert done.code == 1, done.out + done.err

@@ -1,4 +1,4 @@
-"""What the journeys share: this checkout as a hook repository, frameworks whose environments are built once, a real project.
+"""What the journeys share: this checkout as a hook repository, and a real project.
 
 Everything costly is made once a test run, below pytest's own folder, also when several workers run the tests.
 """
@@ -11,12 +11,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import SCRIPTS, Repo, call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = ("post-checkout", "post-merge", "post-rewrite", "pre-push", "pre-merge-commit", "post-commit")
@@ -138,7 +141,8 @@ def project_source(shared: Path) -> Path:
 
 
 def _pip(*words: str, shared: Path) -> None:
-    done = call([sys.executable, "-m", "pip", *words, "--quiet", "--disable-pip-version-check"], shared, cache_in(shared))
+    argv = [sys.executable, "-m", "pip", *words, "--quiet", "--disable-pip-version-check"]
+    done = call(argv, shared, cache_in(shared))
     assert done.code == 0, done.out + done.err
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conftest import Repo
-
-from e2e.conftest import Hooks
 from e2e.look import quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Repo
+
+    from e2e.conftest import Hooks
 
 CONFIG = """
 [environment]
@@ -48,7 +52,9 @@ class Small:
         return self.repo.path.parent / name
 
 
-def begin(repo: Repo, hooks: Hooks | None, way: str, ran: Path, *, command: str = CHECK, more: dict[str, str] | None = None) -> Small:
+def begin(
+    repo: Repo, hooks: Hooks | None, way: str, ran: Path, *, command: str = CHECK, more: dict[str, str] | None = None
+) -> Small:
     """Give ``repo`` a gate, a remote and hooks, and commit all that."""
     repo.write("loki-hooks.toml", CONFIG.format(command=command.format(ran=ran)))
     repo.write("app.py", APP)

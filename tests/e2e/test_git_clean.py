@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Repo, eventually
 
-from e2e.conftest import Hooks
 from e2e.look import events, quiet, refs, signals, state_of, status, worktrees
 from e2e.small import begin
+
+if TYPE_CHECKING:
+    from e2e.conftest import Hooks
 
 pytestmark = pytest.mark.slow
 BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
@@ -21,9 +23,9 @@ BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.net
 def test_the_gate_still_gates_and_the_streams_are_found_again(
     way: str, repo: Repo, hooks: Hooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = begin(repo, hooks, way, tmp_path / "ran")
     if way == "native":
-        monkeypatch.delenv("LOKI_TRUST")  # the word that was given at `install` is not in the repository
+        monkeypatch.delenv("LOKI_TRUST")  # the word is given at `install`, and is kept outside the repository
+    small = begin(repo, hooks, way, tmp_path / "ran")
     made = json.loads(repo.loki("spawn", "good", "bad", "--no-launch", "--json").out)
     at = {m["name"]: Path(m["path"]) for m in made}
     good = repo.commit("Good", {"good.py": "pass\n"}, cwd=at["good"])
@@ -52,7 +54,8 @@ def test_the_gate_still_gates_and_the_streams_are_found_again(
     quiet(repo)
     assert repo.git("status", "--porcelain") == "", "the new .loki/ is out of git's sight"
     assert refs(repo, "refs/loki/base/") == bases, "where they began is known, though main has moved on"
-    assert {s["name"]: (s["ahead"], s["behind"]) for s in status(repo)["streams"]} == {"bad": (1, 1), "good": (1, 1), "x": (0, 1)}
+    apart = {s["name"]: (s["ahead"], s["behind"]) for s in status(repo)["streams"]}
+    assert apart == {"bad": (1, 1), "good": (1, 1), "x": (0, 1)}
     assert set(worktrees(repo)) == {"project", "project-feature-good", "project-feature-bad", "x", "project-testing"}
 
     assert repo.loki("signal", "emit", "FEATURE_READY_good").code == 0
@@ -86,4 +89,3 @@ def test_a_session_that_runs_meanwhile_ends_well(repo: Repo, hooks: Hooks, tmp_p
     eventually(lambda: state_of(repo, "feature-long") == "merged", 30, f"{events(repo, 'session-ready')}")
     quiet(repo)
     assert repo.git("rev-parse", "main^2") == tip
-    assert sys.platform  # POSIX only: sh above

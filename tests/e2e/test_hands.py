@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Repo, eventually
 
-from e2e.conftest import Hooks
-from e2e.look import events, quiet, refs, signals, state_of, stream, worktrees
+from e2e.look import events, our_processes, quiet, refs, signals, state_of, stream, worktrees
 from e2e.small import APP, begin
+
+if TYPE_CHECKING:
+    from e2e.conftest import Hooks
 
 pytestmark = pytest.mark.slow
 BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
@@ -20,7 +23,9 @@ README = "# project\n\n`greet` says hello, `leave` says goodbye.\n"
 
 
 @pytest.mark.parametrize("way", BOTH)
-def test_a_worktree_that_somebody_made_is_adopted_and_lands(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
+def test_a_worktree_that_somebody_made_is_adopted_and_lands(
+    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
+) -> None:
     small = begin(repo, hooks, way, tmp_path / "ran")
     repo.write(".env", "TOKEN=1\n")
     repo.git("worktree", "add", "-q", "../x", "-b", "feature/x")
@@ -46,8 +51,8 @@ def test_a_worktree_that_somebody_made_is_adopted_and_lands(way: str, repo: Repo
     assert worktrees(repo) == {"project": "main", "x": "feature/x", "project-testing": "parallel-testing"}, (
         "what somebody made goes when somebody says so")
 
-    said = repo.loki("cleanup", "--json")
-    assert [(c["stream"], c["action"]) for c in json.loads(said.out) if c["stream"] == "feature-x"] == [("feature-x", "remove")]
+    said = json.loads(repo.loki("cleanup", "--json").out)
+    assert {c["stream"]: c["action"] for c in said}["feature-x"] == "remove"
     assert not there.exists()
     assert list(refs(repo, "refs/loki/trash/feature-x/").values()) == [tip]
 
@@ -98,7 +103,8 @@ def test_a_merge_by_hand_has_the_same_consequences(way: str, repo: Repo, hooks: 
     assert (item["symbol"], item["trigger"], item["commit"], item["docs"]) == (
         "greet", "public-changed", tip, [{"path": "README.md", "line": 3}])
     assert signals(repo) == {"DOCS_NEEDED", "TESTS_PASSED"}
-    assert worktrees(repo) == {"project": "main", "project-feature-z": "feature/z", "project-testing": "parallel-testing"}
+    assert worktrees(repo) == {
+        "project": "main", "project-feature-z": "feature/z", "project-testing": "parallel-testing"}
     assert repo.git("rev-parse", "parallel-testing") == small.main
     assert list(refs(repo, "refs/loki/trash/").values()) == [tip]
     assert refs(repo, "refs/loki/processed") == {"refs/loki/processed": small.main}
@@ -106,7 +112,9 @@ def test_a_merge_by_hand_has_the_same_consequences(way: str, repo: Repo, hooks: 
 
 
 @pytest.mark.parametrize("way", BOTH)
-def test_a_pull_with_rebase_and_a_squash_merge_are_landings_too(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
+def test_a_pull_with_rebase_and_a_squash_merge_are_landings_too(
+    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
+) -> None:
     small = begin(repo, hooks, way, tmp_path / "ran", more={"README.md": README})
     repo.git("push", "-q", "-u", "origin", "main")
     quiet(repo)
@@ -147,8 +155,6 @@ SLOW_HOOK = """  - repo: local
 @pytest.mark.network
 def test_nothing_is_decided_on_a_tree_that_pre_commit_has_stashed(repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
     """While it runs hooks the user's edits are away; a landing in that moment would lose them, or git's merge would."""
-    import subprocess
-
     stashed, go = tmp_path / "stashed", tmp_path / "go"
     go.touch()
     config = hooks.config + SLOW_HOOK.format(stashed=stashed, go=go)
@@ -189,8 +195,6 @@ def test_nothing_is_decided_on_a_tree_that_pre_commit_has_stashed(repo: Repo, ho
 
 
 def _workers(repo: Repo) -> list[str]:
-    from e2e.look import our_processes
-
     return [words for words in our_processes(repo) if "__main__.py worker" in words]
 
 
@@ -206,12 +210,13 @@ assert pathlib.Path("other.py").read_text() == "changed\\n"
 
 @pytest.mark.network
 def test_an_agent_that_commits_half_of_its_work_under_pre_commit_loses_nothing(
-    repo: Repo, hooks: Hooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Repo, hooks: Hooks, tmp_path: Path
 ) -> None:
     (tmp_path / "agent.py").write_text(AGENT)
     small = begin(repo, hooks, "pre-commit", tmp_path / "ran", more={"other.py": "first\n"})
     with (repo.path / "loki-hooks.toml").open("a") as config:
-        config.write(f"[agents.scripted]\ncommand = [{sys.executable!r}, {str(tmp_path / 'agent.py')!r}]\n[session]\nagent = 'scripted'\n")
+        config.write(f"[agents.scripted]\ncommand = [{sys.executable!r}, {str(tmp_path / 'agent.py')!r}]\n"
+                     "[session]\nagent = 'scripted'\n")
     repo.commit("An agent")
     repo.write("README.md", "an edit of mine\n")
     quiet(repo)
@@ -225,4 +230,3 @@ def test_an_agent_that_commits_half_of_its_work_under_pre_commit_loses_nothing(
     assert repo.git("status", "--porcelain") == " M README.md"
     assert (repo.path / "README.md").read_text() == "an edit of mine\n"
     assert small.runs == 1
-    assert os.listdir(Path(os.environ["XDG_CACHE_HOME"]) / "pre-commit")

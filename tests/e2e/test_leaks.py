@@ -1,11 +1,11 @@
-"""What must not leak: git's environment into tests, a refused ref past the gate, a process or a descriptor of ours out of a hook."""
+"""What must not leak: git's environment into tests, a ref past the gate, a process or a descriptor of ours."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import SCRIPTS, Repo, call, eventually
@@ -13,6 +13,9 @@ from conftest import SCRIPTS, Repo, call, eventually
 from e2e.conftest import WAYS, Hooks
 from e2e.look import our_processes, quiet, refs, state_of
 from e2e.small import begin
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 ALL = [pytest.param(way, marks=[] if way == "native" else [pytest.mark.network]) for way in WAYS]
@@ -25,7 +28,8 @@ with tempfile.TemporaryDirectory() as folder:
     subprocess.run(["git", "init", "--quiet", folder + "/plain"], check=True)
     subprocess.run(["git", "-C", folder + "/plain", "-c", "user.name=t", "-c", "user.email=t@example.invalid",
                     "commit", "--quiet", "--allow-empty", "-m", "of the test"], check=True)
-    found = subprocess.run(["git", "-C", folder + "/plain", "rev-list", "--count", "--all"], check=True, capture_output=True)
+    count = ["git", "-C", folder + "/plain", "rev-list", "--count", "--all"]
+    found = subprocess.run(count, check=True, capture_output=True)
     assert found.stdout == b"1\\n", "it is the test's own repository"
 left = [name for name in os.environ if name.startswith(("GIT_DIR", "GIT_INDEX", "GIT_WORK", "PRE_COMMIT", "PREK"))]
 assert left == [], left
@@ -33,7 +37,9 @@ assert left == [], left
 
 
 @pytest.mark.parametrize("way", ALL)
-def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
+def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(
+    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
+) -> None:
     small = begin(repo, hooks, way, tmp_path / "ran", command=f'echo run >> "{{ran}}"; {sys.executable} test_git.py',
                   more={"test_git.py": MAKES_A_REPOSITORY})
     repo.git("worktree", "add", "-q", "../x", "-b", "feature/x")
@@ -54,17 +60,18 @@ def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(way: str, repo: 
 
 
 @pytest.mark.parametrize("way", ALL)
-def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
+def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(
+    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
+) -> None:
     """`install` puts our native script beside a framework's, which tells its hooks of the first ref only."""
     small = begin(repo, hooks if way != "native" else None, way, tmp_path / "ran")
     installed = repo.loki("install")
     assert installed.code == 0, installed.err
     if repo.git("status", "--porcelain"):
         repo.commit("What install wrote")
-    branches = {"feature/good": {"good.py": "pass\n"}, "feature/bad": {"bad.py": "BUG\n"}, "wip/bad": {"wip.py": "BUG\n"}}
-    for branch, files in branches.items():
+    for branch, text in (("feature/good", "pass\n"), ("feature/bad", "BUG\n"), ("wip/bad", "BUG\n")):
         repo.git("checkout", "-q", "-b", branch, "main")
-        repo.commit("Work", files)
+        repo.commit("Work", {f"{branch.replace('/', '_')}.py": text})
     repo.git("tag", "v1", "feature/bad")
     repo.git("tag", "-a", "-m", "annotated", "v2", "feature/bad")
     quiet(repo)
@@ -73,7 +80,7 @@ def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(way: str, repo:
         done = repo.try_git("push", "-q", "origin", *words)
         assert done.code in {0, 1}, done.err
         if done.code:
-            assert "there is a BUG" in done.err + done.out
+            assert "there is a BUG" in done.err + done.out, done.err
         return done.code
 
     def tip(name: str) -> str:
@@ -86,7 +93,7 @@ def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(way: str, repo:
     assert push("wip/bad:feature/another") == 1, "it counts where it goes to"
     assert push("HEAD:main") == 1
     assert small.remote == {}
-    assert small.runs == 3, "each tree once: good, bad, and what HEAD is"
+    assert small.runs == 4, "each tree once: good, bad, main, and what HEAD is"
 
     assert push("feature/good", "wip/bad") == 0
     assert push("v1", "v2") == 0, "tags are never gated"
@@ -99,16 +106,16 @@ def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(way: str, repo:
 
     assert push("--delete", "feature/new", "v1") == 0, "deletions are never gated"
     assert push(":v2") == 0
-    assert push("--delete", "wip/bad", "feature/bad-that-is-not-there") in {0, 1}
+    assert push("--delete", "wip/bad") == 0
     good = tip("feature/good")
     repo.git("checkout", "-q", "feature/good")
     repo.git("commit", "-q", "--amend", "-m", "Worse")
-    (repo.path / "good.py").write_text("BUG\n")
+    (repo.path / "feature_good.py").write_text("BUG\n")
     repo.git("commit", "-q", "-a", "--amend", "-m", "Worse")
     assert push("--force", "feature/good") == 1, "by force as well"
     assert push("+feature/good") == 1
     assert small.remote["feature/good"] == good
-    (repo.path / "good.py").write_text("better = True\n")
+    (repo.path / "feature_good.py").write_text("better = True\n")
     repo.git("commit", "-q", "-a", "--amend", "-m", "Better")
     assert push("--force-with-lease", "feature/good") == 0
     assert small.remote["feature/good"] == tip("feature/good")
@@ -155,7 +162,9 @@ def test_git_returns_at_once_while_a_slow_gate_runs(way: str, repo: Repo, hooks:
 
 
 @pytest.mark.parametrize("way", ALL)
-def test_no_process_of_ours_stays_where_there_is_nothing_to_do(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
+def test_no_process_of_ours_stays_where_there_is_nothing_to_do(
+    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
+) -> None:
     small = begin(repo, hooks, way, tmp_path / "ran")
     repo.git("worktree", "add", "-q", "../x", "-b", "feature/x")
     repo.commit("Work", {"x.py": "pass\n"}, cwd=small.beside("x"))
@@ -174,18 +183,18 @@ def test_no_process_of_ours_stays_where_there_is_nothing_to_do(way: str, repo: R
 def test_where_the_framework_keeps_its_environments_is_known_in_sessions_too(
     repo: Repo, hooks: Hooks, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PRE_COMMIT_HOME is the user's setting, not a thing that pre-commit exports into hooks: an agent's commits need it."""
+    """PRE_COMMIT_HOME is the user's setting, nothing that pre-commit exports into hooks: an agent's commits need it."""
     monkeypatch.setenv("PRE_COMMIT_HOME", str(shared / "cache" / "pre-commit"))
     monkeypatch.delenv("XDG_CACHE_HOME")
     small = begin(repo, hooks, "pre-commit", tmp_path / "ran")
     with (repo.path / "loki-hooks.toml").open("a") as config:
-        config.write("[agents.scripted]\ncommand = ['sh', '-c', 'echo pass > new.py; git add -A; git commit -q -m New']\n"
+        config.write("[agents.scripted]\ncommand = ['sh', '-c', 'echo pass > new.py; git add -A; git commit -qm New']\n"
                      "[session]\nagent = 'scripted'\nmax = 1\n")
     repo.commit("An agent")
     quiet(repo)
-    assert repo.loki("spawn", "one", "two").code == 0
+    assert repo.loki("spawn", "one").code == 0
     repo.git("checkout", "-q", "main")
-    eventually(lambda: {state_of(repo, "feature-one"), state_of(repo, "feature-two")} <= {"archived", "conflicted", "failed"}, 60)
+    eventually(lambda: state_of(repo, "feature-one") == "archived", 60)
     quiet(repo)
     assert small.runs >= 1
     assert not (tmp_path / "home" / ".cache").exists(), "nothing was built again elsewhere"

@@ -1,4 +1,4 @@
-"""The whole journey on a real project, with real hooks, seen from outside: what a user gets, and in which state all is left.
+"""The whole journey on a real project, with real hooks, seen from outside: what a user gets, and what is left.
 
 The project is the source distribution of itsdangerous, with its own test suite as the gate. Three sessions make
 real changes: a feature with a test, a documented function that changes, and one that breaks the project's tests.
@@ -10,16 +10,20 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Repo, eventually
+from conftest import Repo, call, eventually
 
 from e2e.conftest import WAYS, Hooks
 from e2e.look import events, our_processes, quiet, refs, signals, state_of, status, worktrees
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
+TASK = "Improve the encoding; please"
 AGENT = '''
 """Does what its task says, as an agent would: edits files in its worktree, commits or leaves that to others."""
 import os, pathlib, subprocess, sys
@@ -40,7 +44,8 @@ def is_url_safe(text: str | bytes) -> bool:
     \\"\\"\\"Return whether a text needs no quoting in a URL.\\"\\"\\"
     return all(c in _base64_alphabet for c in want_bytes(text))
 """)
-    pathlib.Path("tests/test_itsdangerous/test_is_url_safe.py").write_text("""from itsdangerous.encoding import base64_encode
+    pathlib.Path("tests/test_itsdangerous/test_is_url_safe.py").write_text("""
+from itsdangerous.encoding import base64_encode
 from itsdangerous.encoding import is_url_safe
 
 
@@ -51,7 +56,8 @@ def test_is_url_safe():
     subprocess.run(["git", "add", "-A"], check=True)
     subprocess.run(["git", "commit", "-q", "-m", "Add is_url_safe"], check=True)
 elif name == "padding":
-    replace("def base64_encode(string: str | bytes) -> bytes:", "def base64_encode(string: str | bytes, *, padding: bool = False) -> bytes:")
+    replace("def base64_encode(string: str | bytes) -> bytes:",
+            "def base64_encode(string: str | bytes, *, padding: bool = False) -> bytes:")
     text = code.read_text()
     replace('    return base64.urlsafe_b64encode(string).rstrip(b"=")',
             '    encoded = base64.urlsafe_b64encode(string)\\n    return encoded if padding else encoded.rstrip(b"=")')
@@ -66,10 +72,16 @@ command = ["{python}", "{agent}", "{{name}}", "{{task}}"]
 [session]
 agent = "scripted"
 [environment]
-setup = "{python} -m venv --without-pip .venv && {python} -m pip --python .venv/bin/python install --quiet --no-index --find-links {wheels} -e . pytest freezegun"
+setup = "{setup}"
 [gates.unit]
 command = "echo run >> {ran} && python -m pytest -q"
 """
+
+
+def set_up(wheels: Path) -> str:
+    """Return the command that makes the project's environment, from what was downloaded."""
+    pip = f"{sys.executable} -m pip --python .venv/bin/python install --quiet --no-index --find-links {wheels}"
+    return f"{sys.executable} -m venv --without-pip .venv && {pip} -e . pytest freezegun"
 
 
 @pytest.fixture
@@ -84,10 +96,10 @@ def runs(ran: Path) -> int:
 
 @pytest.fixture
 def project(real: Repo, hooks: Hooks, wheels: Path, ran: Path, tmp_path: Path) -> Repo:
-    """The real project with its configuration and a remote; its main worktree is what is installed where the user works."""
+    """The real project with its configuration and a remote."""
     agent = tmp_path / "agent.py"
     agent.write_text(AGENT)
-    real.write("loki-hooks.toml", CONFIG.format(python=sys.executable, agent=agent, wheels=wheels, ran=ran))
+    real.write("loki-hooks.toml", CONFIG.format(python=sys.executable, agent=agent, setup=set_up(wheels), ran=ran))
     real.write(".gitignore", ".venv/\n__pycache__/\n.pytest_cache/\n")
     real.git("init", "-q", "--bare", "../origin.git")
     real.git("remote", "add", "origin", "../origin.git")
@@ -96,8 +108,7 @@ def project(real: Repo, hooks: Hooks, wheels: Path, ran: Path, tmp_path: Path) -
 
 def activate_main(repo: Repo, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user works in an environment that has the main worktree installed editable, as people do."""
-    done = repo.try_git("-c", f"alias.x=!{sys.executable} -m venv --without-pip .venv && {sys.executable} -m pip --python "
-                        f".venv/bin/python install -q --no-index --find-links {wheels} -e . pytest freezegun", "x")
+    done = call(["sh", "-c", set_up(wheels)], repo.path)
     assert done.code == 0, done.err
     monkeypatch.setenv("VIRTUAL_ENV", str(repo.path / ".venv"))
     monkeypatch.setenv("PATH", f"{repo.path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -115,7 +126,7 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     quiet(project)
 
     # Three sessions, two at a time.
-    said = project.loki("spawn", "urlsafe", "padding", "shorter", "--task", "Improve the encoding; please", "--json")
+    said = project.loki("spawn", "urlsafe", "padding", "shorter", "--task", TASK, "--json")
     assert said.code == 0, said.err
     made = json.loads(said.out)
     assert [m["stream"] for m in made] == ["feature-urlsafe", "feature-padding", "feature-shorter"]
@@ -125,20 +136,21 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
 
     # It goes on by itself.
     def settled() -> bool:
-        return (state_of(project, "feature-urlsafe"), state_of(project, "feature-padding"), state_of(project, "feature-shorter")) \
-            == ("archived", "archived", "rejected")
+        states = [state_of(project, f"feature-{name}") for name in ("urlsafe", "padding", "shorter")]
+        return states == ["archived", "archived", "rejected"]
 
     eventually(settled, 120, f"{status(project)}")
     quiet(project)
 
     # History: two merge commits, each of exactly what the session left, on the first parent's line.
-    merges = [line.split() for line in project.git("log", "--first-parent", "--merges", "--format=%H %P", "main").splitlines()]
+    log = project.git("log", "--first-parent", "--merges", "--format=%H %P", "main")
+    merges = [line.split() for line in log.splitlines()]
     assert len(merges) == 2
     assert [merges[1][1], merges[0][1]] == [begin, merges[1][0]]
     tips = {line.split("/")[3]: oid for line, oid in refs(project, "refs/loki/trash/").items()}
     assert {merges[0][2], merges[1][2]} == {tips["feature-urlsafe"], tips["feature-padding"]}
     assert project.git("log", "-1", "--format=%s", tips["feature-urlsafe"]) == "Add is_url_safe"
-    assert project.git("log", "-1", "--format=%s", tips["feature-padding"]) == "Improve the encoding; please", "what it left, committed"
+    assert project.git("log", "-1", "--format=%s", tips["feature-padding"]) == TASK, "what it left, committed"
     assert "def is_url_safe" in (text := project.git("show", "main:src/itsdangerous/encoding.py"))
     assert "padding: bool = False" in text
     assert "-len(string) % 4" in text, "what breaks the tests is not there"
@@ -165,7 +177,8 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     assert "locked" not in project.git("worktree", "list", "--porcelain")
 
     # Signals, queue, archive, status.
-    assert signals(project) == {"TESTS_PASSED", "TESTS_PASSED_urlsafe", "TESTS_PASSED_padding", "TESTS_FAILED_shorter", "DOCS_NEEDED"}
+    assert signals(project) == {
+        "TESTS_PASSED", "TESTS_PASSED_urlsafe", "TESTS_PASSED_padding", "TESTS_FAILED_shorter", "DOCS_NEEDED"}
     report = json.loads((project.signals / "TESTS_FAILED_shorter").read_text())["report"]
     assert [r["outcome"] for r in report] == ["failed"]
     assert "FAILED tests/test_itsdangerous/" in report[0]["tail"]
@@ -177,12 +190,13 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     assert {i["symbol"] for i in items if i["trigger"] == "public-added"} == {"is_url_safe"}
     archives = sorted((project.path / ".loki" / "archive").iterdir())
     assert [a.name.rsplit("-", 1)[0] for a in archives] == ["feature-padding", "feature-urlsafe"]
-    assert (archives[1] / "session-feature-urlsafe.log").read_text().startswith("urlsafe: Improve the encoding; please\n")
+    assert (archives[1] / "session-feature-urlsafe.log").read_text().startswith(f"urlsafe: {TASK}\n")
     assert {"UNDO.md", "record.json", "prompt.md", "CONTINUITY.md"} <= {p.name for p in archives[1].iterdir()}
     seen = status(project)
     assert (seen["active"], seen["main"]["dirty"], seen["verdict"]["verdict"]) == (0, False, "ESCALATE")
     (shorter,) = seen["streams"]
-    assert (shorter["status"], shorter["ahead"], shorter["dirty"], shorter["session"]["alive"]) == ("rejected", 1, False, False)
+    assert (shorter["status"], shorter["ahead"], shorter["dirty"]) == ("rejected", 1, False)
+    assert not shorter["session"]["alive"]
     assert [e["stream"] for e in events(project, "landed")] == [e["stream"] for e in events(project, "removed")]
     before = runs(ran)
     again = project.loki("run", "--once", "--json")
@@ -195,8 +209,9 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     assert runs(ran) == before
 
     # The bad one does not, and the tail says why; the second time from the record.
+    there = tmp_path / "work" / "itsdangerous-feature-shorter"
     for _ in range(2):
-        refused = project.try_git("push", "origin", "feature/shorter", cwd=tmp_path / "work" / "itsdangerous-feature-shorter")
+        refused = project.try_git("push", "origin", "feature/shorter", cwd=there)
         assert refused.code == 1
         assert "FAILED tests/test_itsdangerous/" in refused.err + refused.out
         assert "failed" in refused.err + refused.out
@@ -221,8 +236,8 @@ def test_an_editable_install_of_the_main_worktree_is_not_what_is_tested(
     project.git("branch", "feature/broken")
     project.git("worktree", "add", "-q", "../broken", "feature/broken", env={"LOKI_HOOKS_DISABLE": "1"})
     path = project.path.parent / "broken"
-    encoding = path / "src/itsdangerous/encoding.py"
-    project.commit("Break it here only", {"src/itsdangerous/encoding.py": f"{encoding.read_text()}\n\n{broken}"}, cwd=path)
+    name = "src/itsdangerous/encoding.py"
+    project.commit("Break it here only", {name: f"{(path / name).read_text()}\n\n{broken}"}, cwd=path)
     done = project.loki("test", "feature/broken", "--json")
     (result,) = json.loads(done.out)
     assert (done.code, result["outcome"]) == (1, "failed"), done.err
