@@ -7,6 +7,13 @@
 #   <checkout>/hooks/NAME               used in place, with the python3 on PATH
 # Nothing is forked before it is certain that there is something to do: `git checkout` waits for this.
 
+# `loki-hooks doctor` asks whether git comes here at all: answer in one line, and end the chain of hooks. Never 0: this
+# must not be a way past a gate.
+if [ -n "${LOKI_HOOKS_PROBE:-}" ]; then
+  printf '%s\n' "$0" >>"$LOKI_HOOKS_PROBE"
+  exit 1
+fi
+
 # Our own git commands, and people who want their peace.
 if [ "${LOKI_HOOKS_DISABLE:-}" = 1 ]; then exit 0; fi
 

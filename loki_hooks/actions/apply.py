@@ -22,7 +22,7 @@ from loki_hooks.actions.train import TRAIN_REF, pin_train
 from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
-from loki_hooks.domain.status import IN_TRAIN, Status
+from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import IllegalMoveError, LokiError
@@ -38,7 +38,7 @@ from loki_hooks.system.processes import (
     start_detached,
     worker_argv,
 )
-from loki_hooks.system.worktrees import unlock_dead
+from loki_hooks.system.worktrees import unlock_dead, wait_for_git
 
 Taken = tuple[str, str]
 DONE: Taken = ("done", "")
@@ -158,6 +158,10 @@ class Applier:
     def _prepare(self, step: Step) -> Taken:
         """Finish what a killed spawn began; where that is impossible, take it back."""
         record = self.record_of(step.stream)
+        if record.status is not Status.PLANNED or is_alive(record.claim):
+            return "waits", "it is being made"
+        if not wait_for_git(Path(record.path), 10):
+            return "waits", f"git is at work in {record.path}"
         try:
             make_worktree(self.context, record)
         except LokiError as error:
@@ -165,11 +169,13 @@ class Applier:
             self.context.git.run("update-ref", "-d", base_ref(step.stream))
             events.record(self.site, "rolled-back", step.stream, detail=error.message)
             return "failed", error.message
-        self.move(step.stream, Status.QUEUED, claim=None)
+        self.move(step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None)
         return DONE
 
     def _fail(self, step: Step) -> Taken:
         record = self.record_of(step.stream)
+        if record.status not in IN_SESSION or is_alive(record.session):
+            return "waits", "its session ended, or goes on"
         if record.agent_process is not None and is_alive(record.agent_process):
             kill_group(record.agent_process.pid, grace=2)
         unlock_dead(self.site, Path(record.path))

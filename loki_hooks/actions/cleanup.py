@@ -1,22 +1,28 @@
-"""Remove a stream whose work is safe elsewhere: on evidence, archived and pinned first, by git's own removal.
+"""Remove worktrees and branches: on evidence, archived and pinned first, by git's own removal.
 
 The only place of the program that removes a worktree or a branch. Order matters: the tip is pinned under
-``refs/loki/trash/`` and the archive written before anything goes, and every fact is looked at again just before.
+``refs/loki/trash/`` and the archive written before anything goes, and every fact is looked at again just before. A
+removal that is refused then leaves nothing behind.
+
+    .loki/archive/<stream>-<time>/   record.json (the stream, with tip, trash, work, files), UNDO.md, CONTINUITY.md,
+                                     prompt.md and the logs
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref
 from loki_hooks.domain.names import flat
-from loki_hooks.domain.removal import Removal, classify
+from loki_hooks.domain.removal import Going, Removal, WorktreeFacts, classify
 from loki_hooks.domain.signals import SignalName
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.status import LIVING, Status
+from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import stamp
@@ -24,7 +30,9 @@ from loki_hooks.system.files import dump_json, read_plain, write_atomic
 from loki_hooks.system.git import WorktreeEntry, list_worktrees
 from loki_hooks.system.inspect import look
 from loki_hooks.system.site import LOKI
-from loki_hooks.system.worktrees import remove, unlock_dead
+from loki_hooks.system.worktrees import forget_missing, remove, unlock_dead
+
+TRASH = "refs/loki/trash/"
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,19 @@ class Verdict:
     removal: Removal
 
 
-def judge(context: Context, record: StreamRecord) -> Removal:
+def judge(context: Context, record: StreamRecord, going: Going = Going.ALL) -> Removal:
     """Return the verdict on a stream from facts gathered now."""
     if record.standing:
         return Removal(False, ("it is a standing stream",))
-    return classify(look(context.site, record, _entry(context, record), context.integration_ref))
+    if record.status is Status.KEPT and going is Going.ALL:
+        return Removal(False, ("it is kept: a person wants it (`loki-hooks finish` ends it)",))
+    return classify(facts_of(context, record), going)
+
+
+def facts_of(context: Context, record: StreamRecord) -> WorktreeFacts:
+    """Return what the removal of the stream depends on, looked at now."""
+    caches = context.config.working.cleanup.caches
+    return look(context.site, record, _entry(context, record), context.integration_ref, caches=caches)
 
 
 def judge_all(context: Context) -> list[Verdict]:
@@ -52,65 +68,107 @@ def judge_all(context: Context) -> list[Verdict]:
 def clean_stream(context: Context, record: StreamRecord) -> Removal:
     """Remove the stream's worktree and branch if the classifier says so now. Raises ``LokiError`` when git refuses."""
     removal = judge(context, record)
-    if not removal.remove:
-        return removal
+    return retire(context, record, Going.ALL, removal, time=stamp()) if removal.remove else removal
+
+
+def retire(context: Context, record: StreamRecord, going: Going, removal: Removal, *, time: str, work: str = "",
+           more: Mapping[str, Any] | None = None) -> Removal:
+    """Remove what ``going`` names, which ``removal`` allowed; return the verdict of the last look, just before.
+
+    ``work``: a commit, made of what was uncommitted, that is pinned instead of the tip. ``more`` goes into the
+    archive's record. Raises ``LokiError`` when git refuses; what was not removed yet is then as it was.
+    """
     site, git = context.site, context.git
     path = Path(record.path)
-    tip = git.commit_id(f"refs/heads/{record.branch}") or record.tip
-    time = stamp()
-    trash = f"refs/loki/trash/{record.stream}/{time}"
-    if tip and not git.update_ref(trash, tip, None, f"clean up {record.stream}"):
-        raise LokiError(f"cannot pin {tip[:12]} before removing {record.stream}")
-    archive = _archive(context, record, time, tip, trash, removal)
-    entry = _entry(context, record)
-    if entry is not None and path.is_dir():
-        unlock_dead(site, path)
-        again = judge(context, record)
-        if not again.remove:
-            return again
-        # git's removal refuses what changed since; our own folder in it is the one thing that it should not mind.
-        remove(site, path)
-    else:
-        git.run("worktree", "prune")
-    if tip and git.commit_id(f"refs/heads/{record.branch}") is not None:
-        if any(w.branch == record.branch for w in list_worktrees(git)):
-            raise LokiError(f"the branch {record.branch} is checked out elsewhere")
-        if not git.delete_ref(f"refs/heads/{record.branch}", tip):
+    branch = f"refs/heads/{record.branch}"
+    tip = git.commit_id(branch) or ""
+    trash = f"{TRASH}{record.stream}/{time}" if going is not Going.WORKTREE and (work or tip) else ""
+    if trash and any(w.branch == record.branch and w.path != path for w in list_worktrees(git)):
+        raise LokiError(f"the branch {record.branch} is checked out elsewhere")
+    if trash and not git.update_ref(trash, work or tip, None, f"{going.value}: {record.branch}"):
+        raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
+    facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
+    archive = _archive(context, record, time, facts)
+    try:
+        if _entry(context, record) is not None and path.is_dir():
+            unlock_dead(site, path)
+            again = judge(context, record, going)
+            if not again.remove:
+                _undo(context, trash, archive)
+                return again
+            remove(site, path)  # git's own, which refuses what changed since
+        elif record.path:
+            forget_missing(site, path)
+    except LokiError:
+        _undo(context, trash, archive)
+        raise
+    if going is not Going.WORKTREE:
+        _remove_branch(context, record, tip)
+        _move_logs(context, record, archive)
+    context.store.update(lambda s: _retired(s, record.stream, going))
+    for kind, subject in (("WORKTREE_FAILED", record.stream), ("MERGE_REQUESTED", record.stream),
+                          ("FEATURE_READY", record.name), ("TESTS_FAILED", record.name)):
+        signal_files.clear(site, SignalName(kind, subject))
+    events.record(site, "removed" if going is Going.ALL else "kept" if going is Going.WORKTREE else "abandoned",
+                  record.stream, commit=tip, detail="; ".join(removal.reasons),
+                  evidence={"path": str(path), "branch": record.branch, "trash": trash, "archive": str(archive)})
+    return removal
+
+
+def _undo(context: Context, trash: str, archive: Path) -> None:
+    if trash:
+        context.git.run("update-ref", "-d", trash)
+    shutil.rmtree(archive, ignore_errors=True)
+
+
+def _remove_branch(context: Context, record: StreamRecord, tip: str) -> None:
+    git = context.git
+    branch = f"refs/heads/{record.branch}"
+    if tip and git.commit_id(branch) is not None:
+        if not git.delete_ref(branch, tip):
             raise LokiError(f"the branch {record.branch} moved meanwhile")
         git.run("config", "--remove-section", f"branch.{record.branch}")
     git.run("update-ref", "-d", base_ref(record.stream))
-    context.store.update(
-        lambda s: s.with_stream(s.streams[record.stream].moved(Status.ARCHIVED, path="", reason=""))
-        if record.stream in s.streams and s.streams[record.stream].status is Status.MERGED else s.without(record.stream)
-    )
-    for kind, subject in (("WORKTREE_FAILED", record.stream), ("MERGE_REQUESTED", record.stream), ("FEATURE_READY", record.name)):
-        signal_files.clear(site, SignalName(kind, subject))
-    events.record(site, "removed", record.stream, commit=tip, detail="; ".join(removal.reasons),
-                  evidence={"path": str(path), "branch": record.branch, "trash": trash, "archive": str(archive)})
-    return removal
+
+
+def _retired(state: State, stream: str, going: Going) -> State:
+    record = state.streams.get(stream)
+    if record is None:
+        return state
+    if going is Going.WORKTREE:
+        kept = record if record.status is Status.KEPT else record.moved(Status.KEPT)
+        return state.with_stream(kept.moved(Status.KEPT, path="", reason="its worktree was given back"))
+    if going is Going.TO_TRASH and record.status in LIVING:
+        record = record.moved(Status.ABANDONED)
+    if record.status in {Status.MERGED, Status.ABANDONED, Status.KEPT}:
+        return state.with_stream(record.moved(Status.ARCHIVED, path="", reason=""))
+    return state.without(stream)
 
 
 def _entry(context: Context, record: StreamRecord) -> WorktreeEntry | None:
     return next((w for w in list_worktrees(context.git) if str(w.path) == record.path), None)
 
 
-def _archive(context: Context, record: StreamRecord, time: str, tip: str, trash: str, removal: Removal) -> Path:
-    """Keep the stream's logs, results, prompt and CONTINUITY.md, with how to undo. Environment files are not kept."""
+def _archive(context: Context, record: StreamRecord, time: str, facts: Mapping[str, Any]) -> Path:
+    """Keep the stream's prompt and CONTINUITY.md, with how to undo. Environment files are not kept."""
     site = context.site
     folder = site.folder("archive", f"{flat(record.stream)}-{time}")
-    logs = site.loki / "logs"
+    for source, name in ((Path(record.path) / LOKI / "CONTINUITY.md", "CONTINUITY.md"),
+                         (site.loki / "state" / "prompts" / f"{record.stream}.md", "prompt.md")):
+        data = read_plain(source) if record.path else None
+        if data is not None:
+            write_atomic(folder / name, data)
+    write_atomic(folder / "record.json", dump_json({**record.to_json(), **facts}))
+    by_hand = f"    git worktree add -b {record.branch} '{record.path}' {facts['tip']}\n" if facts["trash"] else ""
+    kept = f" Its tip {facts['tip']} is kept as `{facts['trash']}`." if facts["trash"] else ""
+    write_atomic(folder / "UNDO.md", f"# How to bring {record.stream} back\n\n    loki-hooks restore {record.name}\n\n"
+                 f"does it.{kept}" + (f" By hand:\n\n{by_hand}" if by_hand else "\n"))
+    return folder
+
+
+def _move_logs(context: Context, record: StreamRecord, archive: Path) -> None:
+    logs = context.site.loki / "logs"
     for pattern in (f"session-{record.stream}.log", f"session-{record.stream}.*.log", f"setup-{record.stream}.log"):
         for log in sorted(logs.glob(pattern)):
             if not log.is_symlink():
-                shutil.move(log, folder / log.name)
-    for source, name in ((Path(record.path) / LOKI / "CONTINUITY.md", "CONTINUITY.md"),
-                         (site.loki / "state" / "prompts" / f"{record.stream}.md", "prompt.md")):
-        data = read_plain(source)
-        if data is not None:
-            write_atomic(folder / name, data)
-    write_atomic(folder / "record.json", dump_json({**record.to_json(), "tip": tip, "trash": trash,
-                                                    "removed_because": list(removal.reasons)}))
-    write_atomic(folder / "UNDO.md", f"# How to bring {record.stream} back\n\n"
-                 f"Its tip {tip} is kept as `{trash}`:\n\n"
-                 f"    git worktree add -b {record.branch} '{record.path}' {trash}\n")
-    return folder
+                shutil.move(log, archive / log.name)

@@ -13,19 +13,21 @@ from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import gate_under_way
 from loki_hooks.actions.prepare import untrusted_reason
+from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.actions.train import TIP_TRAILER, build_train, current_train, merge
 from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.names import BranchIdentity, flat, identify_branch
+from loki_hooks.domain.radar import train_order
 from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
 from loki_hooks.domain.signals import SignalName
-from loki_hooks.domain.status import IN_TRAIN, Status
+from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import LokiError
 from loki_hooks.system import gate_results, signal_files
 from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
-from loki_hooks.system.history import has_own_commits
+from loki_hooks.system.landed import how_landed
 from loki_hooks.system.merges import Merged
 from loki_hooks.system.processes import is_alive
 
@@ -40,6 +42,8 @@ class Memory:
     standings: dict[str, Standing] = field(default_factory=dict)
     cap: int | None = None
     kept: set[str] = field(default_factory=set)
+    landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
+    """By (stream, its tip, the integration branch's): whether its work is in there."""
     trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
 
 
@@ -50,7 +54,6 @@ def gather(context: Context, memory: Memory) -> Facts:
     refs = git.refs("refs/heads/", PROCESSED_REF)
     worktrees = list_worktrees(git)
     tip = refs.get(context.integration_ref, "")
-    merged_refs = _merged(git, tip)
     present = {str(w.path) for w in worktrees if w.path.is_dir()}
     ready = _signalled(context, state)
     memory.standings.clear()
@@ -66,8 +69,7 @@ def gather(context: Context, memory: Memory) -> Facts:
             session_alive=is_alive(record.session),
             claim_alive=is_alive(record.claim),
             signalled=record.stream in ready,
-            merged=f"refs/heads/{record.branch}" in merged_refs
-            and has_own_commits(git, record.branch, record.base, at, tip),
+            merged=_has_landed(context, memory, record, at, tip),
         ))
     gates = context.config.in_force.gates
     members = [s for s in streams if s.record.status in IN_TRAIN and not s.merged and s.tip and s.tip == s.record.tip]
@@ -84,6 +86,8 @@ def gather(context: Context, memory: Memory) -> Facts:
             streams = [looked.get(s.record.stream, s) for s in streams]
             able = [s for s in looked.values()
                     if not s.merged and not s.conflicts and s.solo not in {Standing.FAILED, Standing.BLOCKED}]
+            if not context.config.working.merge.auto and any(s.wanted for s in able):
+                able = [s for s in able if s.wanted]  # what nobody asked for must not hold up, nor come along
             train = _train(context, memory, tip, able)
             standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
         except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
@@ -117,10 +121,20 @@ def gather(context: Context, memory: Memory) -> Facts:
     )
 
 
-def _merged(git: Git, tip: str) -> frozenset[str]:
-    if not tip:
-        return frozenset()
-    return frozenset(git.out("for-each-ref", f"--merged={tip}", "--format=%(refname)", "refs/heads/").splitlines())
+def _has_landed(context: Context, memory: Memory, record: StreamRecord, at: str, tip: str) -> bool:
+    """Whether the stream's own work is in the integration branch: itself or, where nobody is at it, as a copy."""
+    if not at or not tip or record.status not in LIVING:
+        return False
+    key = (record.stream, at, tip)
+    if key not in memory.landed:
+        busy = is_alive(record.session) or is_alive(record.claim)
+        try:
+            memory.landed[key] = bool(
+                how_landed(context.git, record.branch, record.base, at, context.integration_ref, copies=not busy)
+            )
+        except LokiError:  # what cannot be told is not merged
+            memory.landed[key] = False
+    return memory.landed[key]
 
 
 def _signalled(context: Context, state: State) -> frozenset[str]:
@@ -210,19 +224,20 @@ def _standing(context: Context, memory: Memory, tree: str) -> Standing:
 
 def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamFacts]) -> Train | None:
     """Return the train under way if it still stands, or one that passed and waits to land; else a new one of all that
-    are ready, by priority, then age.
+    are ready, in the order of `train_order`.
     """
-    ordered = sorted((s.record for s in members), key=lambda r: (-r.priority, r.ended_at or r.created_at, r.stream))
-    if not ordered:
+    records = sorted((s.record for s in members), key=lambda r: r.stream)
+    if not records:
         return None
-    known = current_train(context.git, tip, ordered)
+    known = current_train(context.git, tip, records)
     if known is not None:
-        under_way = {r.stream for r in ordered if r.status is not Status.READY}
+        under_way = {r.stream for r in records if r.status is not Status.READY}
         passed = _standing(context, memory, known.cars[-1].tree) is Standing.PASSED
         if under_way == {car.stream for car in known.cars} or (passed and not under_way):
             return known
-    key = (tip, *((r.stream, r.tip) for r in ordered))
+    key = (tip, *((r.stream, r.tip) for r in records))
     if key not in memory.trains:  # once a pass: its commits carry the time, so another building is another train
+        ordered = train_order(records, conflicts_of_tips(context, records), context.config.working.merge.batch)
         memory.trains[key] = build_train(context, tip, ordered)
     built = memory.trains[key]
     return built if built.cars else None

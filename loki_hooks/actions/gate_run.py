@@ -30,7 +30,7 @@ from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, held, open_fresh, read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.processes import identify, is_alive, kill_group, myself, start_child, wait_until_gone
-from loki_hooks.system.worktrees import add, git_dir_of, operation_in
+from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
 MAX_WORKTREES = 4
 STARTING = "gate-starting.json"
@@ -120,7 +120,7 @@ def _prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
 
 def _make(context: Context, path: Path, commit: str, standing: str) -> None:
     """Make a gate worktree; the first one of the gate ``testing`` rests on the testing stream's branch."""
-    context.git.run("worktree", "prune")
+    forget_missing(context.site, path)
     branch = ""
     if standing == "testing":
         values = context.values(kind="testing", name="testing", stream="testing")
@@ -131,7 +131,7 @@ def _make(context: Context, path: Path, commit: str, standing: str) -> None:
     elif branch and not any(w.branch == branch for w in list_worktrees(context.git)):
         add(context.site, path, branch, tip, new_branch=False)
     else:
-        context.git.out("worktree", "add", "--quiet", "--detach", str(path), commit, timeout=1800)
+        add(context.site, path, "", commit, new_branch=False)
     if branch:
         keep_testing(context)
 

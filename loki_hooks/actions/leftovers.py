@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system import events
+from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 SECRETS = (".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "id_rsa*", "id_ed25519*",
            "id_ecdsa*", "id_dsa*", "credentials*", "*credentials.json", "secrets.*", ".netrc", ".pypirc", ".npmrc",
-           "*.kdbx", ".htpasswd", "service-account*.json")
+           "*.kdbx", ".htpasswd", "service-account*.json", ".envrc", ".env-*", ".env_*", ".env~", "*.ppk", ".git-credentials",
+           ".pgpass", "*.agekey", "kubeconfig")
+SECRET_FOLDERS = (".ssh", ".gnupg", ".aws", ".kube")
 NOT_SECRET = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub", "credentials*.py", "credentials*.md",
               "secrets.py", "secrets.md")
 MAX_BYTES = 10 * 1024 * 1024
@@ -20,7 +27,9 @@ MAX_BYTES = 10 * 1024 * 1024
 
 def looks_secret(path: str) -> bool:
     """Return whether a file's name says that it holds a secret, at any depth."""
-    name = path.rsplit("/", 1)[-1].lower()
+    *folders, name = path.lower().rstrip("/").split("/")
+    if any(folder in SECRET_FOLDERS for folder in folders):
+        return True
     return any(fnmatch.fnmatchcase(name, p) for p in SECRETS) and not any(fnmatch.fnmatchcase(name, p) for p in NOT_SECRET)
 
 
@@ -32,16 +41,21 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     path = Path(record.path)
     git = Git(path)
     paths = _uncommitted(git)
-    copied = {name for name, _ in record.copied}
-    kept = tuple(p for p in paths if p in copied or looks_secret(p) or _huge(path / p))
+    kept = tuple(p for p in paths if looks_secret(p) or _huge(path / p) or _copied(path / p, p, dict(record.copied)))
     todo = [p for p in paths if p not in kept]
     if not wanted:
         return tuple(paths), "" if not paths else "session.commit is off or the session did not end well"
     if not todo:
         return kept, "secrets and large files are never committed by themselves" if kept else ""
+    operation = operation_in(git_dir_of(path))
+    if operation:
+        return tuple(paths), f"a {operation} is in progress"
     spec = "\0".join(todo).encode("utf-8", "surrogateescape")
+    # What is removed from the index already (`git rm`) is unknown to `git add`.
+    known = set(split_z(git.out("ls-files", "-z")))
+    changed = "\0".join(p for p in todo if p in known or os.path.lexists(path / p)).encode("utf-8", "surrogateescape")
     with_hooks = Git(path, hooks=True)
-    added = git.run("--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=spec)
+    added = git.run("--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=changed)
     if added.returncode != 0:
         return tuple(paths), f"git add refused: {added.error_text.strip()[-200:]}"
     title = record.task.title or f"Work of {record.stream}"
@@ -54,6 +68,14 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
                   evidence={"files": todo[:50]})
     left = tuple(_uncommitted(git))
     return left, "secrets and large files are never committed by themselves" if left else ""
+
+
+def _copied(path: Path, name: str, copied: Mapping[str, str]) -> bool:
+    """Whether this is a file that we copied in, or one with the same content under another name."""
+    if name in copied:
+        return True
+    data = read_plain(path) if copied else None
+    return bool(data) and hashlib.sha256(data or b"").hexdigest() in copied.values()
 
 
 def _uncommitted(git: Git) -> list[str]:

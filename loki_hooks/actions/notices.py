@@ -1,9 +1,11 @@
-"""Notices: one line a branch, written ahead of time, which the checkout hook shows without thinking."""
+"""Notices: one line a branch, written ahead of time, which the checkout and commit hooks show without thinking."""
 
 from __future__ import annotations
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.radar import names_of, refresh
 from loki_hooks.domain.names import flat
+from loki_hooks.domain.radar import warning
 from loki_hooks.domain.status import LIVING
 from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
@@ -13,12 +15,21 @@ OLD_DAYS = 14
 
 
 def write_notices(context: Context) -> None:
-    """Bring ``state/notices/checkout-<branch>`` up to date for every stream: far behind, or old."""
+    """Bring ``state/notices/`` up to date for every stream.
+
+    ``checkout-<branch>``: it is far behind, or old. ``commit-<branch>``: with whom it will conflict.
+    """
     folder = context.site.folder("state", "notices")
     wanted: dict[str, str] = {}
-    for record in context.store.read().streams.values():
+    streams = context.store.read().streams
+    names = names_of(streams.values(), context.integration)
+    conflicts = refresh(context)
+    for record in streams.values():
         if record.status not in LIVING or not record.branch:
             continue
+        line = warning({names.get(other, other): files for other, files in conflicts.get(record.stream, {}).items()})
+        if line:
+            wanted[f"commit-{flat(record.branch)}"] = f"{record.branch} {line}"
         count = context.git.maybe("rev-list", "--count", f"refs/heads/{record.branch}..{context.integration_ref}")
         behind = int(count) if count else 0
         age = (seconds_since(record.created_at) or 0) / 86400
@@ -26,8 +37,8 @@ def write_notices(context: Context) -> None:
             wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} is {behind} commits behind {context.integration}"
         elif age >= OLD_DAYS:
             wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} was begun {age:.0f} days ago"
-    for path in folder.glob("checkout-*"):
-        if path.name not in wanted:
+    for path in folder.glob("*-*"):
+        if path.name.startswith(("checkout-", "commit-")) and path.name not in wanted:
             path.unlink(missing_ok=True)
     for name, text in wanted.items():
         if (read_plain(folder / name) or b"").decode("utf-8", "replace") != text + "\n":

@@ -15,21 +15,32 @@ from loki_hooks.system import events
 from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.site import LOKI, ensure_loki, make_plain_folder
-from loki_hooks.system.worktrees import add
+from loki_hooks.system.worktrees import add, clear_half_made, finish, take_back
 
 
 def make_worktree(context: Context, record: StreamRecord) -> None:
-    """Make the worktree of a planned stream unless it is there. Raises ``LokiError``; then nothing is left behind."""
+    """Make the worktree of a planned stream, or finish what a killed one began.
+
+    Raises ``LokiError``; then nothing is left behind.
+    """
     path = Path(record.path)
     git = context.git
+    at = git.commit_id(f"refs/heads/{record.branch}")
+    made_before = at is not None and git.commit_id(base_ref(record.stream)) == at
+    existing = at is not None and (made_before or record.explicit_base)
     if not any(w.path == path and w.branch == record.branch for w in list_worktrees(git)):
-        at = git.commit_id(f"refs/heads/{record.branch}")
-        made_before = at is not None and git.commit_id(base_ref(record.stream)) == at
-        existing = at is not None and (made_before or record.explicit_base)
+        clear_half_made(context.site, path)
         if not existing:  # said first, so that a branch that a killed spawn left is known to be ours
             git.update_ref(base_ref(record.stream), record.base, None, "base")
         add(context.site, path, record.branch, record.base, new_branch=not existing)
-    furnish(context, record)
+    else:
+        finish(context.site, path)
+    try:
+        furnish(context, record)
+    except LokiError:
+        ours = at is None or (made_before and not record.explicit_base)
+        take_back(context.site, git, path, record.branch if ours else "", record.base)
+        raise
 
 
 def base_ref(stream: str) -> str:
@@ -62,10 +73,16 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
     if context.site.main is None:
         return record
     path = Path(record.path)
-    copied = env_files.copy_files(context.site.main, path, context.config.working.environment.copy)
+    names = env_files.to_copy(context.site.main, path, context.config.working.environment.copy)
+    if not names:
+        return record
+    unsafe = env_files.exclude(Git(path), context.site.common, names)  # before they are there
+    if unsafe:
+        events.record(context.site, "environment-not-copied", record.stream, evidence={"files": list(unsafe)},
+                      detail="the ignore rules of the branch would show them to git")
+    copied = env_files.copy_files(context.site.main, path, [name for name in names if name not in unsafe])
     if not copied:
         return record
-    env_files.exclude(Git(path), context.site.common, tuple(name for name, _ in copied))
     events.record(context.site, "environment-copied", record.stream, evidence={"files": [name for name, _ in copied]})
 
     def remember(state: State) -> State:

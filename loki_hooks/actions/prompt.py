@@ -36,7 +36,7 @@ def agent_argv(context: Context, record: StreamRecord, prompt: str) -> list[str]
     if agent is None:
         raise BadInputError(f"there is no agent called {name!r}", "known are " + ", ".join(sorted(context.config.working.agents)))
     path = prompt_file(context, record.stream)
-    write_atomic(path, prompt)
+    write_atomic(path, prompt, 0o600)  # a task may hold what not everybody on the machine shall read
     values = {
         "prompt": prompt, "task": record.task.text, "prompt_file": str(path), "stream": record.stream, "name": record.name,
         "worktree": record.path, "branch": record.branch, "main": str(context.site.root),

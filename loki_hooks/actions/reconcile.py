@@ -18,7 +18,7 @@ from loki_hooks.actions.apply import Applier
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.facts import Memory, gather
 from loki_hooks.domain.reconcile import Step, Verb, decide
-from loki_hooks.domain.status import IN_TRAIN
+from loki_hooks.domain.status import IN_TRAIN, Status
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events
@@ -74,7 +74,7 @@ def reconcile(
 def _pass(site: Site, mark: os.PathLike[str], *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
     applier = Applier(Context(site))
     applier.keep_standing()
-    if fetch or any(r.status in IN_TRAIN for r in applier.context.store.read().streams.values()):
+    if fetch or any(r.status in IN_TRAIN | {Status.PROPOSED} for r in applier.context.store.read().streams.values()):
         problem = remote.fetch(applier.context)
         if problem and say:
             say(problem)

@@ -30,8 +30,9 @@ from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import held, open_log
-from loki_hooks.system.git import Git
+from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.processes import identify, kill_group, myself, scrubbed, start_child, start_detached, worker_argv
+from loki_hooks.system.trust import word_for_sessions
 from loki_hooks.system.worktrees import lock, unlock
 
 STOP_GRACE = 5.0
@@ -75,6 +76,8 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
 
 def _run(context: Context, record: StreamRecord, stop: threading.Event) -> tuple[Ending, StreamRecord]:
     path = Path(record.path)
+    if not any(w.path == path and w.branch == record.branch for w in list_worktrees(context.git)[1:]):
+        raise LokiError(f"{record.path or 'nowhere'} is no worktree on {record.branch}", "a session runs nowhere else")
     config = context.config.working
     values = context.values_of(record)
     logs = context.site.folder("logs")
@@ -86,6 +89,8 @@ def _run(context: Context, record: StreamRecord, stop: threading.Event) -> tuple
               log=logs / f"setup-{record.stream}.log", stop=stop)
     env = env_files.variables(path, main=context.site.root, stream=record.stream, branch=record.branch,
                               environment=config.environment, values=values)
+    if lent := word_for_sessions(context.site):
+        env["LOKI_TRUST"] = lent
     prompt = render_prompt(context, record)
     argv = agent_argv(context, record, prompt)
     env_files.require_program(tuple(argv), env, f"the agent {record.agent or config.session.agent}")
@@ -172,15 +177,13 @@ def _catch_up(context: Context, record: StreamRecord) -> None:
 
 
 def _keep_earlier(log: Path) -> None:
-    """Keep an earlier run's log beside: ``session-x.1.log`` is the newest of them."""
+    """Keep an earlier run's log beside: ``session-x.log.1`` is the newest of them (``session-x.1.log`` is the stream x.1's)."""
     if not os.path.lexists(log):
         return
-    for number in range(KEEP_LOGS, 0, -1):
-        older = log.with_suffix(f".{number}.log")
-        if os.path.lexists(older) and not log.with_suffix(f".{number + 1}.log").is_dir():
-            older.replace(log.with_suffix(f".{number + 1}.log"))
-    if not log.with_suffix(".1.log").is_dir():
-        log.replace(log.with_suffix(".1.log"))
+    names = [log, *(log.with_name(f"{log.name}.{number}") for number in range(1, KEEP_LOGS + 2))]
+    for newer, older in reversed(list(zip(names, names[1:], strict=False))):
+        if os.path.lexists(newer) and not older.is_dir():
+            newer.replace(older)
 
 
 def _heartbeat(context: Context) -> None:

@@ -14,6 +14,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system.files import open_fresh, read_plain, write_atomic
 from loki_hooks.system.processes import kill_group, start_child
+from loki_hooks.system.setup_made import ignored_paths, remember_made
 from loki_hooks.system.worktrees import git_dir_of
 
 TIMEOUT = 1800.0
@@ -33,6 +34,7 @@ def run_setup(context: Context, worktree: Path, environment: Environment, *, str
     if (read_plain(marker) or b"").decode("ascii", "replace").strip() == key:
         return plan.why
     deadline = time.monotonic() + TIMEOUT
+    before = ignored_paths(worktree)
     with open_fresh(log) as sink:
         for argv in plan.commands:
             env = env_files.variables(worktree, main=context.site.root, stream=stream, branch=branch,
@@ -51,5 +53,6 @@ def run_setup(context: Context, worktree: Path, environment: Environment, *, str
             if child.returncode != 0:
                 output = (read_plain(log) or b"").decode("utf-8", "replace")
                 raise LokiError(f"`{command_text(argv)}` ended with exit status {child.returncode}", tail_of(output, 15))
+    remember_made(worktree, before)
     write_atomic(marker, key + "\n")
     return plan.why

@@ -150,7 +150,7 @@ def _make(context: Context, record: StreamRecord, *, launch: bool) -> Spawned:
 
     def plan(state: State) -> State:
         _refuse_clash(state, (), record.stream, record.name)
-        return state.with_stream(replace(record, claim=me))
+        return state.with_stream(replace(record, claim=me, launch=launch))
 
     try:
         context.store.update(plan)

@@ -1,11 +1,9 @@
-"""How things are: every stream with what it waits for, drawn from git and the state. Changes nothing."""
+"""How things are: every stream with what it waits for, drawn from git and the state. Changes nothing but what the radar remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,14 @@ from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.facts import identify
 from loki_hooks.actions.prepare import untrusted_reason
+from loki_hooks.actions.radar import names_of, survey
 from loki_hooks.domain.gates import GateResult
-from loki_hooks.domain.status import LIVING, Status
+from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.system import gate_results, queue_files
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.graph import ahead_behind
-from loki_hooks.system.merges import Merged, merge_pairs
 from loki_hooks.system.processes import is_alive
 
 
@@ -34,7 +32,8 @@ class StreamStatus:
     behind: int
     dirty: bool | None
     session_alive: bool
-    conflicts: tuple[str, ...]
+    conflicts: Mapping[str, tuple[str, ...]]
+    """Who it will conflict with, by name (the integration branch too), and on which files."""
     gate: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -44,8 +43,8 @@ class StreamStatus:
             "name": r.name, "stream": r.stream, "kind": r.kind, "branch": r.branch, "path": r.path, "status": r.status.value,
             "task": r.task.title, "ahead": self.ahead, "behind": self.behind, "dirty": self.dirty,
             "session": {"pid": process.pid if process else None, "alive": self.session_alive, "started_at": r.started_at or None},
-            "conflicts": list(self.conflicts), "gate": self.gate, "reason": r.reason, "agent": r.agent, "origin": r.origin,
-            "commit": self.tip,
+            "conflicts": list(self.conflicts), "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
+            "gate": self.gate, "reason": r.reason, "agent": r.agent, "origin": r.origin, "commit": self.tip,
         }
 
 
@@ -82,14 +81,16 @@ def overview(context: Context) -> Overview:
     records = [r for _, r in sorted(state.streams.items()) if not r.standing and r.status is not Status.ARCHIVED]
     tips = {r.stream: heads.get(f"refs/heads/{r.branch}", "") for r in records}
     counts = ahead_behind(site, base, [t for t in tips.values() if t]) if base else {}
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        dirt = dict(zip((r.stream for r in records), pool.map(lambda r: _dirty(Path(r.path)), records), strict=True))
-    conflicts, alone = _conflicts(context, base, records, tips)
+    seen = survey(context, records, tips, base)
+    names = names_of(records, context.integration)
+    gates = _gates(context, seen.alone)
     streams = tuple(
         StreamStatus(
             record=r, tip=tips[r.stream], ahead=counts.get(tips[r.stream], (0, 0))[0], behind=counts.get(tips[r.stream], (0, 0))[1],
-            dirty=dirt[r.stream], session_alive=is_alive(r.session) or is_alive(r.claim), conflicts=conflicts[r.stream],
-            gate={name: result.outcome.value for name, result in alone.get(r.stream, {}).items()},
+            dirty=look.dirty if (look := seen.looks.get(r.stream)) else None,
+            session_alive=is_alive(r.session) or is_alive(r.claim),
+            conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
+            gate={name: result.outcome.value for name, result in gates.get(r.stream, {}).items()},
         )
         for r in records
     )
@@ -115,28 +116,16 @@ def _dirty(path: Path) -> bool | None:
     return bool(done.stdout) if done.returncode == 0 else None
 
 
-def _conflicts(
-    context: Context, base: str, records: Sequence[StreamRecord], tips: dict[str, str]
-) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, GateResult]]]:
-    """Return who conflicts with whom, by name, and the gate results of each stream merged into the integration branch."""
-    live = [r for r in records if r.status in LIVING and tips[r.stream] and tips[r.stream] != r.base]
-    pairs = list(combinations(live, 2))
-    wanted = [(tips[a.stream], tips[b.stream]) for a, b in pairs] + [(base, tips[r.stream]) for r in live if base]
-    merged: list[Merged] = merge_pairs(context.git, wanted)
-    found: dict[str, list[str]] = {r.stream: [] for r in records}
-    for (a, b), result in zip(pairs, merged, strict=False):
-        if result.conflicts:
-            found[a.stream].append(b.name)
-            found[b.stream].append(a.name)
-    gates: dict[str, dict[str, GateResult]] = {}
+def _gates(context: Context, trees: Mapping[str, str]) -> dict[str, dict[str, GateResult]]:
+    """Return the gate results of each stream merged into the integration branch."""
     config = context.config.in_force
-    for r, result in zip(live if base else [], merged[len(pairs):], strict=True):
-        if result.tree:
-            seen = gate_results.seen(context.git, result.tree, config.gates.values(), config)
-            gates[r.stream] = {entry.gate.name: entry.result for entry in seen if entry.result is not None}
-        else:
-            found[r.stream].append(context.integration)
-    return {stream: tuple(names) for stream, names in found.items()}, gates
+    have = {ref.removeprefix(gate_results.PREFIX).partition("/")[0] for ref in context.git.refs(gate_results.PREFIX)}
+    found: dict[str, dict[str, GateResult]] = {}
+    for stream, tree in trees.items():
+        if tree in have:
+            seen = gate_results.seen(context.git, tree, config.gates.values(), config)
+            found[stream] = {entry.gate.name: entry.result for entry in seen if entry.result is not None}
+    return found
 
 
 def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from loki_hooks.errors import RefusedError
 from loki_hooks.system import trust
 from loki_hooks.system.config import load
 from loki_hooks.system.git import Git
+from loki_hooks.system.trust import in_session as in_session
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -24,11 +24,6 @@ class Asked:
     new: tuple[TrustItem, ...]
 
 
-def in_session() -> bool:
-    """Return whether an agent's session asks: its word is not the user's."""
-    return bool(os.environ.get("LOKI_STREAM"))
-
-
 def asked(site: Site) -> Asked:
     """Return what there is to trust: what is in force, and what will be once the working copy is committed."""
     effective = load(site, Git(site.root))
@@ -40,7 +35,7 @@ def asked(site: Site) -> Asked:
 
 def give_trust(site: Site) -> Asked:
     """Record the user's word for all of it. Raises ``RefusedError`` inside a session."""
-    if in_session():
+    if in_session(site):
         raise RefusedError("a session cannot trust commands in its user's name", "run `loki-hooks trust` yourself")
     found = asked(site)
     if found.new:

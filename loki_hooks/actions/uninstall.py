@@ -15,6 +15,7 @@ from loki_hooks.domain.status import ENDED, STANDING
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import trust
 from loki_hooks.system.config import FILE
+from loki_hooks.system.environment import unexclude
 from loki_hooks.system.git import Git
 from loki_hooks.system.hook_files import content
 from loki_hooks.system.install_record import (
@@ -69,6 +70,8 @@ def uninstall(site: Site) -> Undone:
     _name_framework(site, left)
     _clear_loki(site, done, left)
     _clear_refs(site, alive, done, left)
+    if not alive and unexclude(site.common):
+        done.append(f"took our lines out of {site.common / 'info' / 'exclude'}")
     trust.revoke(site)
     return Undone(tuple(done), tuple(left))
 

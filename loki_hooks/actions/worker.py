@@ -18,6 +18,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, NotEnabledError
 from loki_hooks.system.clock import now
+from loki_hooks.system.files import open_log
 from loki_hooks.system.processes import wait_until_gone
 from loki_hooks.system.site import Site, discover
 
@@ -44,8 +45,8 @@ def _log(words: list[str]) -> None:
         if word.startswith("/") and Path(word).is_dir():
             try:
                 log = discover(Path(word)).folder("logs") / "hooks.log"
-                with log.open("a", encoding="utf-8") as sink:
-                    sink.write(f"--- {now()} worker {' '.join(words[:2])}\n{traceback.format_exc()}")
+                with open_log(log) as sink:
+                    sink.write(f"--- {now()} worker {' '.join(words[:2])}\n{traceback.format_exc()}".encode("utf-8", "replace"))
             except (LokiError, OSError):
                 continue
             return

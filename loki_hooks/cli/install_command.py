@@ -6,7 +6,7 @@ import click
 
 from loki_hooks.actions.install import carry_out, plan_install
 from loki_hooks.actions.trust import asked, give_trust, in_session
-from loki_hooks.cli.console import answer, hint, say
+from loki_hooks.cli.console import answer, hint, printable, say
 from loki_hooks.domain.install import Way
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import discover
@@ -32,20 +32,20 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
         for step in plan.steps:
             answer(str(step))
         for item in asked(site).new:
-            answer(f"trust {item.kind} {item.name}: {item.command}")
+            answer(printable(f"trust {item.kind} {item.name}: {item.command}", keep=""))
         if not plan.steps:
             say("nothing to do")
         _tell(plan.notes)
         return
     carry_out(site, plan, say)
     trusted = 0
-    if in_session():
+    if in_session(site):
         say("nothing was trusted: a session cannot do that in its user's name")
     else:
         given = give_trust(site).new
         trusted = len(given)
         for item in given:
-            say(f"trusts {item.kind} {item.name}: {item.command}")
+            say(printable(f"trusts {item.kind} {item.name}: {item.command}", keep=""))
     if not plan.steps and not trusted:
         say("nothing to do")
     _tell(plan.notes)

@@ -110,5 +110,10 @@ def _owner(site: Site, pid: int | None) -> ProcessId:
 
 
 def _summary(item: dict[str, Any]) -> str:
-    parts = [f"{key} {value}" for key, value in item.items() if key not in _HIDDEN and isinstance(value, str | int)]
-    return ", ".join(part for part in parts if not part.endswith(" "))
+    """Return what an item is about, for people: of a docs item what changed where, and which documents say so."""
+    if "trigger" not in item:
+        return ", ".join(f"{key}: {value}" for key, value in item.items() if key not in _HIDDEN and value not in ("", [], None))
+    where = f"{item.get('file', '')}:{item.get('line', '')}" if item.get("file") else ""
+    text = " ".join(str(part) for part in (item["trigger"], item.get("symbol", ""), where) if part)
+    docs = [f"{d.get('path')}:{d.get('line')}" for d in item.get("docs", []) if isinstance(d, dict)]
+    return text + (f" → {', '.join(docs[:5])}" if docs else "")

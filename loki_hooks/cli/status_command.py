@@ -9,6 +9,7 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table
+from loki_hooks.domain.radar import shown_files
 from loki_hooks.domain.status import WORDS
 from loki_hooks.system.site import discover
 
@@ -55,4 +56,5 @@ def _row(s: StreamStatus) -> tuple[str, ...]:
     dirt = " *" if s.dirty else ""
     gate = ", ".join(f"{name} {outcome}" for name, outcome in sorted(s.gate.items()))
     return (s.record.stream, WORDS[s.record.status], s.record.branch, f"+{s.ahead} -{s.behind}{dirt}", gate,
-            ", ".join(s.conflicts), s.record.reason or s.record.task.title)
+            "; ".join(f"{name} ({shown_files(files)})" for name, files in s.conflicts.items()),
+            s.record.reason or s.record.task.title)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.trust import asked, give_trust
-from loki_hooks.cli.console import answer, say
+from loki_hooks.cli.console import answer, printable, say
 from loki_hooks.system.site import require_enabled
 
 
@@ -14,13 +14,15 @@ from loki_hooks.system.site import require_enabled
 def trust(show: bool) -> None:
     """Allow what this repository's configuration runs.
 
-    Agents, set-up commands, gates, and which untracked files are copied into worktrees: each is listed, those that are
-    new marked. When one of them changes, it is asked for again. LOKI_TRUST=1 allows everything.
+    Agents, set-up commands, gates, the variables they get, and which untracked files are copied into worktrees: each is
+    listed, those that are new marked. When one of them changes, it is asked for again. LOKI_TRUST=1 allows everything;
+    inside a session it counts for nothing.
     """
     site = require_enabled()
     found = asked(site) if show else give_trust(site)
     for item in found.items:
-        answer(f"{'new' if item in found.new else '   '} {item.kind} {item.name}: {item.command}")
+        # in one line: what is trusted must not be able to look like two things
+        answer(f"{'new' if item in found.new else '   '} {printable(f'{item.kind} {item.name}: {item.command}', keep='')}")
     if show:
         say("nothing is new" if not found.new else f"{len(found.new)} not trusted yet: say so with `loki-hooks trust`")
     else:

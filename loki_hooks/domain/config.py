@@ -85,6 +85,15 @@ class Merge:
 class Cleanup:
     auto: bool = True
     retention_days: int = 30
+    """0: nothing expires."""
+    caches: tuple[str, ...] = ()
+    """Patterns of ignored paths that tools rebuild, beside the documented list."""
+
+
+@dataclass(frozen=True)
+class Sync:
+    how: str = "rebase"
+    """``rebase`` or ``merge``."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,7 @@ class Config:
     """Which gate results count: ``own`` (made in this clone) or ``all``, those that were fetched too."""
     merge: Merge = field(default_factory=Merge)
     cleanup: Cleanup = field(default_factory=Cleanup)
+    sync: Sync = field(default_factory=Sync)
     docs: Docs = field(default_factory=Docs)
     source: str = ""
     warnings: tuple[str, ...] = ()

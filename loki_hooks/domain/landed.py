@@ -25,18 +25,19 @@ class Change:
 
 def patch_of(diff: bytes) -> str:
     """Return what identifies a diff (git's ``-p --binary --full-index``), '' for an empty one."""
+    text = diff.strip(b"\n")  # what separates it from others is not of it
     digest = hashlib.sha256()
-    empty = True
-    for line in diff.splitlines(keepends=True):
-        if line.startswith(b"index "):  # a line of content begins with a blank, a plus or a minus
-            continue
-        empty = empty and not line.strip()
-        digest.update(b"@@\n" if _HUNK.match(line) else line)
-    return "" if empty else digest.hexdigest()
+    for line in text.split(b"\n"):
+        if not line.startswith(b"index "):  # a line of content begins with a blank, a plus or a minus
+            digest.update(b"@@\n" if _HUNK.match(line) else line + b"\n")
+    return digest.hexdigest() if text else ""
 
 
 def standing_copies(wanted: Iterable[Change], there: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """Return patch → commit for each wanted change that is ``there`` ((commit, patch), oldest first) and was not taken back."""
+    """Return patch → commit for each wanted change that is ``there`` and was not taken back.
+
+    ``there``: (commit, patch), oldest first.
+    """
     changes = {change.patch: change for change in wanted if change.patch}
     undoes = {change.inverse: change.patch for change in changes.values() if change.inverse}
     found: dict[str, str] = {}

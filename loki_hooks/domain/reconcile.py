@@ -88,6 +88,11 @@ class StreamFacts:
     solo_tree: str = ""
     conflicts: tuple[str, ...] = ()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a person asked to merge just this tip."""
+        return bool(self.tip) and self.record.wanted == self.tip
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -221,7 +226,7 @@ def _move_train(facts: Facts, train: Train, suspects: list[StreamFacts], waiting
                     yield Step(Verb.PASS, car.stream, commit=car.commit, tree=last.tree)
             # What passes without them shows that they are to blame.
             yield from _reject(suspects)
-            if facts.merge_auto:
+            if facts.merge_auto or all(by_stream[car.stream].wanted for car in landing):
                 yield Step(Verb.LAND, commit=last.commit, tree=last.tree, old=train.base, cars=landing)
             else:
                 yield from _note(cars, "merge.auto is off: it waits for a person to land it")

@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Going(Enum):
-    """What is to go. Where the branch stays, what is on it is safe; where a person gives the work up, it is kept in the trash."""
+    """What is to go. Where the branch stays, what is on it is safe; what a person gives up is kept in the trash."""
 
     ALL = "worktree and branch"
     WORKTREE = "worktree"
@@ -77,8 +77,8 @@ def classify(facts: WorktreeFacts, going: Going = Going.ALL) -> Removal:
     if keep:
         return Removal(False, tuple(keep))
     gone = () if facts.folder else ("its folder is gone",)
-    why = {Going.WORKTREE: "its branch stays", Going.TO_TRASH: "abandoned by a person"}.get(going, "its stream has ended")
-    return Removal(True, (facts.merged_by if going is Going.ALL and facts.merged_by else why, *gone))
+    why = {Going.WORKTREE: "its branch stays", Going.TO_TRASH: "abandoned by a person", Going.ALL: "its stream has ended"}
+    return Removal(True, (facts.merged_by if going is Going.ALL and facts.merged_by else why[going], *gone))
 
 
 def _in_use(facts: WorktreeFacts) -> list[str]:

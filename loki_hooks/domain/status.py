@@ -63,14 +63,14 @@ MOVES: dict[Status, frozenset[Status]] = {
     S.TESTING: frozenset({S.PASSED, S.REJECTED, S.CONFLICTED, S.READY}),
     S.PASSED: frozenset({S.MERGING, S.PROPOSED, S.READY}),
     S.MERGING: frozenset({S.CONFLICTED, S.READY}),
-    S.PROPOSED: frozenset(),
+    S.PROPOSED: _BY_HAND,
     S.CONFLICTED: frozenset({S.READY, S.QUEUED}),
     S.REJECTED: frozenset({S.QUEUED}) | _BY_HAND,
     S.FAILED: frozenset({S.QUEUED}) | _BY_HAND,
     S.STOPPED: frozenset({S.QUEUED}) | _BY_HAND,
     S.ESCALATED: frozenset({S.QUEUED}) | _BY_HAND,
     S.MERGED: frozenset({S.ARCHIVED}),
-    S.KEPT: frozenset({S.ARCHIVED, S.QUEUED}),
+    S.KEPT: frozenset({S.ARCHIVED, S.QUEUED}) | _BY_HAND,
     S.ABANDONED: frozenset({S.ARCHIVED}),
     S.ARCHIVED: frozenset(),
     S.ORCHESTRATING: frozenset(),
@@ -79,6 +79,9 @@ MOVES: dict[Status, frozenset[Status]] = {
 }
 for _living in LIVING:  # any living one may be seen merged in git, kept or abandoned by a person
     MOVES[_living] |= {S.MERGED, S.KEPT, S.ABANDONED}
+
+for _quiet in (S.OPEN, S.READY, S.TESTING, S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED, S.CONFLICTED, S.KEPT):
+    MOVES[_quiet] |= {S.PROPOSED}  # a person opens a pull request: what is not tested here is tested there
 
 WORDS: dict[Status, str] = {
     S.PLANNED: "planned",

@@ -106,6 +106,10 @@ class StreamRecord:
     copied: tuple[tuple[str, str], ...] = ()
     """What we copied into the worktree: (path, sha256 of the content)."""
     explicit_base: bool = False
+    wanted: str = ""
+    """The commit that a person asked to merge: it lands also where merge.auto is off. Another tip is another question."""
+    launch: bool = True
+    """Whether a session shall start in it once its worktree is made."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -149,6 +153,8 @@ class StreamRecord:
             "rejections": self.rejections,
             "copied": [list(pair) for pair in self.copied],
             "explicit_base": self.explicit_base,
+            "wanted": self.wanted,
+            "launch": self.launch,
         }
         return {**self.extra, **own}
 
@@ -196,6 +202,8 @@ class StreamRecord:
                 if isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
             ),
             explicit_base=value.get("explicit_base") is True,
+            wanted=_text(value.get("wanted")),
+            launch=value.get("launch") is not False,
             extra={key: value[key] for key in value if key not in _OWN_KEYS},
         )
 

@@ -71,7 +71,8 @@ def _log(name: str, error: Exception) -> str:
 
         place = find_place()
         folder = os.path.join(place.loki, "logs")
-        if not os.path.isdir(folder):  # `.loki/` was taken away, and git must not see a new one without its .gitignore
+        # `.loki/` was taken away, and git must not see a new one without its .gitignore; or it is a link, never followed
+        if not os.path.isdir(folder) or os.path.islink(folder) or os.path.islink(place.loki):
             folder = os.path.join(place.common, "loki")
         path = os.path.join(folder, "hooks.log")
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)

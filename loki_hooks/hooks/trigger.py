@@ -67,7 +67,12 @@ def show_notice(place: Place, notice: str) -> None:
     branch = place.branch.replace("/", "-")
     if not branch:
         return
-    line = first_line(os.path.join(place.loki, "state", "notices", f"{notice}-{branch}"))
+    folder = place.loki
+    for part in ("", "state", "notices"):
+        folder = os.path.join(folder, part) if part else folder
+        if os.path.islink(folder):  # somebody planted it: what it leads to is not shown
+            return
+    line = first_line(os.path.join(folder, f"{notice}-{branch}"))
     if line.strip():
         text = line if len(line) <= MAX_NOTICE else line[: MAX_NOTICE - 1] + "…"
         safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

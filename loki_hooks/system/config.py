@@ -22,6 +22,7 @@ from loki_hooks.domain.config import (
     Gate,
     Merge,
     Session,
+    Sync,
 )
 from loki_hooks.domain.names import nearest
 from loki_hooks.errors import BadInputError
@@ -168,7 +169,8 @@ def _to_config(file: Any, source: str) -> Config:
             tuple(m.additive),
         ),
         accept_results=file.results.accept,
-        cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days),
+        cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days, tuple(file.cleanup.caches)),
+        sync=Sync(file.sync.how),
         docs=Docs(tuple(file.docs.paths), file.docs.auto),
         source=source,
         warnings=(*_unknown(file, source), *_without_effect(file, source)),
@@ -183,7 +185,7 @@ def _to_config(file: Any, source: str) -> Config:
     return config
 
 
-_NO_EFFECT_YET = {"environment": ("link", "ports"), "cleanup": ("retention_days",), "docs": ("auto",)}
+_NO_EFFECT_YET = {"environment": ("link", "ports"), "docs": ("auto",)}
 
 
 def _without_effect(file: Any, source: str) -> list[str]:

@@ -86,6 +86,11 @@ class ResultsTable(Table):
 class CleanupTable(Table):
     auto: bool = True
     retention_days: Annotated[int, Field(ge=0)] = 30
+    caches: list[Text] = []
+
+
+class SyncTable(Table):
+    how: Literal["rebase", "merge"] = "rebase"
 
 
 class DocsTable(Table):
@@ -105,6 +110,7 @@ class File(Table):
     results: ResultsTable = ResultsTable()
     merge: MergeTable = MergeTable()
     cleanup: CleanupTable = CleanupTable()
+    sync: SyncTable = SyncTable()
     docs: DocsTable = DocsTable()
 
     @field_validator("branches")

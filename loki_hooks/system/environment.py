@@ -1,29 +1,37 @@
 """The environment of a worktree: copied files, the project's own set-up, and the variables that commands get.
 
-Copied files are recorded with their content's hash, so that clean-up can tell them from somebody's own work.
+Copied files are recorded with their content's hash, so that clean-up can tell them from somebody's own work. They are
+kept out of git before they are there: by the repository's ignore rules, else by a line in ``info/exclude`` (one file for
+all worktrees: the least that will do, each line for one path; a file of one's own per worktree would need
+``extensions.worktreeConfig``, which other tools refuse, and would hide the user's ``core.excludesFile``). What can not
+be kept out (a ``.gitignore`` that says ``!.env`` has the last word) is not copied.
 A virtual environment lives in the worktree itself: what is installed in another worktree must not be what
 runs here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
+import stat
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.domain.config import Environment
 from loki_hooks.domain.gates import command_text
 from loki_hooks.domain.names import fill
-from loki_hooks.errors import LokiError
-from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.errors import BadInputError, LokiError
+from loki_hooks.system.files import held, read_plain, write_atomic
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.git_env import of_framework
 from loki_hooks.system.processes import scrubbed
+from loki_hooks.system.site import LOKI, ensure_loki
 
 VENV = ".venv"
 
@@ -32,16 +40,20 @@ def variables(worktree: Path, *, main: Path, stream: str, branch: str, environme
               values: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment for set-up, agent or gate in ``worktree``.
 
+    LOKI_TRUST is the user's word, not that of what runs in here: it goes (`trust.word_for_sessions` lends it).
+
     The worktree's own environment leads PATH; the caller's (an activated one, a hook framework's) goes.
     Without an own one a Python project's sources lead PYTHONPATH, else an editable install of another
     worktree would be what is imported.
     """
     env = scrubbed()
+    env.pop("LOKI_TRUST", None)
     foreign = env.pop("VIRTUAL_ENV", "")
     framework = any(of_framework(name) for name in env)
     for name in [n for n in env if of_framework(n)] + ["PYTHONPATH", "PYTHONHOME"]:
         env.pop(name, None)
     path = [p for p in env.get("PATH", os.defpath).split(os.pathsep) if p]
+    path = [p for p in path if not p.endswith("/git-core")]  # git puts its own programs first for its hooks
     if framework and foreign:
         path = [p for p in path if not p.startswith(foreign)]
     own = [str(d) for d in (worktree / VENV / "bin", worktree / "node_modules" / ".bin") if d.is_dir()]
@@ -61,24 +73,59 @@ def is_python(worktree: Path) -> bool:
     return any((worktree / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini"))
 
 
-def copy_files(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Copy untracked files of the main worktree that match, mode kept; return (path, sha256) of each copied one.
+def to_copy(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths of the main worktree's untracked files that match and that the worktree does not have yet.
 
-    Only regular files that git does not track there, and that are not in the worktree yet, are copied;
-    nothing is followed out of either folder.
+    Only regular files that git does not track there; nothing is followed out of either folder.
+    Raises ``BadInputError`` for a pattern that leads out.
     """
-    copied = []
-    tracked = set(split_z(Git(main).out("ls-files", "-z", "--", *[f":(glob){p}" for p in patterns]))) if patterns else set()
+    for pattern in patterns:
+        if pattern.startswith("/") or ".." in pattern.split("/"):
+            raise BadInputError(f"environment.copy: {pattern!r} leads out of the repository",
+                                "name files below its root, such as .env or config/*.env")
+    if not patterns:
+        return ()
+    tracked = set(split_z(Git(main).out("ls-files", "-z", "--", *[f":(glob){p}" for p in patterns])))
+    found = []
     for source in sorted({found for pattern in patterns for found in main.glob(pattern)}):
         name = source.relative_to(main).as_posix()
         target = worktree / name
-        if name in tracked or source.is_symlink() or not source.is_file() or os.path.lexists(target):
-            continue
+        plain = source.is_file() and not source.is_symlink() and not os.path.lexists(target) and "\n" not in name
+        if plain and name not in tracked and not name.startswith((".git/", f"{LOKI}/")) and not (
+            _leads_out(source, main) or _leads_out(target, worktree)
+        ):
+            found.append(name)
+    return tuple(found)
+
+
+def copy_files(main: Path, worktree: Path, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Copy the files, mode kept, owner where we may; return (path, sha256) of each copied one.
+
+    They are written in the worktree's own ``.loki/``, which git ignores, and then moved: whoever is killed in between
+    leaves nothing that could be committed.
+    """
+    copied = []
+    holding = worktree / LOKI / f".copy-{os.getpid()}"
+    ensure_loki(worktree / LOKI)
+    for name in names:
+        source, target = main / name, worktree / name
         data = read_plain(source)
-        if data is None or _leads_out(target, worktree):
+        if data is None:
             continue
-        write_atomic(target, data, mode=0o600)
-        target.chmod(source.stat().st_mode & 0o777)
+        seen = source.stat()
+        write_atomic(holding, data, mode=0o600)
+        try:
+            with contextlib.suppress(PermissionError):
+                os.chown(holding, seen.st_uid, seen.st_gid)
+            holding.chmod(stat.S_IMODE(seen.st_mode) & 0o777)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(target):
+                continue
+            holding.rename(target)
+        except OSError as error:
+            raise LokiError(f"cannot copy {name} into {worktree}: {error.strerror or error}") from error
+        finally:
+            holding.unlink(missing_ok=True)
         copied.append((name, hashlib.sha256(data).hexdigest()))
     return tuple(copied)
 
@@ -88,20 +135,53 @@ def _leads_out(path: Path, root: Path) -> bool:
     return any(parent.is_symlink() for parent in path.parents if parent != root and parent.is_relative_to(root))
 
 
-def exclude(worktree_git: Git, common: Path, names: tuple[str, ...]) -> None:
-    """Keep copied files out of git also where the repository's ignore rules do not.
+EXCLUDED_BY_US = "# copied into worktrees by loki-hooks: never to be committed"
+"""Stands before each line of ours in ``info/exclude``."""
 
-    ``info/exclude`` is one file for all worktrees; a line is added only for a name that git would show.
+
+def exclude(worktree_git: Git, common: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Keep files out of git also where the repository's ignore rules do not; return those that cannot be kept out.
+
+    ``info/exclude`` is one file for all worktrees; a line is added only for a name that git would show here. A file
+    that some branch tracks stays tracked there: ignore rules do not speak of tracked files.
     """
-    shown = [n for n in names if not worktree_git.ok("check-ignore", "-q", "--no-index", "--", n)]
+    shown = _shown(worktree_git, names)
     if not shown:
-        return
-    path = common / "info" / "exclude"
-    text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
-    have = set(text.splitlines())
-    lines = [f"/{n}" for n in shown if f"/{n}" not in have]
-    if lines:
-        write_atomic(path, text + ("" if text.endswith("\n") or not text else "\n") + "\n".join(lines) + "\n")
+        return ()
+    path = Path(os.path.realpath(common / "info" / "exclude"))
+    with held(common / "loki" / "exclude.lock"):  # many spawns at once
+        text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
+        have = set(text.splitlines())
+        lines = [line for line in (f"/{_literal(name)}" for name in shown) if line not in have]
+        if lines:
+            mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o644
+            added = "".join(f"{EXCLUDED_BY_US}\n{line}\n" for line in lines)
+            write_atomic(path, text + ("" if text.endswith("\n") or not text else "\n") + added, mode)
+    return _shown(worktree_git, shown)
+
+
+def unexclude(common: Path) -> bool:
+    """Take our lines out of ``info/exclude`` again; return whether there were any."""
+    path = Path(os.path.realpath(common / "info" / "exclude"))
+    if not path.is_file():
+        return False
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
+    kept = [line for at, line in enumerate(lines)
+            if line.rstrip("\n") != EXCLUDED_BY_US and (at == 0 or lines[at - 1].rstrip("\n") != EXCLUDED_BY_US)]
+    if len(kept) == len(lines):
+        return False
+    write_atomic(path, "".join(kept), stat.S_IMODE(path.stat().st_mode))
+    return True
+
+
+def _shown(git: Git, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n for n in names if not git.ok("check-ignore", "-q", "--no-index", "--", n))
+
+
+def _literal(name: str) -> str:
+    """Return the pattern of gitignore(5) that means exactly this name."""
+    escaped = re.sub(r"([\\*?\[])", r"\\\1", name)
+    return f"{escaped[:-1]}\\ " if escaped.endswith(" ") else escaped
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,15 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
 
 
 def open_fresh(path: Path) -> BinaryIO:
-    """Open a new file called ``path`` for writing; what had the name (a planted link, too) is unlinked, never followed.
+    """Open a new log called ``path`` for writing; what had the name (a planted link, too) is unlinked, never followed.
 
-    Raises ``LokiError`` when it cannot be made.
+    Readable by its owner only. Raises ``LokiError`` when it cannot be made.
     """
+    refuse_link(path)
     try:
+        _move_aside(path)
         path.unlink(missing_ok=True)
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "wb")
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb")
     except OSError as error:
         raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -118,26 +120,30 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def open_log(path: Path, *, append: bool = True) -> BinaryIO:
-    """Open a log of ours for writing, readable by its owner only. Raises ``LokiError`` when that cannot be.
+def open_log(path: Path) -> BinaryIO:
+    """Open a log of ours to append to, readable by its owner only. Raises ``LokiError`` when that cannot be.
 
     What stands in its place and is no regular file (a link, a FIFO that would block, a folder) is moved aside first.
     """
     refuse_link(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    flags |= os.O_APPEND if append else os.O_TRUNC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISREG(path.lstat().st_mode):
-                path.rename(path.with_name(f".{path.name[:80]}.{os.getpid()}-{time.time_ns()}.aside"))
+        _move_aside(path)
         handle = os.open(path, flags, 0o600)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise LokiError(f"{path} is not a file", "move it away")
     except OSError as error:
         raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
-    return os.fdopen(handle, "ab" if append else "wb")
+    return os.fdopen(handle, "ab")
+
+
+def _move_aside(path: Path) -> None:
+    """Give what stands at ``path`` and is no regular file another name, in the same folder."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            path.rename(path.with_name(f".{path.name[:80]}.{os.getpid()}-{time.time_ns()}.aside"))
 
 
 def parse_json(data: bytes | None) -> Any:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain
-from loki_hooks.system.git import Git, WorktreeEntry, split_z
+from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees, split_z
 from loki_hooks.system.history import has_own_commits
-from loki_hooks.system.processes import is_alive
+from loki_hooks.system.landed import how_landed
+from loki_hooks.system.processes import identify, is_alive
+from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
-from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
+from loki_hooks.system.worktrees import git_dir_of, gitlinks, lock_is_dead, operation_in
 
 CACHES = (
     "node_modules", ".venv", "venv", "__pycache__", "*.pyc", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis",
@@ -26,49 +29,65 @@ CACHES = (
 """Ignored paths that a tool rebuilds; they are not work (README, "What clean-up may take")."""
 
 
-def look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str) -> WorktreeFacts:
-    """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``."""
+_PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
+
+
+def look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str, *,
+         caches: Collection[str] = ()) -> WorktreeFacts:
+    """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``.
+
+    ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
+    """
     try:
-        return _look(site, record, entry, integration_ref)
+        return _look(site, record, entry, integration_ref, (*CACHES, *caches))
     except (LokiError, OSError) as error:
         return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
 
 
-def _look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str) -> WorktreeFacts:
+def _look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str,
+          caches: Collection[str]) -> WorktreeFacts:
     git = Git(site.root)
     tip = git.commit_id(f"refs/heads/{record.branch}") or ""
-    merged = bool(tip) and git.is_ancestor(tip, integration_ref)
+    landed = how_landed(git, record.branch, record.base, tip, integration_ref)
+    inside = bool(tip) and git.is_ancestor(tip, integration_ref)
     branch_facts = WorktreeFacts(
         own_commits=has_own_commits(git, record.branch, record.base, tip, integration_ref),
-        merged_by=f"{tip[:12]} is in {integration_ref.removeprefix('refs/heads/')}" if merged else "",
+        merged_by=landed,
         session_alive=is_alive(record.session) or is_alive(record.claim),
         stashes=_stashes(git, record.branch),
+        # A copy of the work in the integration branch is a place where it is safe; what else the branch had is pinned.
+        unreachable=() if inside or landed or not tip else _unreachable(git, tip, record.branch, integration_ref),
         folder=False,
     )
     path = Path(record.path)
+    lock = None if entry is None or entry.locked is None or lock_is_dead(entry.locked) else _lock_text(entry.locked)
     if entry is None or not path.is_dir():
-        unreachable = () if merged or not tip else _unreachable(git, tip, record.branch, integration_ref)
-        return _with(branch_facts, unreachable=unreachable)
+        return _with(branch_facts, lock=lock)  # a locked one may be on a disk that is not plugged in
     there = Git(path)
     modified, untracked, ignored = _status(there)
     head = there.commit_id("HEAD") or ""
-    lonely = [] if merged or not tip else list(_unreachable(git, tip, record.branch, integration_ref))
-    if head and head != tip:
-        lonely += _unreachable(git, head, record.branch, integration_ref)
     return _with(
         branch_facts,
         folder=True,
         is_main=path == site.main,
         modified=modified,
         untracked=untracked,
-        precious=_precious(path, ignored, dict(record.copied)),
+        precious=_precious(path, ignored, dict(record.copied), caches),
         processes=_processes(path),
-        lock=None if entry.locked is None or lock_is_dead(entry.locked) else entry.locked,
+        lock=lock,
         operation=operation_in(git_dir_of(path)),
-        unreachable=tuple(lonely),
-        submodule_work=_submodules(path),
+        detached=_unreachable(git, head, "", integration_ref) if head and head != tip else (),
+        submodule_work=submodule_work(path, caches),
+        nested=tuple(str(w.path) for w in list_worktrees(git) if path in w.path.parents),
         is_current=_is_current(path),
     )
+
+
+def _lock_text(reason: str) -> str:
+    """Return the reason of a lock that holds, with what became of a pid in it: a pid alone proves nothing."""
+    found = _PID.search(reason)
+    gone = found is not None and identify(int(found[1])) is None
+    return f"{reason} (no process {found[1]} runs; `git worktree unlock` if it is yours)" if found and gone else reason
 
 
 def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
@@ -85,36 +104,42 @@ def _status(git: Git) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]
     return tuple(found["m"]), tuple(found["?"]), tuple(found["!"])
 
 
-def is_cache(name: str) -> bool:
-    """Return whether an ignored path is of the documented list of what tools rebuild."""
+def is_cache(name: str, caches: Collection[str] = CACHES) -> bool:
+    """Return whether an ignored path is what tools rebuild: it, a folder above it, or a part of it fits a pattern."""
     parts = name.rstrip("/").split("/")
-    return any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in CACHES)
+    starts = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    return any(fnmatch.fnmatchcase(part, pattern) for part in (*parts, *starts) for pattern in caches)
 
 
-def _precious(path: Path, ignored: tuple[str, ...], copied: Mapping[str, str]) -> tuple[str, ...]:
+def _precious(
+    path: Path, ignored: tuple[str, ...], copied: Mapping[str, str], caches: Collection[str]
+) -> tuple[str, ...]:
     """Return the ignored paths that are nobody's cache, not ours, and not an unchanged copy that we made."""
     found = []
+    made = made_by_setup(path)
     for name in ignored:
-        if name.rstrip("/") == LOKI or name.startswith(f"{LOKI}/") or is_cache(name):
+        if name.rstrip("/") == LOKI or name.startswith(f"{LOKI}/") or is_cache(name, caches):
+            continue
+        if made.get(name) and made[name] == mark_of(path / name):
             continue
         if name in copied and not (path / name).is_symlink():
             data = read_plain(path / name)
             if data is not None and hashlib.sha256(data).hexdigest() == copied[name]:
                 continue
-        if name.endswith("/") and _only_copies(path / name, path, copied):
+        if name.endswith("/") and _only_copies(path / name, path, copied, caches):
             continue
         found.append(name)
     return tuple(found)
 
 
-def _only_copies(folder: Path, root: Path, copied: Mapping[str, str]) -> bool:
+def _only_copies(folder: Path, root: Path, copied: Mapping[str, str], caches: Collection[str]) -> bool:
     """Whether a wholly ignored folder holds nothing but caches, empty folders and unchanged copies of ours."""
     for base, folders, files in os.walk(folder):
         folders[:] = [f for f in folders if not is_cache(f)]
         for file in files:
             path = Path(base, file)
             name = path.relative_to(root).as_posix()
-            if is_cache(file):
+            if is_cache(file, caches):
                 continue
             data = None if path.is_symlink() else read_plain(path)
             if data is None or copied.get(name) != hashlib.sha256(data).hexdigest():
@@ -145,8 +170,8 @@ def _processes(path: Path) -> tuple[str, ...]:
 
 def _unreachable(git: Git, commit: str, branch: str, integration_ref: str) -> tuple[str, ...]:
     """Return commits of ``commit`` that no other branch, remote-tracking branch, tag or the integration branch has."""
-    listed = git.out("rev-list", "--max-count=20", commit, "--not", integration_ref, f"--exclude=refs/heads/{branch}",
-                     "--branches", "--remotes", "--tags")
+    but = [f"--exclude={branch}"] if branch else []  # the pattern goes without refs/heads/ (git-rev-list(1))
+    listed = git.out("rev-list", "--max-count=20", commit, "--not", integration_ref, *but, "--branches", "--remotes", "--tags")
     return tuple(line[:12] for line in listed.split())
 
 
@@ -159,10 +184,29 @@ def _stashes(git: Git, branch: str) -> tuple[str, ...]:
     )
 
 
-def _submodules(path: Path) -> tuple[str, ...]:
-    """Return the submodules that are checked out here: git removes no such worktree without force, nor do we."""
+def submodule_work(path: Path, caches: Collection[str] = CACHES) -> tuple[str, ...]:
+    """Return the submodules checked out in a worktree that hold something of their own, each with what it is."""
+    found = []
+    for name in gitlinks(Git(path)):
+        there = path / name
+        if not (there / ".git").exists():
+            continue
+        git = Git(there)
+        modified, untracked, ignored = _status(git)
+        precious = [entry for entry in ignored if not is_cache(entry, caches)]
+        lonely = git.out("rev-list", "--max-count=3", "--all", "HEAD", "--not", "--remotes").split()
+        operation = operation_in(git_dir_of(there))
+        stashes = (git.maybe("stash", "list") or "").splitlines()
+        for what, seen in (("changes", modified), ("untracked files", untracked), ("ignored files", precious),
+                           ("commits on no remote", lonely), ("stashes", stashes),
+                           ("an operation in progress", [operation] if operation else [])):
+            if seen:
+                found.append(f"{name} ({what}: {', '.join(seen[:2])})")
+        found += [f"{name}/{deeper}" for deeper in submodule_work(there, caches)]
     modules = git_dir_of(path) / "modules"
-    return tuple(sorted(entry.name for entry in modules.iterdir())) if modules.is_dir() else ()
+    if modules.is_dir() and not gitlinks(Git(path)):  # a clone that no path of the index belongs to any more
+        found += sorted(entry.name for entry in modules.iterdir())
+    return tuple(found)
 
 
 def _is_current(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""How a branch's work came into the integration branch: by ancestry, or as copies. Evidence in words, '' for "it did not".
+"""How a branch's work came into the integration branch: by ancestry, or as copies. '' means that it did not.
 
 Asked in this order, cheapest first:
 
@@ -28,12 +28,16 @@ from loki_hooks.system.merges import merge_pairs, merge_trees
 MAX_COMMITS = 1000
 """More candidates, or own commits, than this are not compared."""
 MAX_MERGES = 200
-_DIFF = ("-p", "-r", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--root")
+_DIFF = ("-p", "-r", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
+         "--root")
 _MARK = re.compile(rb"(?:\A|\n)\0([0-9a-f]{40,64})\n")
 
 
 def how_landed(git: Git, branch: str, base: str, tip: str, integration_ref: str, *, copies: bool = True) -> str:
-    """Return how the work of ``branch`` (short name, at ``tip``, begun at ``base``) is in the integration branch; '' if it is not."""
+    """Return how the work of ``branch`` (short, at ``tip``, begun at ``base``) is in the integration branch, or ''.
+
+    ``copies`` False asks only for ancestry, which is cheap.
+    """
     if not tip or not has_own_commits(git, branch, base, tip, integration_ref):
         return ""
     into = integration_ref.removeprefix("refs/heads/")
@@ -107,7 +111,8 @@ def _patches(git: Git, commits: Sequence[str], *words: str) -> list[tuple[str, s
     """Return (commit, what identifies its change) for each commit, from one process."""
     if not commits:
         return []
-    done = git.run("diff-tree", "--stdin", "--format=%x00%H", *_DIFF, *words, stdin="".join(f"{c}\n" for c in commits).encode())
+    stdin = "".join(f"{commit}\n" for commit in commits).encode()
+    done = git.run("diff-tree", "--stdin", "--format=%x00%H", *_DIFF, *words, stdin=stdin)
     parts = _MARK.split(done.stdout)[1:]
     found = {commit.decode(): patch_of(diff) for commit, diff in zip(parts[::2], parts[1::2], strict=True)}
     return [(commit, found.get(commit, "")) for commit in commits]

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError
 from loki_hooks.system.detach import start_time
+from loki_hooks.system.files import open_log
 from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
 
 
@@ -114,9 +115,7 @@ def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, st
     with contextlib.ExitStack() as stack:
         sink: int = subprocess.DEVNULL
         if output is not None:
-            handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
-            stack.callback(os.close, handle)
-            sink = handle
+            sink = stack.enter_context(open_log(output)).fileno()
         child = subprocess.Popen(
             list(argv),
             cwd=cwd,

@@ -1,15 +1,24 @@
 """Trust: the user's word that commands which a repository brings may run on this machine.
 
 Kept per user, outside every repository, in ``<user state folder>/loki-hooks/trust.json`` (mode 0600):
-``{"version": 1, "repositories": {KEY: {"path", "items": [sha256 of kind and command]}}}``. KEY is the common git dir's
-path with its device and inode, so that another repository at the same path has to ask again. A changed command
-is another command. ``LOKI_TRUST=1`` trusts everything, for machines that run nothing else (CI).
+``{"version": 1, "repositories": {KEY: {"path", "mark", "items": [sha256 of kind and command]}}}``. KEY is the common git
+dir's path with its device and inode, MARK a random text that is also in the git dir's ``loki/trust-mark``: another
+repository at the same path, a copy, a clone, or this one moved elsewhere has to ask again. A changed command is another
+command. ``LOKI_TRUST=1`` trusts everything, for machines that run nothing else (CI).
+
+A session's word is not its user's. In its environment ``LOKI_TRUST=1`` counts for nothing; where the user's own
+environment said so, the runner lends the session ``LOKI_TRUST=session:<text>``, the text being in the git dir's
+``loki/session-trust``, so that hooks which the session's git runs still know. A session is told by ``LOKI_STREAM``, in
+our environment or in the one that an ancestor in the same repository was started with. The limit: an agent runs as its
+user, and could edit the trust file itself. Trust is consent to commands, not a sandbox around the agent.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
+import secrets
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,17 +26,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.domain.config import PRESETS, Command, Config
-from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.detach import LINUX, parent_of
+from loki_hooks.system.files import dump_json, held, read_json, read_plain, write_atomic
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
 
 VERSION = 1
+_LENT = "session:"
+_DEPTH = 32
 
 
 @dataclass(frozen=True)
 class TrustItem:
-    """One thing to trust. ``kind``: agent, setup, gate or copy; ``command`` is what will run, or be copied, as text."""
+    """One thing to trust. ``kind``: agent, setup, gate, copy or set.
+
+    ``command`` is, as text, what will run, or be copied, or the variable that all of it gets.
+    """
 
     kind: str
     name: str
@@ -53,6 +68,7 @@ def items_of(working: Config, in_force: Config) -> tuple[TrustItem, ...]:
         setup = config.environment.setup
         if not isinstance(setup, bool):
             items.append(TrustItem("setup", "environment.setup", _text(setup)))
+        items += [TrustItem("set", key, f"{key}={text}") for key, text in config.environment.set.items()]
         for name, globs in (("copy", config.environment.copy), ("link", config.environment.link)):
             if globs:
                 items.append(TrustItem("copy", f"environment.{name}", f"{name} {_text(globs)}"))
@@ -65,11 +81,85 @@ def _text(command: Command) -> str:
 
 
 def missing(site: Site, items: Iterable[TrustItem]) -> tuple[TrustItem, ...]:
-    """Return those that the user has not trusted in this repository; none with ``LOKI_TRUST=1``."""
-    if os.environ.get("LOKI_TRUST") == "1":
+    """Return those that the user has not trusted in this repository; none where the environment trusts everything."""
+    if by_environment(site):
         return ()
-    known = set(_items(_repositories(read_json(trust_file())), _key(site)))
+    known = set(_items(_repositories(read_json(trust_file())), _key(site), _mark(site)))
     return tuple(item for item in items if item.digest not in known)
+
+
+def by_environment(site: Site) -> bool:
+    """Return whether the user's environment trusts everything: LOKI_TRUST=1, or what a runner lent its session."""
+    word = os.environ.get("LOKI_TRUST", "")
+    if word == "1":
+        return not in_session(site)
+    lent = word.removeprefix(_LENT)
+    return word.startswith(_LENT) and bool(lent) and hmac.compare_digest(lent.encode(), _text_in(_lent_file(site)).encode())
+
+
+def word_for_sessions(site: Site) -> str:
+    """Return what LOKI_TRUST shall be in a session's environment, '' for nothing. The session's runner calls this."""
+    if not by_environment(site):
+        return ""
+    path = _lent_file(site)
+    with held(path.with_name("session-trust.lock")):
+        if not _text_in(path):
+            write_atomic(path, f"{secrets.token_hex(16)}\n", 0o600)
+        return _LENT + _text_in(path)
+
+
+def in_session(site: Site | None = None) -> bool:
+    """Return whether an agent's session asks: its word is not the user's.
+
+    Also when it took LOKI_STREAM out of its environment, as long as a process of the session (in the same
+    repository) is among our ancestors.
+    """
+    if os.environ.get("LOKI_STREAM"):
+        return True
+    if site is None:
+        return False
+    pid = os.getpid()
+    for _ in range(_DEPTH):
+        found = parent_of(pid)
+        if found is None or found[0] <= 1:
+            return False
+        pid = found[0]
+        env = _environment_of(pid)
+        if env.get("LOKI_STREAM") and env.get("LOKI_MAIN") == str(site.root):
+            return True
+    return False
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with; nothing when we may not know it."""
+    if LINUX:
+        try:
+            raw = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "surrogateescape")
+        except OSError:
+            return {}
+        return dict(entry.partition("=")[::2] for entry in raw.split("\0") if "=" in entry)
+    import psutil
+
+    try:
+        return dict(psutil.Process(pid).environ())
+    except (psutil.Error, OSError):
+        return {}
+
+
+def _lent_file(site: Site) -> Path:
+    return site.private / "session-trust"
+
+
+def _mark_file(site: Site) -> Path:
+    return site.private / "trust-mark"
+
+
+def _text_in(path: Path) -> str:
+    return (read_plain(path, 4096) or b"").decode("ascii", "replace").strip()
+
+
+def _mark(site: Site) -> str:
+    return _text_in(_mark_file(site))
 
 
 def grant(site: Site, items: Iterable[TrustItem]) -> None:
@@ -78,8 +168,10 @@ def grant(site: Site, items: Iterable[TrustItem]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with held(path.with_name(".trust.lock")):
         repositories = _repositories(read_json(path))
-        digests = {*_items(repositories, _key(site)), *(item.digest for item in items)}
-        repositories[_key(site)] = {"path": str(site.root), "items": sorted(digests)}
+        if not _mark(site):
+            write_atomic(_mark_file(site), f"{secrets.token_hex(16)}\n", 0o600)
+        digests = {*_items(repositories, _key(site), _mark(site)), *(item.digest for item in items)}
+        repositories[_key(site)] = {"path": str(site.root), "mark": _mark(site), "items": sorted(digests)}
         _publish(path, repositories)
 
 
@@ -116,7 +208,9 @@ def _repositories(value: object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _items(repositories: dict[str, Any], key: str) -> list[str]:
+def _items(repositories: dict[str, Any], key: str, mark: str) -> list[str]:
     entry = repositories.get(key)
-    found = entry.get("items") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not mark or entry.get("mark") != mark:
+        return []
+    found = entry.get("items")
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []

@@ -8,6 +8,7 @@ not know that lock, so the two known failures are tried again, and whatever a fa
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import shutil
@@ -16,8 +17,8 @@ from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
-from loki_hooks.system.files import held
-from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.files import held, read_plain
+from loki_hooks.system.git import Git, list_worktrees, split_z
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
 
@@ -29,13 +30,16 @@ _LOCK_REASON = re.compile(r"loki-hooks: session of (\S+) \(pid (\d+), started ([
 def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -> None:
     """Make a worktree at ``path`` on ``branch`` (made at ``commit`` when ``new_branch``) with its files checked out.
 
+    Without a branch ('') it is detached at ``commit``.
+
     Raises ``RefusedError`` when the path or the branch is in use, ``GitFailedError`` otherwise; then nothing is left.
     """
     git = Git(site.root)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
     words = ["worktree", "add", "--no-checkout", "--quiet"]
-    words += ["--no-track", "-b", branch, str(path), commit] if new_branch else [str(path), branch]
+    words += ["--no-track", "-b", branch, str(path), commit] if new_branch else [str(path), branch] if branch else [
+        "--detach", str(path), commit]
     for attempt in range(_TRIES):
         existed = git.commit_id(f"refs/heads/{branch}")
         if new_branch and existed:
@@ -44,31 +48,108 @@ def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -
             done = git.run(*words)
         if done.returncode == 0:
             break
-        _take_back(site, git, path, branch if new_branch else "", commit)
+        take_back(site, git, path, branch if new_branch else "", commit)
         if attempt + 1 == _TRIES or not _RACE.search(done.error_text):
             raise GitFailedError(tuple(words), done.returncode, done.error_text)
         time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311  jitter, not a secret
     try:
         Git(path).out("reset", "--hard", "--quiet", timeout=1800)
     except LokiError:
-        _take_back(site, git, path, branch if new_branch else "", commit)
+        take_back(site, git, path, branch if new_branch else "", commit)
         raise
 
 
-def _take_back(site: Site, git: Git, path: Path, branch: str, commit: str) -> None:
-    """Undo a half-made worktree of ours: its registration, its folder, and its branch if it is still at ``commit``."""
+def take_back(site: Site, git: Git, path: Path, branch: str, commit: str) -> None:
+    """Undo a worktree that was only just made: its registration, its folder, and ``branch`` ('': none) if still at ``commit``."""
     with held(site.private / "worktrees.lock"):
         pointer = path / ".git"
         if pointer.is_file():
-            admin = Path(pointer.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir: ").strip())
+            admin = git_dir_of(path)
             if admin.parent == site.common / "worktrees":
                 shutil.rmtree(admin, ignore_errors=True)
             shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             path.rmdir()  # only an empty one
-        git.run("worktree", "prune", "--expire=now")
+        for admin in _entries_of(site, path):
+            shutil.rmtree(admin, ignore_errors=True)
         if branch:
             git.delete_ref(f"refs/heads/{branch}", commit)
+
+
+def _entries_of(site: Site, path: Path) -> list[Path]:
+    """Return the registrations (folders below ``worktrees/`` of the common git dir) that say that they are at ``path``."""
+    found = []
+    for admin in sorted((site.common / "worktrees").glob("*")):
+        text = (read_plain(admin / "gitdir") or b"").decode("utf-8", "surrogateescape").strip()
+        if text and Path(os.path.normpath(admin / text)) == path / ".git":
+            found.append(admin)
+    return found
+
+
+def forget_missing(site: Site, path: Path) -> None:
+    """Take away the registration of a worktree whose folder is gone: of this one only, and only when it is not locked.
+
+    (`git worktree prune` would take everybody's: another one may be on a disk that is not plugged in.)
+    """
+    if os.path.lexists(path / ".git"):
+        return
+    for admin in _entries_of(site, path):
+        lock_file = admin / "locked"
+        if not lock_file.exists() or lock_is_dead(lock_file.read_text(errors="replace")) or _is_half_made(admin):
+            shutil.rmtree(admin, ignore_errors=True)
+
+
+def _is_half_made(admin: Path) -> bool:
+    """Whether `git worktree add` ended before it said what is checked out."""
+    head = (read_plain(admin / "HEAD") or b"").decode("ascii", "replace").strip()
+    return not head.strip("0")
+
+
+def clear_half_made(site: Site, path: Path) -> None:
+    """Take away what a killed `git worktree add` left at ``path``, when that is nothing but its beginnings."""
+    with held(site.private / "worktrees.lock"):
+        pointer = path / ".git"
+        if path.is_dir() and any(entry != pointer for entry in path.iterdir()):
+            return
+        admins = {*_entries_of(site, path), *([git_dir_of(path)] if pointer.is_file() else [])}
+        if any(admin.parent != site.common / "worktrees" or not _is_half_made(admin) for admin in admins):
+            return
+        for admin in admins:
+            shutil.rmtree(admin, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            pointer.unlink(missing_ok=True)
+            path.rmdir()
+
+
+def finish(site: Site, path: Path) -> None:
+    """Check the files out in a worktree of ours whose maker was killed before or while it did. Raises ``LokiError``.
+
+    An index is what a checkout writes last: without one the files are not, or not all, there.
+    """
+    if _reason(site, path) == "initializing":
+        Git(site.root).run("worktree", "unlock", str(path))
+    git_dir = git_dir_of(path)
+    if (git_dir / "index").exists():
+        return
+    (git_dir / "index.lock").unlink(missing_ok=True)
+    Git(path).out("reset", "--hard", "--quiet", timeout=1800)
+
+
+def wait_for_git(path: Path, timeout: float) -> bool:
+    """Wait until no git process works on the worktree ``path`` (a killed spawn's may go on); return whether none does."""
+    import psutil
+
+    deadline = time.monotonic() + timeout
+    while True:
+        busy = False
+        for process in psutil.process_iter(["name"]):
+            if process.info["name"] != "git":
+                continue
+            with contextlib.suppress(psutil.Error):
+                busy = busy or str(path) in process.cmdline() or process.cwd() == str(path)
+        if not busy or time.monotonic() > deadline:
+            return not busy
+        time.sleep(0.05)
 
 
 def git_dir_of(worktree: Path) -> Path:
@@ -87,7 +168,9 @@ _OPERATIONS = {
 
 
 def operation_in(git_dir: Path) -> str:
-    """Return what git operation is in progress in a worktree ('' for none): rebase, merge, cherry-pick, revert, bisect."""
+    """Return what git operation is in progress in a worktree: rebase, am, merge, cherry-pick, revert, bisect; or ''."""
+    if (git_dir / "rebase-apply" / "applying").exists():
+        return "am"
     for name, what in _OPERATIONS.items():
         if (git_dir / name).exists():
             return what
@@ -148,6 +231,33 @@ def _reason(site: Site, path: Path) -> str | None:
     return None
 
 
+def gitlinks(git: Git) -> tuple[str, ...]:
+    """Return the paths of the submodules in the index of a worktree."""
+    entries = split_z(git.out("ls-files", "--stage", "-z"))
+    return tuple(entry.partition("\t")[2] for entry in entries if entry.startswith("160000 "))
+
+
 def remove(site: Site, path: Path) -> None:
-    """Remove a worktree by git's own, never forced, removal. Raises ``GitFailedError`` when git refuses."""
+    """Remove a worktree by git's own, never forced, removal. Raises ``GitFailedError`` when git refuses.
+
+    git refuses any worktree whose index has a submodule. There, submodules are taken out by git's own careful ways
+    first: `deinit` (refuses what is modified), then a checkout of an empty commit.
+    """
+    git = Git(path)
+    if gitlinks(git):
+        branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD")
+        git.out("submodule", "deinit", "--quiet", "--all")
+        shutil.rmtree(git_dir_of(path) / "modules", ignore_errors=True)
+        empty = git.out("commit-tree", git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b""), "-m", "empty",
+                        env=_NOBODY)
+        git.out("checkout", "--quiet", "--detach", "--no-overwrite-ignore", empty, timeout=1800)
+        done = Git(site.root).run("worktree", "remove", str(path))
+        if done.returncode != 0:
+            git.run("checkout", "--quiet", *([branch] if branch else ["-"]), timeout=1800)
+            raise GitFailedError(("worktree", "remove", str(path)), done.returncode, done.error_text)
+        return
     Git(site.root).out("worktree", "remove", str(path))
+
+
+_NOBODY = {"GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
+           "GIT_COMMITTER_NAME": "loki-hooks", "GIT_COMMITTER_EMAIL": "loki-hooks@localhost"}

@@ -6,7 +6,7 @@
 
 said=$(cat)
 feed() { [ -z "$said" ] || printf '%s\n' "$said"; }
-if [ -x "$0.legacy" ]; then
+if [ -x "$0.legacy" ] && [ -z "${LOKI_HOOKS_PROBE:-}" ]; then
   feed | "$0.legacy" "$@" || exit $?
 fi
 if [ -x "$script" ]; then

@@ -5,7 +5,7 @@
 @SCRIPT@
 
 status=0
-if [ -x "$0.legacy" ]; then
+if [ -x "$0.legacy" ] && [ -z "${LOKI_HOOKS_PROBE:-}" ]; then
   "$0.legacy" "$@" || @OTHERWISE@
 fi
 if [ -x "$script" ]; then

@@ -197,6 +197,18 @@ def end(pids: Iterable[int]) -> None:
             continue
 
 
+def group_is_gone(group: int) -> bool:
+    """Return whether no process of the group lives (one that nobody has waited for yet does not)."""
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else []
+        except OSError:
+            continue
+        if fields and int(fields[2]) == group and fields[0] not in "ZX":
+            return False
+    return True
+
+
 def snapshot(root: Path) -> dict[str, str]:
     """Return everything below ``root`` that is not git's or ours: path → content."""
     found: dict[str, str] = {}

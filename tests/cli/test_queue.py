@@ -50,7 +50,7 @@ def test_list_shows_people_a_line_an_item(repo: Repo, site: Site) -> None:
     lines = repo.loki("queue", "list", "docs").out.splitlines()
     assert len(lines) == 3
     assert lines[1].split()[:2] == [item_id("one"), "open"]
-    assert "file app.py" in lines[1]
+    assert "greet app.py:1" in lines[1]
 
 
 def test_the_claim_belongs_to_who_ran_the_command(repo: Repo, site: Site) -> None:

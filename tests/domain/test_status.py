@@ -44,10 +44,13 @@ OURS = {
     (S.QUEUED, S.STOPPED),
     (S.CONFLICTED, S.QUEUED),
     *product((S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED), (S.READY,)),
+    *product((S.PROPOSED, S.KEPT), (S.READY,)),
+    *product((S.OPEN, S.READY, S.TESTING, S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED, S.CONFLICTED, S.KEPT), (S.PROPOSED,)),
     *product((S.WATCHING,), (S.IDLE, S.RUNNING)),
     *product((S.IDLE,), (S.WATCHING, S.RUNNING)),
 }
-"""Beside them: a person mended the work, stopped what waits, or planned without a session; standing streams."""
+"""Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, or planned without a
+session; standing streams."""
 
 
 def test_the_table_has_exactly_the_documented_moves() -> None:

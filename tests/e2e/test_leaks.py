@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 ALL = [pytest.param(way, marks=[] if way == "native" else [pytest.mark.network]) for way in WAYS]
+BOTH = ALL[:2]
 
 MAKES_A_REPOSITORY = '''
 import os, subprocess, tempfile
@@ -59,7 +60,7 @@ def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(
     quiet(repo)
 
 
-@pytest.mark.parametrize("way", ALL)
+@pytest.mark.parametrize("way", BOTH)
 def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(
     way: str, repo: Repo, hooks: Hooks, tmp_path: Path
 ) -> None:
@@ -141,7 +142,7 @@ def test_plain_pre_commit_gates_the_first_ref(repo: Repo, hooks: Hooks, tmp_path
 WAITS = 'echo run >> "{ran}"; while [ ! -e "{ran}.go" ]; do sleep 0.05; done'
 
 
-@pytest.mark.parametrize("way", ALL)
+@pytest.mark.parametrize("way", BOTH)
 def test_git_returns_at_once_while_a_slow_gate_runs(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
     """Whoever captures git's output waits for the end of its descriptors: none may be held by what goes on."""
     small = begin(repo, hooks, way, tmp_path / "ran", command=WAITS)
@@ -161,7 +162,7 @@ def test_git_returns_at_once_while_a_slow_gate_runs(way: str, repo: Repo, hooks:
     quiet(repo)
 
 
-@pytest.mark.parametrize("way", ALL)
+@pytest.mark.parametrize("way", BOTH)
 def test_no_process_of_ours_stays_where_there_is_nothing_to_do(
     way: str, repo: Repo, hooks: Hooks, tmp_path: Path
 ) -> None:
