@@ -18,6 +18,7 @@ from loki_hooks.actions.land import advance
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
+from loki_hooks.actions.retention import expire_when_due
 from loki_hooks.actions.train import TRAIN_REF, pin_train
 from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step, Verb
@@ -104,6 +105,10 @@ class Applier:
         self._signal_green()
         show_spawn_queue(self.context)
         self._forget_train()
+        try:
+            expire_when_due(self.context)
+        except LokiError as error:  # it is tried again the next day; nothing waits for it
+            events.record(self.site, "expiry-failed", detail=error.message)
 
     def _forget_train(self) -> None:
         """With nothing in the train any more (its last car was rejected, say), nothing of it has to be kept."""

@@ -47,6 +47,8 @@ def judge(context: Context, record: StreamRecord, going: Going = Going.ALL) -> R
     """Return the verdict on a stream from facts gathered now."""
     if record.standing:
         return Removal(False, ("it is a standing stream",))
+    if record.branch == context.integration:  # whatever a damaged state says
+        return Removal(False, ("its branch is the integration branch",))
     if record.status is Status.KEPT and going is Going.ALL:
         return Removal(False, ("it is kept: a person wants it (`loki-hooks finish` ends it)",))
     return classify(facts_of(context, record), going)

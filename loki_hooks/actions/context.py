@@ -66,8 +66,14 @@ class Context:
         return require_branch_name(self.git, fill(template, {**values, "name": name}))
 
     def path_for(self, values: Mapping[str, str]) -> Path:
-        """Return where the worktree of a new stream goes, absolute."""
-        return Path(self.site.root, fill(self.config.working.worktree_path, values)).resolve()
+        """Return where the worktree of a new stream goes, absolute.
+
+        Raises ``BadInputError`` for a place that holds the main worktree or is inside git's own folder.
+        """
+        path = Path(self.site.root, fill(self.config.working.worktree_path, values)).resolve()
+        if path == self.site.root or path in self.site.root.parents or (self.site.main is not None and path.is_relative_to(self.site.common)):
+            raise BadInputError(f"{path} is no place for a worktree", "change worktrees.path in loki-hooks.toml")
+        return path
 
     @property
     def fixed_values(self) -> dict[str, str]:

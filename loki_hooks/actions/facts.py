@@ -12,12 +12,13 @@ from pathlib import Path
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import gate_under_way
+from loki_hooks.actions.identity import identify as identify
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.actions.train import TIP_TRAILER, build_train, current_train, merge
 from loki_hooks.domain.gates import Standing, standing
-from loki_hooks.domain.names import BranchIdentity, flat, identify_branch
+from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
 from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
 from loki_hooks.domain.signals import SignalName
@@ -26,6 +27,7 @@ from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import LokiError
 from loki_hooks.system import gate_results, signal_files
+from loki_hooks.system.clock import now
 from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
 from loki_hooks.system.landed import how_landed
 from loki_hooks.system.merges import Merged
@@ -118,12 +120,13 @@ def gather(context: Context, memory: Memory) -> Facts:
         merge_push=context.config.working.merge.push,
         cleanup_auto=context.config.working.cleanup.auto,
         kept=frozenset(memory.kept),
+        now=now(),
     )
 
 
 def _has_landed(context: Context, memory: Memory, record: StreamRecord, at: str, tip: str) -> bool:
     """Whether the stream's own work is in the integration branch: itself or, where nobody is at it, as a copy."""
-    if not at or not tip or record.status not in LIVING:
+    if not at or not tip or record.status not in LIVING or record.branch == context.integration:
         return False
     key = (record.stream, at, tip)
     if key not in memory.landed:
@@ -189,12 +192,6 @@ def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -
             continue
         found.append(Found(str(entry.path), entry.branch, identity.kind, identity.name, entry.head))
     return found
-
-
-def identify(context: Context, branch: str) -> BranchIdentity | None:
-    if branch == context.integration:
-        return None
-    return identify_branch(branch, context.config.working.branches, context.fixed_values)
 
 
 def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamFacts) -> StreamFacts:

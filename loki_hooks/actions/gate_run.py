@@ -318,7 +318,10 @@ def show_results(context: Context, subject: str, results: Iterable[GateResult]) 
             gates[result.gate] = result.to_json()
             known[subject] = {"stream": subject, "outcome": result.outcome.value, "commit": result.commit,
                               "tree": result.tree, "finished_at": result.finished_at, "gates": gates}
-        write_atomic(path, dump_json(known))
+        try:
+            write_atomic(path, dump_json(known))
+        except LokiError as error:  # it only shows; the result itself is a ref
+            events.record(context.site, "results-not-shown", subject, detail=error.message)
 
 
 def on_signals(stop: threading.Event) -> None:

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.facts import identify
-from loki_hooks.actions.gate_run import Job, run_gate
-from loki_hooks.actions.prepare import untrusted_reason
+from loki_hooks.actions.identity import identify
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates import GateResult, Outcome, lets_through
 from loki_hooks.domain.push import RefUpdate
@@ -103,6 +101,9 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
+    from loki_hooks.actions.gate_run import Job, run_gate  # a push whose result is known need not wait for these
+    from loki_hooks.actions.prepare import untrusted_reason
+
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"
     left = deadline - time.monotonic()
     if left <= 0:

@@ -34,7 +34,8 @@ def write_notices(context: Context) -> None:
         behind = int(count) if count else 0
         age = (seconds_since(record.created_at) or 0) / 86400
         if behind >= FAR_BEHIND:
-            wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} is {behind} commits behind {context.integration}"
+            text = f"{record.branch} is {behind} commits behind {context.integration}"
+            wanted[f"checkout-{flat(record.branch)}"] = text
         elif age >= OLD_DAYS:
             wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} was begun {age:.0f} days ago"
     for path in folder.glob("*-*"):

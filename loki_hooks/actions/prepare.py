@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.assets import template_text
-from loki_hooks.domain.status import Status
+from loki_hooks.actions.continuity import Sibling, continuity_file, siblings, write_continuity
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events
-from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.site import LOKI, ensure_loki, make_plain_folder
-from loki_hooks.system.worktrees import add, clear_half_made, finish, take_back
+from loki_hooks.system.worktrees import Wanted, add_all, clear_half_made, finish, take_back
 
 
 def make_worktree(context: Context, record: StreamRecord) -> None:
@@ -23,24 +22,67 @@ def make_worktree(context: Context, record: StreamRecord) -> None:
 
     Raises ``LokiError``; then nothing is left behind.
     """
-    path = Path(record.path)
-    git = context.git
-    at = git.commit_id(f"refs/heads/{record.branch}")
-    made_before = at is not None and git.commit_id(base_ref(record.stream)) == at
-    existing = at is not None and (made_before or record.explicit_base)
-    if not any(w.path == path and w.branch == record.branch for w in list_worktrees(git)):
-        clear_half_made(context.site, path)
-        if not existing:  # said first, so that a branch that a killed spawn left is known to be ours
-            git.update_ref(base_ref(record.stream), record.base, None, "base")
-        add(context.site, path, record.branch, record.base, new_branch=not existing)
-    else:
-        finish(context.site, path)
-    try:
-        furnish(context, record)
-    except LokiError:
-        ours = at is None or (made_before and not record.explicit_base)
-        take_back(context.site, git, path, record.branch if ours else "", record.base)
-        raise
+    for error in make_worktrees(context, [record]).values():
+        raise error
+
+
+@dataclass(frozen=True)
+class _Making:
+    """``existing``: the branch was there. ``ours``: it may go when the worktree cannot be made."""
+
+    record: StreamRecord
+    existing: bool
+    ours: bool
+
+    @property
+    def path(self) -> Path:
+        return Path(self.record.path)
+
+
+def make_worktrees(context: Context, records: Sequence[StreamRecord]) -> dict[str, LokiError]:
+    """Make the worktrees of planned streams, sharing the work, or finish what a killed spawn began.
+
+    Returns what failed, by stream: nothing of it is left behind, and it costs the others nothing.
+    """
+    site, git = context.site, context.git
+    known = git.refs("refs/heads/", "refs/loki/base/")
+    listed = {(str(w.path), w.branch) for w in list_worktrees(git)}
+    making, failed = [], dict[str, LokiError]()
+    for record in records:
+        at = known.get(f"refs/heads/{record.branch}")
+        made_before = at is not None and known.get(base_ref(record.stream)) == at
+        existing = at is not None and (made_before or record.explicit_base)
+        making.append(_Making(record, existing, at is None or (made_before and not record.explicit_base)))
+    # The bases are said first, so that a branch that a killed spawn left is known to be ours.
+    pin_bases(context, records)
+    wanted = []
+    for m in making:
+        try:
+            if (str(m.path), m.record.branch) in listed:
+                finish(site, m.path)
+            else:
+                clear_half_made(site, m.path)
+                wanted.append(Wanted(m.path, m.record.branch, m.record.base, new_branch=not m.existing))
+        except LokiError as error:
+            failed[m.record.stream] = error
+    errors = add_all(site, wanted)
+    failed |= {m.record.stream: errors[m.path] for m in making if m.path in errors}
+    others = siblings(context, context.store.read(), known)
+    for m in making:
+        try:
+            if m.record.stream not in failed:
+                _furnish(context, m.record, others)
+        except LokiError as error:
+            failed[m.record.stream] = error
+            take_back(site, git, m.path, m.record.branch if m.ours else "", m.record.base)
+    return failed
+
+
+def pin_bases(context: Context, records: Sequence[StreamRecord]) -> None:
+    """Record the commits that streams begin at, as refs. Raises ``LokiError``."""
+    lines = "".join(f"update {base_ref(r.stream)} {r.base}\n" for r in records if r.base)
+    if lines:
+        context.git.out("update-ref", "--create-reflog", "-m", "base", "--stdin", stdin=lines.encode())
 
 
 def base_ref(stream: str) -> str:
@@ -49,23 +91,17 @@ def base_ref(stream: str) -> str:
 
 def furnish(context: Context, record: StreamRecord) -> tuple[tuple[str, str], ...]:
     """Give the worktree its own ``.loki/``; record its base as a ref. Returns what is recorded as copied."""
+    pin_bases(context, [record])
+    known = {} if continuity_file(Path(record.path)).exists() else context.git.refs("refs/heads/")
+    _furnish(context, record, siblings(context, context.store.read(), known) if known else ())
+    return record.copied
+
+
+def _furnish(context: Context, record: StreamRecord, others: Sequence[Sibling]) -> None:
     path = Path(record.path)
-    if record.base:
-        context.git.update_ref(base_ref(record.stream), record.base, None, "base")
     ensure_loki(path / LOKI)
     make_plain_folder(path / LOKI / "signals", path)
-    continuity = path / LOKI / "CONTINUITY.md"
-    if not continuity.exists():
-        from jinja2 import Environment, StrictUndefined
-
-        others = [r for r in context.store.read().streams.values() if r.stream != record.stream and not r.standing
-                  and r.status is not Status.ARCHIVED]
-        page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  not HTML
-        text = page.from_string(template_text("CONTINUITY.md.j2")).render(
-            record=record, integration=context.integration, others=others
-        )
-        write_atomic(continuity, text)
-    return record.copied
+    write_continuity(context, record, others)
 
 
 def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:

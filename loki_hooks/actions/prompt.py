@@ -1,49 +1,172 @@
-"""The prompt that a session gets, and the argument vector of its agent."""
+"""The prompt that a session gets, and the argument vector of its agent.
+
+Prompts are ``templates/prompts/<kind>-<stage>.md.j2``, else ``<stage>.md.j2`` (jinja2). The task, names, logs and test
+output go in as data, never as a template. A stream that is worked on again is told what is there already.
+"""
 
 from __future__ import annotations
 
-import shlex
+import functools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.assets import template_text
-from loki_hooks.domain.config import Command
-from loki_hooks.domain.names import fill
+from loki_hooks.assets import asset_dir
+from loki_hooks.domain.ending import plain_line
+from loki_hooks.domain.names import shown
+from loki_hooks.domain.prompts import agent_words, as_argument, fenced, listed, templates_for
+from loki_hooks.domain.prompts import words_of as words_of
+from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.files import write_atomic
+from loki_hooks.system import events
+from loki_hooks.system.files import read_json, read_plain, write_atomic
+from loki_hooks.system.git import Git, split_z
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TAIL = 16_384
+_SIBLINGS = 12
 
 
-def render_prompt(context: Context, record: StreamRecord) -> str:
-    """Return the prompt of the stream's session (jinja2 over ``templates/prompts/``; the task is data, never a template)."""
-    from jinja2 import Environment, StrictUndefined
+def render_prompt(context: Context, record: StreamRecord, *, stage: str = "build") -> str:
+    """Return the prompt of the stream's session at this stage."""
+    page = _pages().select_template(list(templates_for(record.kind, stage)))
+    return page.render(
+        task=record.task.text.strip() or f"Continue the work on {record.name}.", files=list(record.task.files),
+        kind=record.kind, name=record.name, stream=record.stream, branch=record.branch, worktree=record.path,
+        main=str(context.site.root), integration=context.integration, again=record.again.strip(),
+        gates=[gate.command if isinstance(gate.command, str) else " ".join(gate.command)
+               for gate in context.config.in_force.gates.values()],
+        commits_for_them=context.config.working.session.commit == "all", siblings=_siblings(context, record),
+        before=_what_is_there(context, record), read_dirs=read_dirs(context, record),
+    ).strip() + "\n"
 
-    page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  not HTML
-    return page.from_string(template_text("prompts/build.md.j2")).render(
-        task=record.task.text or f"Continue the work on {record.name}.", branch=record.branch, worktree=record.path,
-        stream=record.stream, integration=context.integration,
-    )
+
+@functools.cache
+def _pages() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(asset_dir("templates") / "prompts"), undefined=StrictUndefined,
+                       autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701  not HTML
 
 
-def prompt_file(context: Context, stream: str) -> Path:
-    return context.site.folder("state", "prompts") / f"{stream}.md"
+def prompt_path(context: Context, stream: str) -> Path:
+    """Return where the prompt of the stream's session is written, for its agent and for people."""
+    return context.site.loki / "state" / "prompts" / f"{stream}.md"
+
+
+def write_prompt(context: Context, record: StreamRecord, prompt: str) -> None:
+    context.site.folder("state", "prompts")
+    write_atomic(prompt_path(context, record.stream), prompt, 0o600)  # a task may hold what not everybody here shall read
 
 
 def agent_argv(context: Context, record: StreamRecord, prompt: str) -> list[str]:
-    """Return the agent's argument vector; the prompt goes in as one argument, or as a file, never through a shell."""
-    name = record.agent or context.config.working.session.agent
-    agent = context.config.working.agents.get(name)
+    """Return the agent's argument vector; the prompt goes in as one argument, or as a file, never through a shell.
+
+    Raises ``BadInputError`` for an agent that is not known, or that has no place for what is configured.
+    """
+    config = context.config.working
+    launch = config.session.launch(record.kind, record.agent)
+    agent = config.agents.get(launch.agent)
     if agent is None:
-        raise BadInputError(f"there is no agent called {name!r}", "known are " + ", ".join(sorted(context.config.working.agents)))
-    path = prompt_file(context, record.stream)
-    write_atomic(path, prompt, 0o600)  # a task may hold what not everybody on the machine shall read
+        raise BadInputError(f"there is no agent called {shown(launch.agent)}", "known are " + ", ".join(sorted(config.agents)))
+    path = str(prompt_path(context, record.stream))
     values = {
-        "prompt": prompt, "task": record.task.text, "prompt_file": str(path), "stream": record.stream, "name": record.name,
-        "worktree": record.path, "branch": record.branch, "main": str(context.site.root),
+        "prompt": as_argument(prompt, path), "task": as_argument(record.task.text, path), "prompt_file": path,
+        "stream": record.stream, "name": record.name, "worktree": record.path, "branch": record.branch,
+        "main": str(context.site.root),
     }
-    return [fill(word, values) for word in words_of(agent.command)]
+    return agent_words(agent, launch, values, read_dirs(context, record))
 
 
-def words_of(command: Command) -> list[str]:
-    """Return the command as an argument vector; a string is split as sh would split it, but no shell runs it."""
-    return shlex.split(command) if isinstance(command, str) else list(command)
+def read_dirs(context: Context, record: StreamRecord) -> list[str]:
+    """Return the folders that the stream's agent may read beside its own, absolute; those that are not there are left out."""
+    state = context.store.read()
+    found: list[Path] = []
+    for word in context.config.working.session.launch(record.kind, record.agent).read_dirs:
+        stream = state.find(word)
+        if word == "*":
+            found += [Path(r.path) for _, r in sorted(state.streams.items()) if r.path and not r.standing]
+        elif stream is not None and stream.path:
+            found.append(Path(stream.path))
+        else:
+            found.append(Path(context.site.root, word))
+    kept = {str(path): None for path in found if path.is_dir() and str(path) != record.path}
+    return list(kept)
+
+
+# What others do, and what was done before -------------------------------------------------------------------------
+
+
+def _siblings(context: Context, record: StreamRecord) -> list[dict[str, Any]]:
+    """Return the other streams that are worked on, with the files that they touch."""
+    found = []
+    others = [r for _, r in sorted(context.store.read().streams.items())
+              if r.stream != record.stream and not r.standing
+              and r.status not in {Status.ARCHIVED, Status.MERGED, Status.ABANDONED}]
+    for other in others[:_SIBLINGS]:
+        touched = set(other.task.files)
+        if other.base and other.branch:
+            changed = context.git.maybe("diff", "--name-only", "-z", f"{other.base}..refs/heads/{other.branch}")
+            touched |= set(split_z(changed)) if changed else set()
+        found.append({"stream": other.stream, "branch": other.branch, "title": other.task.title,
+                      "files": listed(sorted(touched), 8)})
+    return found
+
+
+def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | None:
+    """Return what a run before has left, None for a first run in which nothing was done yet."""
+    commits = context.git.maybe("log", "--reverse", "--format=%h %s", f"{record.base}..refs/heads/{record.branch}") \
+        if record.base else ""
+    if not record.last_run and not record.before and not commits:
+        return None
+    path = Path(record.path)
+    dirt = Git(path).maybe("status", "--short", "--untracked-files=normal") if (path / ".git").exists() else ""
+    log = _tail_of_log(context, record)
+    rejected = record.before.startswith(Status.REJECTED.value)
+    return {
+        "how": record.before, "commits": listed((commits or "").splitlines(), 30), "dirt": listed((dirt or "").splitlines(), 30),
+        "log": fenced(log, lines=20) if log.strip() else "", "report": _report(context, record) if rejected else [],
+        "conflicts": _conflicts(context, record) if record.before.startswith(Status.CONFLICTED.value) else {},
+    }
+
+
+def _tail_of_log(context: Context, record: StreamRecord) -> str:
+    text = tail_of_file(context.site.loki / "logs" / f"session-{record.stream}.log")
+    return "\n".join(plain_line(line) for line in text.splitlines())
+
+
+def tail_of_file(path: Path, size: int = _TAIL) -> str:
+    """Return the last ``size`` bytes of a log as text, '' when there is none."""
+    raw = read_plain(path, limit=2**40)
+    return (raw or b"")[-size:].decode("utf-8", "replace")
+
+
+def _report(context: Context, record: StreamRecord) -> list[dict[str, str]]:
+    """Return what the gates said that failed: from the last results that were recorded for the stream."""
+    value = read_json(context.site.loki / "state" / "test-results.json")
+    entry = value.get(record.stream) if isinstance(value, dict) else None
+    gates = entry.get("gates") if isinstance(entry, dict) else None
+    found = []
+    for name, result in sorted(gates.items()) if isinstance(gates, dict) else ():
+        if isinstance(result, Mapping) and result.get("outcome") == "failed":
+            found.append({"gate": str(name), "command": str(result.get("command") or ""),
+                          "tail": fenced(str(result.get("tail") or ""))})
+    return found
+
+
+def _conflicts(context: Context, record: StreamRecord) -> dict[str, dict[str, str]]:
+    """Return the files in conflict and the last commit of each side on them, as the pass that saw it wrote down."""
+    last: Mapping[str, Any] = {}
+    for event in events.read_all(context.site):
+        if event.get("event") == "conflicted" and event.get("stream") == record.stream:
+            last = event
+    evidence = last.get("evidence")
+    files = evidence.get("files") if isinstance(evidence, Mapping) else None
+    if not isinstance(files, Mapping):
+        return {}
+    return {str(path): {side: str(sides.get(side, "")) for side in ("ours", "theirs")}
+            for path, sides in files.items() if isinstance(sides, Mapping)}

@@ -49,7 +49,7 @@ class Picture:
 
 
 def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str, str], base: str) -> Picture:
-    """Look into the worktrees of ``records`` and return how they go together; remember it.
+    """Look into the worktrees of ``records``, return how they go together, and remember it.
 
     ``tips`` has each stream's commit ('' for none), ``base`` is the integration branch's ('' for none). Raises nothing
     for a pair that cannot be merged: nothing is known of it then.
@@ -93,7 +93,8 @@ def refresh(context: Context) -> Mapping[str, Mapping[str, Files]]:
     radar = _read(context)
     known = radar.tips()
     age = seconds_since(radar.seen_at)
-    unmoved = base == radar.onto and all(known.get(r.stream, r.base) == tips[r.stream] for r in records if tips[r.stream])
+    branched = [r for r in records if tips[r.stream]]
+    unmoved = base == radar.onto and all(known.get(r.stream, r.base) == tips[r.stream] for r in branched)
     if unmoved and known.keys() <= tips.keys() and age is not None and 0 <= age < ENOUGH:
         return _conflicts(context, radar)
     return survey(context, records, tips, base).conflicts
@@ -105,12 +106,12 @@ def conflicts_of_tips(context: Context, records: Sequence[StreamRecord]) -> Mapp
     radar = _read(context)
     wanted = pairs_among(heads.values())
     if radar.missing(wanted):
-        with ExitStack() as stack:
-            try:
-                radar = _with_pairs(context.git, radar, wanted, lambda: stack.enter_context(borrowed_objects(context.site.common)))
-                _write(context, radar)
-            except LokiError:
-                pass
+        try:
+            with borrowed_objects(context.site.common) as objects:
+                radar = _with_pairs(context.git, radar, wanted, lambda: objects)
+            _write(context, radar)
+        except LokiError:  # then the order is that of age
+            pass
     return conflicts_between(heads, _without_additive(context, radar.pairs))
 
 
@@ -118,8 +119,10 @@ def conflicts_of_tips(context: Context, records: Sequence[StreamRecord]) -> Mapp
 
 
 def _look(record: StreamRecord) -> WorktreeLook | None:
+    if not record.path:
+        return None
     copied = {name for name, _ in record.copied}
-    return look(Path(record.path), lambda path: path in copied or looks_secret(path)) if record.path else None
+    return look(Path(record.path), lambda path: path in copied or looks_secret(path))
 
 
 def _mark(record: StreamRecord, tip: str, seen: WorktreeLook | None) -> str:
@@ -142,11 +145,12 @@ def _with_heads(
 ) -> Radar:
     """Return the radar with every stream's head, and the snapshots made that merging will need."""
     dirty = [r for r in live if radar.looks[r.stream].mark]
-    heads = {r.stream: before.head_for(r.stream, seen.tip, seen.mark) for r in dirty for seen in (radar.looks[r.stream],)}
+    heads = {s: before.head_for(s, seen.tip, seen.mark) for s, seen in radar.looks.items() if seen.mark}
     guess = {s: replace(seen, head=heads.get(s) or seen.tip) for s, seen in radar.looks.items()}
     known = replace(radar, looks=guess)
     merged_anew = {head for pair in known.missing(_wanted(known, base)) for head in pair}
-    todo = [r for r in dirty if heads[r.stream] is None or heads[r.stream] in merged_anew]
+    anew = None in heads.values()  # what is new will be merged with everybody
+    todo = [r for r in dirty if anew or heads[r.stream] in merged_anew]
     if not todo:
         return known
     objects = borrow()
@@ -181,7 +185,7 @@ def _with_pairs(git: Git, radar: Radar, wanted: Iterable[Pair], borrow: Callable
 def _merge(git: Git, pairs: Sequence[Pair], objects: Mapping[str, str]) -> dict[Pair, Files]:
     """Return what each pair conflicts in. What git cannot merge ends its process: that pair is found, and left out."""
     try:
-        merged = merge_pairs(git, pairs, objects)
+        merged = merge_pairs(git, pairs, objects, unrelated=True)
     except LokiError:
         if len(pairs) < 2:
             return {}
@@ -197,7 +201,7 @@ def _with_alone(context: Context, radar: Radar, base: str, borrow: Callable[[], 
     if not missing:
         return radar
     found = {}
-    for key, merged in zip(missing, merge_pairs(context.git, missing, borrow()), strict=True):
+    for key, merged in zip(missing, merge_pairs(context.git, missing, borrow(), unrelated=True), strict=True):
         found[key] = merged.tree or merge(context, *key).tree
     return replace(radar, alone={**radar.alone, **found})
 
@@ -229,7 +233,7 @@ def _read(context: Context) -> Radar:
 
 
 def _changed(before: Radar, after: Radar) -> bool:
-    """Whether it is worth writing: not for the time alone, as long as the next pass would not have to look for it."""
+    """Whether it is worth writing: not for the time alone, unless that is old."""
     age = seconds_since(before.seen_at)
     return replace(before, seen_at="") != replace(after, seen_at="") or age is None or not 0 <= age < ENOUGH / 2
 

@@ -6,7 +6,7 @@ Changes and untracked files become one commit ``W`` on top of the branch's tip. 
     Loki-Index: <a commit of what was staged>, where that differs       Loki-Head: <a detached HEAD>, where there was one
 
 What looks like a secret never becomes an object in git: such files, precious ignored ones, and folders that are
-repositories of their own are moved to ``.loki/trash/<stream>-<time>/`` (mode 0700), under the paths that they had.
+repositories of their own are moved to ``.loki/trash/<stream>-<time>/`` (0700), under the paths that they had.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
 
 
 def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:
-    """Return (the tree of the worktree, the tree of the index), both without what is secret; the index stays as it is."""
+    """Return (tree of the worktree, tree of the index), both without what is secret; the index stays as it is."""
     with tempfile.TemporaryDirectory(prefix="loki-hooks-") as folder:
         copy = Path(folder, "index")
         index = Path(git.out("rev-parse", "--path-format=absolute", "--git-path", "index"))
@@ -88,7 +88,8 @@ def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, 
             git.out("--literal-pathspecs", "reset", "--quiet", "--pathspec-from-file=-", "--pathspec-file-nul",
                     stdin=_nul(secret), env=env)
         staged = git.out("write-tree", env=env)
-        git.out("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env, timeout=1800)
+        git.out("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env,
+                timeout=1800)
         return git.out("write-tree", env=env), staged
 
 
@@ -109,9 +110,14 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     folder = ""
     if salvage.aside:
         folder = str(_private(context, f"{flat(record.stream)}-{time}"))
+    try:
         for name in salvage.aside:
             _move(path / name.rstrip("/"), Path(folder) / name.rstrip("/"))
-    git.out("reset", "--hard", "--quiet", timeout=1800)
+        git.out("reset", "--hard", "--quiet", timeout=1800)
+    except (OSError, LokiError) as error:
+        for name in salvage.aside:
+            _move(Path(folder) / name.rstrip("/"), path / name.rstrip("/"))
+        raise LokiError(f"cannot clear {path}: {error}", "it is as it was") from error
     for name in salvage.untracked:
         with contextlib.suppress(OSError):
             (path / name).unlink()
@@ -130,7 +136,7 @@ def _private(context: Context, name: str) -> Path:
 
 
 def _move(source: Path, target: Path) -> None:
-    if not os.path.lexists(source):
+    if not os.path.lexists(source) or os.path.lexists(target):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(source, target)
@@ -154,8 +160,9 @@ def bring_back(worktree: Path, work: str, index: str, folder: str) -> tuple[str,
     for source in sorted(p for p in root.rglob("*") if p.is_symlink() or not p.is_dir()):
         name = source.relative_to(root)
         target = worktree / name
-        tracked = not os.path.islink(target) and _is_tracked(git, str(name))
-        if (os.path.lexists(target) and not tracked) or any((worktree / parent).is_symlink() for parent in name.parents):
+        tracked = not target.is_symlink() and _is_tracked(git, str(name))
+        leads_out = any((worktree / parent).is_symlink() for parent in name.parents)
+        if leads_out or (os.path.lexists(target) and not tracked):
             left.append(str(name))
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.prepare import base_ref, make_worktree, require_trust
+from loki_hooks.actions.prepare import base_ref, make_worktrees, require_trust
 from loki_hooks.actions.prompt import agent_argv, render_prompt
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
@@ -122,7 +122,7 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
         say(f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
             "(commit or stash them to take them along)")
     context.site.enable("spawn")
-    made = [_make(context, record, launch=request.launch) for record in planned]
+    made = _make(context, planned, launch=request.launch)
     if request.launch and any(not m.error for m in made):
         reconcile(context.site, wait=WAIT_FOR_PASS)
     state = context.store.read()
@@ -143,37 +143,70 @@ def _now(state: State, made: Spawned) -> Spawned:
     return replace(made, status="running")  # so quick that it has ended well already
 
 
-def _make(context: Context, record: StreamRecord, *, launch: bool) -> Spawned:
-    """Make one planned stream's worktree and queue it."""
-    shown_as = Spawned(record.name, record.stream, record.branch, record.path)
+def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) -> list[Spawned]:
+    """Make the planned streams' worktrees, together, and queue them."""
     me = myself()
+    problems: dict[str, LokiError] = {}
 
     def plan(state: State) -> State:
-        _refuse_clash(state, (), record.stream, record.name)
-        return state.with_stream(replace(record, claim=me, launch=launch))
+        problems.clear()
+        for record in records:
+            try:
+                _refuse_clash(state, (), record.stream, record.name)
+            except LokiError as error:
+                problems[record.stream] = error
+            else:
+                state = state.with_stream(replace(record, claim=me, launch=launch))
+        return state
 
     try:
         context.store.update(plan)
     except LokiError as error:
-        return replace(shown_as, error=error.message)
+        problems = {record.stream: error for record in records}
+    making = [record for record in records if record.stream not in problems]
     try:
-        make_worktree(context, record)
-    except LokiError as error:
-        context.store.update(lambda s: s.without(record.stream))
-        context.git.run("update-ref", "-d", base_ref(record.stream))
-        events.record(context.site, "spawn-failed", record.stream, detail=error.message)
-        return replace(shown_as, error=error.message)
-    for kind, subject in (("TESTS_PASSED", record.name), ("TESTS_FAILED", record.name), ("FEATURE_READY", record.name),
-                          ("WORKTREE_FAILED", record.stream), ("MERGE_REQUESTED", record.stream)):
-        signal_files.clear(context.site, SignalName(kind, subject))  # what an earlier stream of the name left
+        failed = make_worktrees(context, making)
+    except LokiError as error:  # before anything was made
+        failed = {record.stream: error for record in making}
+    made = [record for record in making if record.stream not in failed]
+    for stream in failed:
+        context.git.run("update-ref", "-d", base_ref(stream))
+    for record in made:
+        for kind, subject in (("TESTS_PASSED", record.name), ("TESTS_FAILED", record.name),
+                              ("FEATURE_READY", record.name), ("WORKTREE_FAILED", record.stream),
+                              ("MERGE_REQUESTED", record.stream)):
+            signal_files.clear(context.site, SignalName(kind, subject))  # what an earlier stream of the name left
     status = Status.QUEUED if launch else Status.OPEN
-    context.store.update(lambda s: s.with_stream(s.streams[record.stream].moved(status, claim=None)))
+
+    def settle(state: State) -> State:
+        for stream in failed:
+            state = state.without(stream)
+        for record in made:
+            current = state.streams.get(record.stream)
+            if current is not None and current.status is Status.PLANNED:
+                state = state.with_stream(current.moved(status, claim=None))
+        return state
+
+    context.store.update(settle)
+    for stream, problem in failed.items():
+        events.record(context.site, "spawn-failed", stream, detail=problem.message)
+    for record in made:
+        _tell(context, record, launch=launch)
+    problems |= failed
+    return [
+        Spawned(r.name, r.stream, r.branch, r.path, error=problems[r.stream].message) if r.stream in problems
+        else Spawned(r.name, r.stream, r.branch, r.path, status.value)
+        for r in records
+    ]
+
+
+def _tell(context: Context, record: StreamRecord, *, launch: bool) -> None:
     events.record(context.site, "spawned", record.stream, commit=record.base,
                   evidence={"path": record.path, "branch": record.branch, "launch": launch})
     if launch:
-        signal_files.emit(context.site, SignalName("SPAWN_QUEUED", record.stream),
-                          {"stream": record.stream, "branch": record.branch, "worktree": record.path, "commit": record.base, "tree": ""})
-    return replace(shown_as, status=status.value)
+        signal_files.emit(context.site, SignalName("SPAWN_QUEUED", record.stream), {
+            "stream": record.stream, "branch": record.branch, "worktree": record.path, "commit": record.base, "tree": "",
+        })
 
 
 def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, name: str) -> None:

@@ -1,25 +1,32 @@
-"""How things are: every stream with what it waits for, drawn from git and the state. Changes nothing but what the radar remembers."""
+"""How things are: every stream with what it waits for, drawn from git and the state.
+
+Changes nothing but what the radar remembers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.facts import identify
+from loki_hooks.actions.identity import identify
+from loki_hooks.actions.notices import FAR_BEHIND, OLD_DAYS
+from loki_hooks.actions.orphans import Orphan, orphans
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import names_of, survey
 from loki_hooks.domain.gates import GateResult
-from loki_hooks.domain.status import Status
+from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.system import gate_results, queue_files
+from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.graph import ahead_behind
+from loki_hooks.system.graph import ahead_behind, merge_bases
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.touched import touched_paths
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class StreamStatus:
             "name": r.name, "stream": r.stream, "kind": r.kind, "branch": r.branch, "path": r.path, "status": r.status.value,
             "task": r.task.title, "ahead": self.ahead, "behind": self.behind, "dirty": self.dirty,
             "session": {"pid": process.pid if process else None, "alive": self.session_alive, "started_at": r.started_at or None},
-            "conflicts": list(self.conflicts), "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
+            "conflicts": list(self.conflicts),
+            "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
             "gate": self.gate, "reason": r.reason, "agent": r.agent, "origin": r.origin, "commit": self.tip,
         }
 
@@ -62,6 +70,9 @@ class Overview:
     streams: tuple[StreamStatus, ...]
     queues: dict[str, int]
     notes: tuple[str, ...]
+    orphans: tuple[Orphan, ...] = ()
+    shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files that several living streams touch: path → their names."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -69,6 +80,8 @@ class Overview:
             "main": {"path": self.main_path, "branch": self.main_branch, "dirty": self.main_dirty},
             "cap": self.cap, "active": self.active, "verdict": self.verdict.to_json(),
             "streams": [s.to_json() for s in self.streams], "queues": self.queues, "notes": list(self.notes),
+            "orphans": [o.to_json() for o in self.orphans],
+            "shared_files": {path: list(names) for path, names in self.shared.items()},
         }
 
 
@@ -104,8 +117,38 @@ def overview(context: Context) -> Overview:
         verdict=judge_streams(records),
         streams=streams,
         queues={queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")},
-        notes=_notes(context, records),
+        notes=(*_notes(context, records), *_aged(streams, context.integration)),
+        orphans=orphans(context, records, heads, list_worktrees(git)),
+        shared=_shared(context, base, records, tips),
     )
+
+
+def _shared(context: Context, base: str, records: Sequence[StreamRecord], tips: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the files that more than one living stream touches since it left the integration branch."""
+    live = [r for r in records if r.status in LIVING and tips[r.stream]] if base else []
+    meetings = merge_bases(context.site, base, [tips[r.stream] for r in live]) if live else {}
+    able = [r for r in live if tips[r.stream] in meetings]
+    touched = touched_paths(context.git, [(meetings[tips[r.stream]], tips[r.stream]) for r in able])
+    found: dict[str, list[str]] = {}
+    for record, paths in zip(able, touched, strict=True):
+        for path in paths:
+            found.setdefault(path, []).append(record.name)
+    return {path: tuple(names) for path, names in sorted(found.items()) if len(names) > 1}
+
+
+def _aged(streams: Sequence[StreamStatus], integration: str) -> tuple[str, ...]:
+    """Say which streams are old or far behind, each with what brings it up to date."""
+    notes = []
+    for s in streams:
+        if s.record.status not in LIVING:
+            continue
+        days = (seconds_since(s.record.created_at) or 0) / 86400
+        cure = f"`loki-hooks sync {s.record.name}` brings it up to date"
+        if s.behind >= FAR_BEHIND:
+            notes.append(f"{s.record.stream} is {s.behind} commits behind {integration}: {cure}")
+        elif days >= OLD_DAYS:
+            notes.append(f"{s.record.stream} was begun {days:.0f} days ago: {cure}")
+    return tuple(notes)
 
 
 def _dirty(path: Path) -> bool | None:

@@ -32,6 +32,7 @@ INTERRUPTED = 130
 COMMANDS: dict[str, str] = {
     "install": "Turn loki-hooks on in this repository.",
     "uninstall": "Take the hooks out and put everything back as it was.",
+    "doctor": "Look for what is broken, prove it, and repair what is safe.",
     "trust": "Allow what this repository's configuration runs.",
     "spawn": "Start agent sessions, each in a worktree of its own.",
     "cap": "Print how many sessions may run now.",
@@ -42,7 +43,10 @@ COMMANDS: dict[str, str] = {
     "test": "Run the gates on streams and show the results.",
     "run": "Do the next right things until nothing is left to do.",
     "queue": "List, claim or finish the items of a queue.",
+    "sync": "Bring a stream up to date with the integration branch.",
+    "finish": "End a stream: merge it, propose it, keep it, or give it up.",
     "cleanup": "Remove the worktrees of streams that are finished.",
+    "restore": "Bring back what was removed.",
     "demo": "Watch the whole journey in a scratch repository.",
 }
 """Name → one-line help, in the order of a journey. The command is ``<name>`` in ``loki_hooks.cli.<name>_command``."""

@@ -14,6 +14,9 @@ from loki_hooks.domain.status import WORDS
 from loki_hooks.system.site import discover
 
 
+MAX_SHARED = 10
+
+
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Show it again every second until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print {integration_branch, main, cap, active, verdict, streams, queues}.")
@@ -48,8 +51,14 @@ def show(found: Overview) -> None:
     answer(f"\nverdict: {found.verdict.word}")
     for reason in found.verdict.reasons:
         answer(f"  {reason}")
+    for path, names in list(found.shared.items())[:MAX_SHARED]:
+        answer(f"  {' and '.join(names)} touch {path}")
+    if len(found.shared) > MAX_SHARED:
+        answer(f"  … and {len(found.shared) - MAX_SHARED} more files that several streams touch")
     for note in found.notes:
         say(note)
+    for orphan in found.orphans:
+        say(str(orphan))
 
 
 def _row(s: StreamStatus) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loki_hooks.domain.names import shown
@@ -164,3 +164,33 @@ def _reached(cpu: float | None, cpu_limit: int, memory: float | None, memory_lim
 
 def _percent(usage: float | None) -> str:
     return "unknown" if usage is None else f"{usage:.10g} %"
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """The memory of the sessions that run (bytes each, their whole process trees) and what the machine has left for us."""
+
+    sessions: tuple[int, ...]
+    available: int
+
+
+def lowered_for_memory(decision: CapDecision, seen: Footprints) -> CapDecision:
+    """Return the decision, lowered to what fits: every session may become as large as the largest one is now.
+
+    Only with the dynamic cap, and never below 1. Where no session runs nothing is known of what one needs.
+    """
+    largest = max(seen.sessions, default=0)
+    if not decision.dynamic or largest <= 0:
+        return decision
+    growth = sum(largest - size for size in seen.sessions)
+    more = max(0, seen.available - growth) // largest
+    fitting = max(1, len(seen.sessions) + more)
+    if fitting >= decision.cap:
+        return decision
+    reason = (f"{fitting} fit in memory: a session takes up to {_mebibytes(largest)}, {_mebibytes(seen.available)} are free; "
+              f"without that {decision.reason}")
+    return replace(decision, cap=fitting, reason=reason)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"

@@ -11,19 +11,63 @@ from loki_hooks.domain.names import DEFAULT_BRANCHES
 Command = str | tuple[str, ...]
 """A string for sh, or an argument vector."""
 
-PRESETS: Mapping[str, tuple[str, ...]] = {
-    "claude": ("claude", "--dangerously-skip-permissions", "-p", "{prompt}"),
-    "codex": ("codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "{prompt}"),
-    "gemini": ("gemini", "--yolo", "-p", "{prompt}"),
-    "aider": ("aider", "--yes-always", "--message-file", "{prompt_file}"),
-    "opencode": ("opencode", "run", "{prompt}"),
-}
-
 
 @dataclass(frozen=True)
 class Agent:
+    """A program to run. Where ``command`` has the word ``{args}``, the others go in, each only when there is a need.
+
+    ``model_args`` are for a configured model (``{model}``), ``read_args`` for each folder to read (``{dir}``).
+    """
+
     name: str
     command: Command
+    model_args: tuple[str, ...] = ()
+    read_args: tuple[str, ...] = ()
+
+
+PRESETS: Mapping[str, Agent] = {
+    agent.name: agent
+    for agent in (
+        Agent("claude", ("claude", "--dangerously-skip-permissions", "{args}", "-p", "{prompt}"),
+              ("--model", "{model}"), ("--add-dir", "{dir}")),
+        Agent("codex", ("codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "{args}", "{prompt}"),
+              ("--model", "{model}"), ("--add-dir", "{dir}")),
+        # A fresh worktree is a folder that Gemini does not know: headless, it ends at once unless told to trust it.
+        Agent("gemini", ("gemini", "--yolo", "--skip-trust", "{args}", "-p", "{prompt}"),
+              ("--model", "{model}"), ("--include-directories", "{dir}")),
+        Agent("aider", ("aider", "--yes-always", "{args}", "--message-file", "{prompt_file}"), ("--model", "{model}")),
+        Agent("opencode", ("opencode", "run", "--auto", "{args}", "{prompt}"), ("--model", "{model}")),
+    )
+}
+
+RATE_WORDS = (
+    r"\brate[ _-]?limit", r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
+    r"hit your (usage |session |weekly )?limit", r"\b(status|error|code|http|rejected)\W{1,3}429\b", r"\btoo many requests\b",
+    r"\bRESOURCE_EXHAUSTED\b", r"\bquota (was |has been )?exceeded\b", r"exceeded your current quota", r"\boverloaded_error\b",
+)
+"""How the presets' programs say that their provider turned them away; regular expressions, whatever the case."""
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """What tells that a provider turned an agent away, and how long to wait then: ``wait`` seconds, doubled up to ``longest``."""
+
+    words: tuple[str, ...] = RATE_WORDS
+    wait: float = 60
+    longest: float = 3600
+    tries: int = 10
+    """So often in a row; then the stream is failed. 0: it fails at once."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How an agent is started: which one, with which model ('' for its own), words and folders to read."""
+
+    agent: str = ""
+    model: str = ""
+    args: tuple[str, ...] = ()
+    read_dirs: tuple[str, ...] = ()
+    """Paths from the main worktree, names of streams, or ``*`` for the worktrees of all other streams."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +76,21 @@ class Session:
     max: int = 3
     timeout: float = 0
     commit: str = "all"
+    model: str = ""
+    args: tuple[str, ...] = ()
+    read_dirs: tuple[str, ...] = ()
+    kinds: Mapping[str, Launch] = field(default_factory=dict)
+    memory: bool = False
+    """Whether the dynamic cap also asks if one more session fits in the memory that is free."""
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+
+    def launch(self, kind: str, agent: str = "") -> Launch:
+        """Return how a stream of this kind is started. A model and words are one agent's: another one gets none of them."""
+        mine = self.kinds.get(kind, Launch())
+        chosen = agent or mine.agent or self.agent
+        of_kind = mine if chosen == (mine.agent or self.agent) else Launch()
+        of_all = Launch(self.agent, self.model, self.args) if chosen == self.agent else Launch()
+        return Launch(chosen, of_kind.model or of_all.model, of_kind.args or of_all.args, mine.read_dirs or self.read_dirs)
 
 
 @dataclass(frozen=True)
@@ -109,7 +168,7 @@ class Config:
     integration_branch: str = ""
     worktree_path: str = "../{project}-{stream}"
     branches: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_BRANCHES))
-    agents: Mapping[str, Agent] = field(default_factory=lambda: {n: Agent(n, c) for n, c in PRESETS.items()})
+    agents: Mapping[str, Agent] = field(default_factory=lambda: dict(PRESETS))
     session: Session = field(default_factory=Session)
     environment: Environment = field(default_factory=Environment)
     gates: Mapping[str, Gate] = field(default_factory=dict)

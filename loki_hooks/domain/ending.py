@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from loki_hooks.domain.status import Status
 
+TAIL_LINES = 15
+"""So many last lines of a log are searched: an agent that goes on after having been turned away has more to say."""
+_STAMP = re.compile(r"\A\d\d:\d\d:\d\d ")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
+_UNTIL = re.compile(r"\|(1[0-9]{9})\b")
+"""Claude Code's own way to say until when a limit lasts: seconds since 1970 after a bar."""
+
 
 @dataclass(frozen=True)
 class Ending:
-    """What was found when the agent's process had ended. ``left`` are paths that stay uncommitted."""
+    """What was found when the agent's process had ended. ``left`` are paths that stay uncommitted.
+
+    ``turned_away`` is the line that says that its provider turned it away ('' for none).
+    """
 
     exit_code: int
     stopped: bool = False
@@ -18,6 +30,7 @@ class Ending:
     left: tuple[str, ...] = ()
     left_why: str = ""
     wrong_branch: str = ""
+    turned_away: str = ""
 
 
 def status_after(ending: Ending) -> tuple[Status, str]:
@@ -42,3 +55,41 @@ def status_after(ending: Ending) -> tuple[Status, str]:
     if ending.commits == 0:
         return Status.FAILED, "the agent made no commit"
     return Status.READY, ""
+
+
+def waits_for_its_provider(ending: Ending, tries: int, most: int) -> bool:
+    """Return whether the stream is to be queued again: it failed, its provider turned it away, not yet too often in a row.
+
+    One that was stopped, took too long, or did its work all the same did not end because of that.
+    """
+    status, _ = status_after(ending)
+    return status is Status.FAILED and bool(ending.turned_away) and not ending.timed_out and tries < most
+
+
+def plain_line(line: str) -> str:
+    """Return a line of a session's log without the runner's time and without colours."""
+    return _COLOUR.sub("", _STAMP.sub("", line)).strip()
+
+
+def turned_away(tail: str, words: Iterable[str]) -> str:
+    """Return the last of the log's last lines in which one of ``words`` (regular expressions) is found, '' for none."""
+    patterns = [re.compile(word, re.IGNORECASE) for word in words]
+    for line in reversed([text for raw in tail.splitlines() if (text := plain_line(raw))][-TAIL_LINES:]):
+        cut = line[:1000]
+        if any(pattern.search(cut) for pattern in patterns):
+            return cut
+    return ""
+
+
+def seconds_to_wait(said: str, now: float, tries: int, wait: float, longest: float) -> float:
+    """Return how long to wait: as long as the provider said, else ``wait``, doubled for each try before, up to ``longest``.
+
+    ``now`` is the time in seconds since 1970. A provider that names a time is believed for a week at most.
+    """
+    named = _UNTIL.search(said)
+    if named is not None:
+        until = float(named.group(1)) - now
+        if 0 < until < 7 * 86400:
+            return until
+    doubled = wait * 2.0 ** min(tries, 30)
+    return min(doubled, max(wait, longest))

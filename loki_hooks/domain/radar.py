@@ -96,7 +96,8 @@ class Radar:
         for (onto, tip), tree in sorted(self.alone.items()):
             alone.setdefault(onto, {})[tip] = tree
         looks = {s: {"tip": look.tip, "mark": look.mark, "head": look.head} for s, look in sorted(self.looks.items())}
-        return {"version": VERSION, "seen_at": self.seen_at, "onto": self.onto, "looks": looks, "pairs": pairs, "alone": alone}
+        head = {"version": VERSION, "seen_at": self.seen_at, "onto": self.onto}
+        return {**head, "looks": looks, "pairs": pairs, "alone": alone}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -134,7 +135,9 @@ def _is_oid(value: object) -> bool:
     return isinstance(value, str) and _OID.fullmatch(value) is not None
 
 
-def conflicts_between(heads: Mapping[str, str], pairs: Mapping[Pair, Sequence[str]]) -> dict[str, dict[str, tuple[str, ...]]]:
+def conflicts_between(
+    heads: Mapping[str, str], pairs: Mapping[Pair, Sequence[str]]
+) -> dict[str, dict[str, tuple[str, ...]]]:
     """Return name → name → files, for all that conflict, in the order of ``heads`` (name → head). Symmetric."""
     found: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in heads}
     for name, head in heads.items():
@@ -166,8 +169,8 @@ def train_order(
 ) -> tuple[StreamRecord, ...]:
     """Return the order in which ready streams get onto the train, of which ``batch`` fit on one.
 
-    By priority; then those that conflict with no other ready stream; then by age. Streams that keep being overtaken would
-    wait for ever, so the one that waits longest always has a place, the last one if by nothing else.
+    By priority; then those that conflict with no other ready stream; then by age. One that keeps being overtaken
+    would wait for ever, so the one that has waited longest always has a place, if only the last.
     """
 
     def age(record: StreamRecord) -> tuple[str, str]:

@@ -127,6 +127,8 @@ class Facts:
     cleanup_auto: bool = True
     kept: frozenset[str] = field(default_factory=frozenset)
     """Streams whose removal was already refused on the same facts in this pass."""
+    now: str = ""
+    """The time, as the records write it."""
 
 
 def decide(facts: Facts) -> tuple[Step, ...]:
@@ -155,7 +157,7 @@ def _register(facts: Facts) -> Iterator[Step]:
 
 def _sessions(facts: Facts) -> Iterator[Step]:
     for s in facts.streams:
-        if s.record.status in IN_SESSION and not s.session_alive and not s.claim_alive:
+        if s.record.status in IN_SESSION and not s.session_alive and not s.claim_alive and (s.tip or s.worktree):
             yield Step(Verb.FAIL, s.record.stream, "its runner died (killed, or the machine went down)")
 
 
@@ -169,7 +171,7 @@ def _ready(facts: Facts) -> Iterator[Step]:
         record, status = s.record, s.record.status
         if s.session_alive or s.claim_alive or not s.tip:
             continue
-        if s.merged and status in LIVING:
+        if s.merged and status in LIVING and status is not Status.PLANNED:
             yield Step(Verb.SEEN_MERGED, record.stream, commit=s.tip)
         elif status is Status.CONFLICTED and s.tip != record.tip:
             yield Step(Verb.READY, record.stream, "it has new commits", commit=s.tip)
@@ -284,7 +286,7 @@ def _start(facts: Facts) -> Iterator[Step]:
     active = sum(1 for s in facts.streams if s.session_alive or s.claim_alive)
     status = {s.record.stream: s.record.status for s in facts.streams}
     waiting = sorted(
-        (s for s in facts.streams if s.record.status is Status.QUEUED and not s.claim_alive),
+        (s for s in facts.streams if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )
     for s in waiting:
@@ -293,6 +295,8 @@ def _start(facts: Facts) -> Iterator[Step]:
             yield from _note([s], facts.untrusted)
         elif pending:
             yield from _note([s], f"waits for {', '.join(pending)}")
+        elif s.record.not_before > facts.now:
+            yield from _note([s], f"its provider turned it away: it starts again at {s.record.not_before[:19]}Z")
         elif active < facts.cap:
             active += 1
             yield Step(Verb.START, s.record.stream)

@@ -110,6 +110,16 @@ class StreamRecord:
     """The commit that a person asked to merge: it lands also where merge.auto is off. Another tip is another question."""
     launch: bool = True
     """Whether a session shall start in it once its worktree is made."""
+    tmux: bool = False
+    """Whether its sessions are shown in a tmux session."""
+    not_before: str = ""
+    """A queued stream waits until then: its agent's provider turned it away."""
+    turned_away: int = 0
+    """How often in a row that happened."""
+    before: str = ""
+    """How the run before ended (status and reason), while another is asked for: its prompt says so."""
+    again: str = ""
+    """What a person asked for when the work was to go on (`resume --task`)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -155,13 +165,25 @@ class StreamRecord:
             "explicit_base": self.explicit_base,
             "wanted": self.wanted,
             "launch": self.launch,
+            "tmux": self.tmux,
+            "not_before": self.not_before,
+            "turned_away": self.turned_away,
+            "before": self.before,
+            "again": self.again,
         }
         return {**self.extra, **own}
 
     @classmethod
     def from_json(cls, stream: str, value: object) -> Self | None:
-        """Return the record, or None when ``value`` is not an entry of ours or upstream's."""
+        """Return the record, or None when ``value`` is not an entry of ours or upstream's.
+
+        What becomes a path or an argument of git may hold no NUL, and a branch not begin as an option does.
+        """
         if not isinstance(value, Mapping):
+            return None
+        if any("\0" in _text(value.get(key)) for key in ("path", "branch", "base", "tip", "agent")) or (
+            _text(value.get("branch")).startswith("-")
+        ):
             return None
         kind = _text(value.get("kind"))
         name = _text(value.get("name"))
@@ -204,6 +226,11 @@ class StreamRecord:
             explicit_base=value.get("explicit_base") is True,
             wanted=_text(value.get("wanted")),
             launch=value.get("launch") is not False,
+            tmux=value.get("tmux") is True,
+            not_before=_text(value.get("not_before")),
+            turned_away=_int(value.get("turned_away")) or 0,
+            before=_text(value.get("before")),
+            again=_text(value.get("again")),
             extra={key: value[key] for key in value if key not in _OWN_KEYS},
         )
 

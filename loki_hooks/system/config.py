@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.domain.config import (
+    PRESETS,
     Agent,
     Cleanup,
     Command,
@@ -20,7 +21,9 @@ from loki_hooks.domain.config import (
     Docs,
     Environment,
     Gate,
+    Launch,
     Merge,
+    RateLimit,
     Session,
     Sync,
 )
@@ -65,7 +68,12 @@ def load(site: Site, git: Git) -> Effective:
     working = working or Config()
     chosen = os.environ.get("LOKI_AGENT", "").strip()
     if chosen:
-        working = replace(working, session=replace(working.session, agent=chosen))
+        session = working.session
+        if chosen != session.agent:  # what is set for one agent is not for another
+            session = replace(session, agent=chosen, model="", args=())
+        kinds = {kind: launch if launch.agent in {"", chosen} else Launch(read_dirs=launch.read_dirs)
+                 for kind, launch in session.kinds.items()}
+        working = replace(working, session=replace(session, kinds=kinds))
     integration = working.integration_branch or default_integration(git)
     in_force = read_commit(git, f"refs/heads/{integration}")
     return Effective(working, in_force, integration)
@@ -146,14 +154,18 @@ def _is_union_step(part: object) -> bool:
 
 def _to_config(file: Any, source: str) -> Config:
     default = Config(source=source)
-    agents = {name: Agent(name, _command(entry.command)) for name, entry in file.agents.items()}
+    agents = {name: _agent(name, entry) for name, entry in file.agents.items()}
     e, m, s = file.environment, file.merge, file.session
     config = Config(
         integration_branch=file.integration_branch or "",
         worktree_path=file.worktrees.path,
         branches={**default.branches, **file.branches},
         agents={**default.agents, **agents},
-        session=Session(s.agent, s.max, s.timeout, s.commit),
+        session=Session(
+            s.agent, s.max, s.timeout, s.commit, s.model or "", tuple(s.args), tuple(s.read_dirs),
+            {kind: Launch(k.agent or "", k.model or "", tuple(k.args), tuple(k.read_dirs)) for kind, k in s.kinds.items()},
+            s.memory, RateLimit(tuple(s.rate_limit.words), s.rate_limit.wait, s.rate_limit.longest, s.rate_limit.tries),
+        ),
         environment=Environment(
             tuple(e.copy_), tuple(e.link), dict(e.set), e.setup if e.setup in ("auto", False) else _command(e.setup),
             e.ports,
@@ -175,11 +187,17 @@ def _to_config(file: Any, source: str) -> Config:
         source=source,
         warnings=(*_unknown(file, source), *_without_effect(file, source)),
     )
-    if config.session.agent not in config.agents:
-        near = nearest(config.session.agent, config.agents)
-        meant = f"did you mean {near}? " if near else ""
+    named = {"session.agent": config.session.agent,
+             **{f"session.kinds.{kind}.agent": launch.agent for kind, launch in config.session.kinds.items() if launch.agent}}
+    strange = {key: name for key, name in named.items() if name not in config.agents}
+    kinds = [f"session.kinds.{kind}: there is no kind called {kind!r}" for kind in config.session.kinds
+             if kind not in config.branches]
+    if strange or kinds:
+        lines = [*(f"{key}: there is no agent called {name!r}" for key, name in strange.items()), *kinds]
+        near = [nearest(name, config.agents) for name in strange.values()]
+        meant = "".join(f"did you mean {name}? " for name in near if name)
         raise BadInputError(
-            f"{source} has 1 error:\n  session.agent: there is no agent called {config.session.agent!r}",
+            f"{source} has {len(lines)} error{'s' if len(lines) > 1 else ''}:\n  " + "\n  ".join(lines),
             f"{meant}known are {', '.join(sorted(config.agents))}; others by [agents.NAME] command = [...]",
         )
     return config
@@ -194,6 +212,16 @@ def _without_effect(file: Any, source: str) -> list[str]:
         f"{source}: {table}.{key} has no effect in this version"
         for table, keys in _NO_EFFECT_YET.items() for key in keys if key in getattr(file, table).model_fields_set
     ]
+
+
+def _agent(name: str, entry: Any) -> Agent:
+    """Return the agent; one that only changes a preset's command takes a model and folders as the preset does."""
+    preset = PRESETS.get(name, Agent(name, ""))
+    return Agent(
+        name, _command(entry.command),
+        preset.model_args if entry.model_args is None else tuple(entry.model_args),
+        preset.read_args if entry.read_args is None else tuple(entry.read_args),
+    )
 
 
 def _command(value: str | list[str]) -> Command:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from loki_hooks.domain.config import RATE_WORDS
 from loki_hooks.domain.names import check_template
 from loki_hooks.errors import BadInputError
 
@@ -32,6 +34,32 @@ class WorktreesTable(Table):
 
 class AgentTable(Table):
     command: CommandField
+    model_args: list[Text] | None = None
+    read_args: list[Text] | None = None
+
+
+class LaunchTable(Table):
+    agent: Text | None = None
+    model: Text | None = None
+    args: list[Text] = []
+    read_dirs: list[Text] = []
+
+
+class RateLimitTable(Table):
+    words: list[Text] = list(RATE_WORDS)
+    wait: Annotated[float, Field(gt=0, le=86400)] = 60
+    longest: Annotated[float, Field(gt=0, le=86400)] = 3600
+    tries: Annotated[int, Field(ge=0, le=1000)] = 10
+
+    @field_validator("words")
+    @classmethod
+    def _patterns(cls, value: list[str]) -> list[str]:
+        for word in value:
+            try:
+                re.compile(word)
+            except re.error as error:
+                raise ValueError(f"{word!r} is no regular expression: {error}") from error
+        return value
 
 
 class SessionTable(Table):
@@ -39,6 +67,12 @@ class SessionTable(Table):
     max: Annotated[int, Field(ge=1)] = 3
     timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     commit: Literal["all", "never"] = "all"
+    model: Text | None = None
+    args: list[Text] = []
+    read_dirs: list[Text] = []
+    kinds: dict[Text, LaunchTable] = {}
+    memory: bool = False
+    rate_limit: RateLimitTable = RateLimitTable()
 
 
 class EnvironmentTable(Table):

@@ -23,6 +23,20 @@ def ahead_behind(site: Site, base: str, tips: Sequence[str]) -> dict[str, tuple[
         return {tip: _by_git(site, base, tip) for tip in wanted}
 
 
+def merge_bases(site: Site, base: str, tips: Sequence[str]) -> dict[str, str]:
+    """Return tip → where it and ``base`` meet, for those that do."""
+    wanted = sorted(set(tips))
+    try:
+        import pygit2
+
+        repository = pygit2.Repository(str(site.common))
+        found = {tip: repository.merge_base(tip, base) for tip in wanted}
+        return {tip: str(meeting) for tip, meeting in found.items() if meeting is not None}
+    except (ImportError, KeyError, ValueError, OSError, _git_error()):
+        git = Git(site.root)
+        return {tip: meeting for tip in wanted if (meeting := git.maybe("merge-base", tip, base))}
+
+
 def _git_error() -> type[Exception]:
     try:
         import pygit2

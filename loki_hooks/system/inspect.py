@@ -19,7 +19,8 @@ from loki_hooks.system.landed import how_landed
 from loki_hooks.system.processes import identify, is_alive
 from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
-from loki_hooks.system.worktrees import git_dir_of, gitlinks, lock_is_dead, operation_in
+from loki_hooks.system.submodules import gitlinks
+from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
 
 CACHES = (
     "node_modules", ".venv", "venv", "__pycache__", "*.pyc", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis",

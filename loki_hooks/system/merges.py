@@ -31,18 +31,21 @@ def merge_trees(git: Git, ours: str, theirs: str) -> Merged:
     return Merged(tree) if done.returncode == 0 else Merged("", tuple(dict.fromkeys(paths)))
 
 
-def merge_pairs(git: Git, pairs: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None) -> list[Merged]:
+def merge_pairs(
+    git: Git, pairs: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None, *, unrelated: bool = False
+) -> list[Merged]:
     """Return what `merge_trees` would for each pair, in order, from one git process for all of them (git ≥ 2.39).
 
-    Histories without a common commit are merged as if they had an empty one: one such pair must not end the others.
+    ``unrelated``: histories without a common commit are merged as if they had an empty one, else they end it all.
     """
     if not pairs:
         return []
     if git_version() < (2, 39):
         return [merge_trees(git, *pair) for pair in pairs]
     lines = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs)
-    done = git.run("-c", "core.looseCompression=0", "merge-tree", "--write-tree", "--allow-unrelated-histories",
-                   "--stdin", "-z", "--name-only", "--no-messages", stdin=lines.encode(), env=env, timeout=600)
+    more = ["--allow-unrelated-histories"] if unrelated else []
+    done = git.run("-c", "core.looseCompression=0", "merge-tree", "--write-tree", *more, "--stdin", "-z", "--name-only",
+                   "--no-messages", stdin=lines.encode(), env=env, timeout=600)
     fields = iter(done.text.split("\0"))
     found = []
     for pair in pairs:

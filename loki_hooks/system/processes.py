@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError
@@ -23,13 +23,17 @@ from loki_hooks.system.files import open_log
 from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
 
 
+SESSION_MARK = "LOKI_SESSION"
+"""In the environment of everything that a session's agent starts (`session_tree`)."""
+
+
 def scrubbed(env: Mapping[str, str] | None = None, **more: str) -> dict[str, str]:
-    """Return ``env`` (default: ours) without what git exports into hooks, plus ``more``.
+    """Return ``env`` (default: ours) without what git exports into hooks, and no session's mark, plus ``more``.
 
     Left in, a child's `git init` would write into the user's repository (githooks(5), "Environment").
     """
     base = dict(os.environ if env is None else env)
-    for name in GIT_LOCAL_ENV:
+    for name in (*GIT_LOCAL_ENV, SESSION_MARK):
         base.pop(name, None)
     base.update(more)
     return base
@@ -104,6 +108,29 @@ def start_child(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str],
                                 start_new_session=True)
     except OSError as error:
         raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+
+
+def start_piped(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], stdin: IO[bytes],
+                output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start ``argv`` as a child that reads ``stdin``; stdout goes to ``output``, or a pipe for the next one to read.
+
+    stderr is a pipe where stdout goes to ``output``, else dropped. Raises ``LokiError`` when it cannot be started.
+    """
+    try:
+        return subprocess.Popen(list(argv), cwd=cwd, env=dict(env), stdin=stdin,
+                                stdout=subprocess.PIPE if output is None else output,
+                                stderr=subprocess.DEVNULL if output is None else subprocess.PIPE)
+    except OSError as error:
+        raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+
+
+def start_attached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start ``argv`` as a child with our own terminal, input and output. Raises ``LokiError`` when it cannot be."""
+    try:
+        return subprocess.Popen(list(argv), cwd=cwd, env=dict(env))
+    except OSError as error:
+        raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}",
+                        "the command after `--` is a program and its arguments") from error
 
 
 def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None) -> int:
@@ -185,3 +212,16 @@ def kill_group(pid: int, grace: float = 0.0) -> None:
             while time.monotonic() < deadline and _group_lives(pid):
                 time.sleep(0.05)
         os.killpg(pid, signal.SIGKILL)
+
+
+def ancestors_inside(folder: Path) -> tuple[int, ...]:
+    """Return the pids of this process, and of those that started it, that work in ``folder``: the caller's own."""
+    import psutil
+
+    found = []
+    for process in (psutil.Process(), *psutil.Process().parents()):
+        with contextlib.suppress(psutil.Error, OSError):
+            where = Path(process.cwd())
+            if where == folder or folder in where.parents:
+                found.append(process.pid)
+    return tuple(found)

@@ -34,9 +34,10 @@ _AS_IT_IS = ("-c", "core.splitIndex=false", "-c", "core.safecrlf=false", "-c", "
 
 @dataclass(frozen=True)
 class WorktreeLook:
-    """``branch`` is what is checked out ('' when HEAD is detached), ``head`` the commit, ``dirty``: anything is uncommitted.
+    """``branch`` is what is checked out ('' when HEAD is detached), ``head`` the commit.
 
-    ``paths``: what a snapshot would take of it; ``mark`` ('' for nothing) stays equal as long as that is the same.
+    ``dirty``: anything is uncommitted. ``paths``: what a snapshot would take of it; ``mark`` ('' for nothing) stays
+    equal as long as that is the same.
     """
 
     branch: str
@@ -111,7 +112,7 @@ def _take(worktree: Path, path: str, note: Callable[[bytes], object]) -> bool:
 def snapshot(worktree: Path, tip: str, paths: Sequence[str], objects: Mapping[str, str]) -> str | None:
     """Return a commit on ``tip`` of the worktree's files as they are now, ``paths`` being what changed.
 
-    None when git cannot. ``objects`` is the environment that says where objects go. ``tip`` itself comes back when nothing differs.
+    None when git cannot. ``objects``: the environment that says where objects go.
     """
     git = Git(worktree)
     with tempfile.TemporaryDirectory(prefix="loki-index-") as folder:
@@ -125,8 +126,6 @@ def snapshot(worktree: Path, tip: str, paths: Sequence[str], objects: Mapping[st
         try:
             git.out(*_AS_IT_IS, "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=fed, env=env)
             tree = git.out(*_AS_IT_IS, "write-tree", env=env)
-            if tree == git.tree_id(tip):
-                return tip
             return git.out(*_AS_IT_IS, "commit-tree", tree, "-p", tip, "-m", "uncommitted work", env=env)
         except LokiError:
             return None

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loki_hooks.domain.config import PRESETS, Command, Config
+from loki_hooks.domain.config import PRESETS, Agent, Command, Config
 from loki_hooks.system.detach import LINUX, parent_of
 from loki_hooks.system.files import dump_json, held, read_json, read_plain, write_atomic
 
@@ -59,11 +59,19 @@ def items_of(working: Config, in_force: Config) -> tuple[TrustItem, ...]:
     Agents come from the working copy (that is what starts them), gates from the integration branch's commit; set-up and
     what is copied into worktrees from both: streams use the one, gates the other.
     """
+    session = working.session
+    launches = {"session": session.launch(""), **{f"session.kinds.{kind}": session.launch(kind) for kind in session.kinds}}
+    started = {launch.agent for launch in launches.values()}
     items = [
-        TrustItem("agent", name, _text(agent.command))
+        TrustItem("agent", name, " ".join(_text(part) for part in (agent.command, *_extra(agent)) if part))
         for name, agent in working.agents.items()
-        if name == working.session.agent or agent.command != PRESETS.get(name)
+        if name in started or agent != PRESETS.get(name)
     ]
+    for where, launch in launches.items():
+        if launch.args:
+            items.append(TrustItem("agent", f"{where}.args", f"{launch.agent} {_text(launch.args)}"))
+        if launch.read_dirs:
+            items.append(TrustItem("agent", f"{where}.read_dirs", f"reads {_text(launch.read_dirs)}"))
     for config in (working, in_force):
         setup = config.environment.setup
         if not isinstance(setup, bool):
@@ -74,6 +82,13 @@ def items_of(working: Config, in_force: Config) -> tuple[TrustItem, ...]:
                 items.append(TrustItem("copy", f"environment.{name}", f"{name} {_text(globs)}"))
     items += [TrustItem("gate", name, _text(gate.command)) for name, gate in in_force.gates.items()]
     return tuple({item.digest: item for item in reversed(items)}.values())[::-1]
+
+
+def _extra(agent: Agent) -> tuple[tuple[str, ...], ...]:
+    """Return what the configuration itself says of how the agent takes a model and folders; a preset's is known."""
+    preset = PRESETS.get(agent.name)
+    return tuple(args for args, known in ((agent.model_args, preset and preset.model_args),
+                                          (agent.read_args, preset and preset.read_args)) if args != known)
 
 
 def _text(command: Command) -> str:

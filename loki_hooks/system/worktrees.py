@@ -13,50 +13,99 @@ import random
 import re
 import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
 from loki_hooks.system.files import held, read_plain
-from loki_hooks.system.git import Git, list_worktrees, split_z
+from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.populate import is_writer, populate
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
+from loki_hooks.system.submodules import fill_submodules, gitlinks
 
 _RACE = re.compile(r"config\.lock|could not lock config file|failed to read .*commondir|\.git/worktrees/", re.IGNORECASE)
 _TRIES = 12
 _LOCK_REASON = re.compile(r"loki-hooks: session of (\S+) \(pid (\d+), started ([^)\s]+)\)")
 
 
-def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -> None:
-    """Make a worktree at ``path`` on ``branch`` (made at ``commit`` when ``new_branch``) with its files checked out.
+@dataclass(frozen=True)
+class Wanted:
+    """A worktree at ``path`` on ``branch`` (made at ``commit`` when ``new_branch``); without a branch, detached there."""
 
-    Without a branch ('') it is detached at ``commit``.
+    path: Path
+    branch: str
+    commit: str
+    new_branch: bool = False
+
+
+def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -> None:
+    """Make one worktree (see ``Wanted``) with its files checked out.
 
     Raises ``RefusedError`` when the path or the branch is in use, ``GitFailedError`` otherwise; then nothing is left.
     """
+    for error in add_all(site, [Wanted(path, branch, commit, new_branch)]).values():
+        raise error
+
+
+def add_all(site: Site, wanted: Sequence[Wanted]) -> dict[Path, LokiError]:
+    """Make worktrees with their files checked out, sharing the work.
+
+    Returns what failed, by path: nothing is left of it.
+    """
     git = Git(site.root)
+    failed: dict[Path, LokiError] = {}
+    made: dict[Path, Wanted] = {}
+    for want in wanted:
+        try:
+            _register(site, git, want)
+        except LokiError as error:
+            failed[want.path] = error
+        else:
+            made[want.path] = want
+    places = {path: (git_dir_of(path), _head(git, want)) for path, want in made.items()}
+    left = populate(site, places)
+    for path in made.keys() - left.keys():
+        try:
+            fill_submodules(site, path)
+        except LokiError as error:
+            left[path] = error
+    for path in left:
+        take_back(site, git, path, made[path].branch if made[path].new_branch else "", made[path].commit)
+    return failed | left
+
+
+def _head(git: Git, want: Wanted) -> str:
+    """Return the commit that the worktree is at."""
+    if want.new_branch or not want.branch:
+        return want.commit
+    return git.commit_id(f"refs/heads/{want.branch}") or want.commit
+
+
+def _register(site: Site, git: Git, want: Wanted) -> None:
+    """Have git make the worktree without its files. Raises ``LokiError``; then nothing is left."""
+    path, branch = want.path, want.branch
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
     words = ["worktree", "add", "--no-checkout", "--quiet"]
-    words += ["--no-track", "-b", branch, str(path), commit] if new_branch else [str(path), branch] if branch else [
-        "--detach", str(path), commit]
+    words += (
+        ["--no-track", "-b", branch, str(path), want.commit] if want.new_branch
+        else [str(path), branch] if branch else ["--detach", str(path), want.commit]
+    )
     for attempt in range(_TRIES):
-        existed = git.commit_id(f"refs/heads/{branch}")
-        if new_branch and existed:
-            raise RefusedError(f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name")
+        if want.new_branch and git.commit_id(f"refs/heads/{branch}"):
+            raise RefusedError(f"the branch {branch} exists already",
+                               f"use it with --branch {branch}, or take another name")
         with held(site.private / "worktrees.lock"):
             done = git.run(*words)
         if done.returncode == 0:
-            break
-        take_back(site, git, path, branch if new_branch else "", commit)
+            return
+        take_back(site, git, path, branch if want.new_branch else "", want.commit)
         if attempt + 1 == _TRIES or not _RACE.search(done.error_text):
             raise GitFailedError(tuple(words), done.returncode, done.error_text)
         time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311  jitter, not a secret
-    try:
-        Git(path).out("reset", "--hard", "--quiet", timeout=1800)
-    except LokiError:
-        take_back(site, git, path, branch if new_branch else "", commit)
-        raise
 
 
 def take_back(site: Site, git: Git, path: Path, branch: str, commit: str) -> None:
@@ -129,10 +178,10 @@ def finish(site: Site, path: Path) -> None:
     if _reason(site, path) == "initializing":
         Git(site.root).run("worktree", "unlock", str(path))
     git_dir = git_dir_of(path)
-    if (git_dir / "index").exists():
-        return
-    (git_dir / "index.lock").unlink(missing_ok=True)
-    Git(path).out("reset", "--hard", "--quiet", timeout=1800)
+    if not (git_dir / "index").exists():
+        (git_dir / "index.lock").unlink(missing_ok=True)
+        Git(path).out("reset", "--hard", "--quiet", timeout=1800)
+    fill_submodules(site, path)
 
 
 def wait_for_git(path: Path, timeout: float) -> bool:
@@ -143,10 +192,11 @@ def wait_for_git(path: Path, timeout: float) -> bool:
     while True:
         busy = False
         for process in psutil.process_iter(["name"]):
-            if process.info["name"] != "git":
-                continue
             with contextlib.suppress(psutil.Error):
-                busy = busy or str(path) in process.cmdline() or process.cwd() == str(path)
+                if process.info["name"] == "git":
+                    busy = busy or str(path) in process.cmdline() or process.cwd() == str(path)
+                elif (process.info["name"] or "").startswith("python"):
+                    busy = busy or is_writer(process.cmdline(), path)
         if not busy or time.monotonic() > deadline:
             return not busy
         time.sleep(0.05)
@@ -229,12 +279,6 @@ def _reason(site: Site, path: Path) -> str | None:
         if entry.path == path:
             return entry.locked
     return None
-
-
-def gitlinks(git: Git) -> tuple[str, ...]:
-    """Return the paths of the submodules in the index of a worktree."""
-    entries = split_z(git.out("ls-files", "--stage", "-z"))
-    return tuple(entry.partition("\t")[2] for entry in entries if entry.startswith("160000 "))
 
 
 def remove(site: Site, path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from conftest import Repo, eventually
 
 
@@ -68,23 +70,28 @@ def our_processes(repo: Repo) -> list[str]:
     about = str(repo.path.parent)
     found = []
     mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    for process in psutil.process_iter(["pid", "cmdline", "cwd", "status"]):
-        info = process.info
-        words = " ".join(info["cmdline"] or ())
-        if info["pid"] in mine or info["status"] == psutil.STATUS_ZOMBIE:
+    for process in psutil.process_iter():
+        if process.pid in mine:
             continue
-        if about in words or (info["cwd"] or "").startswith(about):
-            found.append(words)
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            words = " ".join(process.cmdline())
+            if about in words or process.cwd().startswith(about):
+                found.append(words)
     return found
 
 
 def quiet(repo: Repo, timeout: float = 60) -> None:
     """Wait until no process of ours has anything to do with the repository any more."""
     calm = 0
+    left: list[str] = []
 
     def nothing_runs() -> bool:
-        nonlocal calm
-        calm = 0 if our_processes(repo) else calm + 1
-        return calm >= 3  # one that ends may have started the next
+        nonlocal calm, left
+        left = our_processes(repo)
+        calm = 0 if left else calm + 1
+        return calm >= 2  # one that ends may have started the next
 
-    eventually(nothing_runs, timeout, f"processes that stay: {our_processes(repo)}")
+    try:
+        eventually(nothing_runs, timeout)
+    except pytest.fail.Exception:
+        pytest.fail(f"these stay: {left}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import Repo, eventually
 
-from e2e.look import events, quiet, refs, signals, state_of, status, worktrees
+from e2e.look import quiet, refs, signals, state_of, status, worktrees
 from e2e.small import begin
 
 if TYPE_CHECKING:
@@ -86,6 +86,6 @@ def test_a_session_that_runs_meanwhile_ends_well(repo: Repo, hooks: Hooks, tmp_p
     assert done.code == 0
     assert there.is_dir(), "its session is alive"
     go.touch()
-    eventually(lambda: state_of(repo, "feature-long") == "merged", 30, f"{events(repo, 'session-ready')}")
+    eventually(lambda: state_of(repo, "feature-long") == "merged", 30)
     quiet(repo)
     assert repo.git("rev-parse", "main^2") == tip

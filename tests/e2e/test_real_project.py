@@ -139,7 +139,7 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
         states = [state_of(project, f"feature-{name}") for name in ("urlsafe", "padding", "shorter")]
         return states == ["archived", "archived", "rejected"]
 
-    eventually(settled, 120, f"{status(project)}")
+    eventually(settled, 120)
     quiet(project)
 
     # History: two merge commits, each of exactly what the session left, on the first parent's line.

@@ -1,0 +1,236 @@
+"""Finish a stream by a person's word: merge it, keep its branch, or give it up. (A pull request: ``propose.py``.)
+
+Merging goes the one way that there is, through the gate and the train: what is recorded here is the wish, for the
+tip as it is now (``StreamRecord.wanted``), and passes are made until it landed or stands. Only ``--ungated`` lands
+what no gate passed: by a person, never in a session, with an event that says so.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loki_hooks.actions import remote, salvage
+from loki_hooks.actions.cleanup import facts_of, judge, retire
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.gate_run import gate_under_way
+from loki_hooks.actions.land import advance
+from loki_hooks.actions.outlook import (
+    look_ahead,
+    refuse,
+    require_committed,
+    require_finishable,
+    require_work,
+    uncommitted_in,
+)
+from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.actions.salvage import Salvage
+from loki_hooks.actions.train import message_of
+from loki_hooks.actions.trust import in_session
+from loki_hooks.domain.removal import Going, WorktreeFacts, classify
+from loki_hooks.domain.status import IN_TRAIN, Status
+from loki_hooks.domain.story import sentence
+from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.errors import LokiError, RefusedError
+from loki_hooks.system import events
+from loki_hooks.system.clock import now, stamp
+from loki_hooks.system.files import held
+from loki_hooks.system.merges import commit_tree, merge_trees
+
+Say = Callable[[str], None]
+PATIENCE = 60.0
+_LOOK = 0.2
+_OVER = frozenset({Status.MERGED, Status.ARCHIVED})
+
+
+@dataclass(frozen=True)
+class Merge:
+    """``landed`` False: ``reason`` says why it did not, or not yet; the wish stands while it is in the train."""
+
+    landed: bool
+    reason: str = ""
+    waits: bool = False
+
+
+def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
+    """Ask for the stream to land, and have passes made until it has, or stands still. Raises ``LokiError``."""
+    require_finishable(record)
+    if record.status is Status.MERGED:
+        return Merge(True)
+    outlook = look_ahead(context, record)
+    require_committed(record, outlook)
+    require_work(context, record, outlook)
+
+    def wish(state: State) -> State:
+        current = state.streams.get(record.stream)
+        if current is None:
+            return state
+        if current.status in IN_TRAIN:
+            return state.with_stream(replace(current, wanted=outlook.tip))
+        return state.with_stream(current.moved(Status.READY, tip=outlook.tip, wanted=outlook.tip, reason=""))
+
+    context.store.update(wish)
+    events.record(context.site, "asked-to-merge", record.stream, commit=outlook.tip)
+    return _until_landed(context, record, say)
+
+
+def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
+    site = context.site
+    told = sum(1 for _ in events.read_all(site))
+    names = {key: r.name for key, r in context.store.read().streams.items()}
+    first, still = True, 0
+    while True:
+        report = reconcile(site, wait=PATIENCE, fetch=first, say=say)
+        first = False
+        seen = list(events.read_all(site))
+        for event in seen[told:]:
+            line = sentence(event, names, context.integration)
+            if line:
+                say(line)
+        told = len(seen)
+        current = context.store.read().streams.get(record.stream)
+        if current is None or current.status in _OVER:
+            return Merge(True)
+        if current.status not in IN_TRAIN:
+            return Merge(False, current.reason or str(current.status))
+        if report.ran and not gate_under_way(Context(site)) and current.status is not Status.TESTING:
+            still += 1
+            if still == 2:  # a gate may have ended between the pass and the look
+                return Merge(False, current.reason or "something else is under way", waits=True)
+        else:
+            still = 0
+        clock.sleep(_LOOK)
+
+
+def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:
+    """Land the stream although no gate passed it; return the merge commit. Raises ``RefusedError`` in a session."""
+    if in_session():
+        raise RefusedError("a session cannot land what no gate passed", "--ungated is for people")
+    require_finishable(record)
+    remote.catch_up(context, say)
+    outlook = look_ahead(context, record)
+    require_committed(record, outlook)
+    require_work(context, record, outlook)
+    git = context.git
+    with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
+        if not mine:
+            raise RefusedError("a pass is under way and does not end", "try again")
+        old = git.commit_id(context.integration_ref)
+        if old is None:
+            raise RefusedError(f"{context.integration} has no commit yet", "make a first one")
+        _refuse_diverged(context, old)
+        merged = merge_trees(git, old, outlook.tip)
+        if merged.conflicts:
+            files = ", ".join(merged.conflicts[:10])
+            raise RefusedError(f"{record.name} conflicts with {context.integration} in {files}",
+                               f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}")
+        lines = [line for line in message_of(context, record).splitlines() if not line.startswith("Loki-Gates:")]
+        commit = commit_tree(git, merged.tree, (old, outlook.tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n")
+        moved = advance(context, commit, old, f"land {record.stream}, ungated")
+        if not moved.moved:
+            raise RefusedError(f"{record.name} cannot land: {moved.reason}", "nothing was changed")
+        context.store.update(lambda state: _landed(state, record.stream, outlook.tip, commit))
+        events.record(context.site, "landed", record.stream, commit=commit, detail="ungated, by a person",
+                      evidence={"tip": outlook.tip, "tree": merged.tree, "ungated": True})
+    reconcile(context.site, wait=PATIENCE, say=say)
+    return commit
+
+
+def _landed(state: State, stream: str, tip: str, commit: str) -> State:
+    record = state.streams.get(stream)
+    if record is None:
+        return state
+    if record.status is Status.KEPT:
+        record = record.moved(Status.READY)
+    return state.with_stream(record.moved(Status.MERGED, tip=tip, landed=commit, reason="", ended_at=now()))
+
+
+def _refuse_diverged(context: Context, ours: str) -> None:
+    upstream = remote.upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    if theirs is not None and not context.git.is_ancestor(theirs, ours):
+        raise RefusedError(f"{context.integration} does not have what {upstream.remote} has",
+                           "bring the two together first, then it can land")
+
+
+def keep(context: Context, record: StreamRecord) -> None:
+    """Give the worktree back and keep the branch. Raises ``RefusedError`` by the classifier's reasons."""
+    require_finishable(record)
+    require_committed(record, look_ahead(context, record))
+    if context.git.commit_id(f"refs/heads/{record.branch}") is None:
+        raise LokiError(f"the branch {record.branch} of {record.name} is gone", "there is nothing to keep")
+    with _alone(context):
+        removal = judge(context, record, Going.WORKTREE)
+        if removal.remove:
+            removal = retire(context, record, Going.WORKTREE, removal, time=stamp())
+        if not removal.remove:
+            raise refuse(record, removal.reasons, Going.WORKTREE)
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """Where all is: ``trash`` the ref, ``work`` the commit of what was uncommitted, ``folder`` what was moved."""
+
+    trash: str
+    work: str
+    folder: str
+
+
+def abandon(context: Context, record: StreamRecord) -> Abandoned:
+    """Bring worktree and branch to the trash, with all that is in them. Raises ``LokiError``; then all is as it was."""
+    require_finishable(record)
+    time = stamp()
+    with _alone(context):
+        facts = facts_of(context, record)
+        removal = classify(facts, Going.TO_TRASH)
+        if not removal.remove:
+            raise refuse(record, removal.reasons, Going.TO_TRASH)
+        saved, folder = salvage.Salvage("", ""), ""
+        if facts.folder:
+            saved, folder = _empty(context, record, facts, time)
+        more = {"work": saved.work, "index": saved.index, "files": folder}
+        try:
+            removal = retire(context, record, Going.TO_TRASH, removal, time=time, work=saved.work, more=more)
+        except LokiError:
+            _refill(record, saved, folder)
+            raise
+        if not removal.remove:
+            _refill(record, saved, folder)
+            raise refuse(record, removal.reasons, Going.TO_TRASH)
+    return Abandoned(f"refs/loki/trash/{record.stream}/{time}", saved.work, folder)
+
+
+def _empty(context: Context, record: StreamRecord, facts: WorktreeFacts, time: str) -> tuple[Salvage, str]:
+    """Save what is uncommitted, then take it out of the worktree. Raises ``LokiError``; then all is as it was."""
+    saved = salvage.save(context, record, facts)
+    # Pinned before anything is taken away: whoever is killed from here on has lost nothing.
+    pinned = f"refs/loki/trash/{record.stream}/{time}"
+    if saved.work and not context.git.update_ref(pinned, saved.work, None, "uncommitted work"):
+        raise LokiError(f"cannot pin the uncommitted work of {record.name}", "nothing was changed")
+    folder = salvage.clear(context, record, saved, time)
+    if uncommitted_in(record) or facts_of(context, record).precious:
+        _refill(record, saved, folder)
+        raise LokiError(f"{record.path} changed while it was being saved", "somebody works in it: try again")
+    return saved, folder
+
+
+def _refill(record: StreamRecord, saved: Salvage, folder: str) -> None:
+    if record.path and Path(record.path).is_dir():
+        salvage.bring_back(Path(record.path), saved.work, saved.index, folder)
+
+
+class _alone:  # noqa: N801  reads as what it is: `with _alone(context):`
+    """No pass may start a session in the stream, or land it, meanwhile."""
+
+    def __init__(self, context: Context) -> None:
+        self.lock = held(context.site.private / "reconcile.lock", timeout=PATIENCE)
+
+    def __enter__(self) -> None:
+        if not self.lock.__enter__():
+            self.lock.__exit__(None, None, None)
+            raise RefusedError("a pass is under way and does not end", "try again")
+
+    def __exit__(self, *what: object) -> None:
+        self.lock.__exit__(None, None, None)

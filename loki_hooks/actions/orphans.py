@@ -1,0 +1,109 @@
+"""What has lost its other half, each with the one command that resolves it. Looked up for `status`; changes nothing.
+
+| what                         | command                                     |
+|---|---|
+| a worktree without a session | `loki-hooks finish NAME`                    |
+| a session without a worktree | `loki-hooks stop NAME`                      |
+| a stream without a worktree  | `loki-hooks restore NAME`                   |
+| a branch without either      | `loki-hooks spawn NAME --branch BRANCH …`   |
+| a registration, no folder    | `git worktree prune`                        |
+| a folder, no registration    | `loki-hooks restore PATH`                   |
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.facts import identify
+from loki_hooks.domain.status import LIVING, Status
+from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.system.files import read_plain
+from loki_hooks.system.git import WorktreeEntry
+from loki_hooks.system.processes import is_alive
+
+_WAITING = frozenset({Status.OPEN, Status.FAILED, Status.STOPPED, Status.ESCALATED})
+MAX_FOLDERS = 2000
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """``what`` is lost of it, as a sentence; ``command`` resolves it."""
+
+    what: str
+    about: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.what}: `{self.command}`"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "about": self.about, "command": self.command}
+
+
+def orphans(context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str],
+            worktrees: Sequence[WorktreeEntry]) -> tuple[Orphan, ...]:
+    """Return every orphan. ``records``: the streams that are not standing nor archived; ``heads``: all branches."""
+    return (*_streams(records, heads), *_branches(context, records, heads, worktrees),
+            *_registrations(records, worktrees), *_folders(context, worktrees))
+
+
+def _streams(records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Iterator[Orphan]:
+    for record in records:
+        here = bool(record.path) and (Path(record.path) / ".git").exists()
+        alive = is_alive(record.session) or is_alive(record.claim)
+        name = shlex.quote(record.name)
+        if alive and not here:
+            yield Orphan("a session whose worktree is gone", record.stream, f"loki-hooks stop {name}")
+        elif alive:
+            continue
+        elif here and record.status in _WAITING:
+            yield Orphan(f"a worktree without a session ({record.status})", record.stream, f"loki-hooks finish {name}")
+        elif not here and record.status in LIVING - {Status.PLANNED} and f"refs/heads/{record.branch}" in heads:
+            yield Orphan("a stream whose worktree is gone", record.stream, f"loki-hooks restore {name}")
+
+
+def _branches(context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str],
+              worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:
+    known = {r.branch for r in records} | {w.branch for w in worktrees}
+    for ref in sorted(heads):
+        branch = ref.removeprefix("refs/heads/")
+        identity = None if branch in known else identify(context, branch)
+        if identity is None or identity.kind == "testing":
+            continue
+        kind = "" if identity.kind == "feature" else f" --kind {identity.kind}"
+        command = f"loki-hooks spawn {shlex.quote(identity.name)} --branch {shlex.quote(branch)}{kind} --no-launch"
+        yield Orphan("a branch without worktree and without stream", branch, command)
+
+
+def _registrations(records: Sequence[StreamRecord], worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:
+    ours = {r.path for r in records}
+    for entry in worktrees:
+        if not entry.bare and not entry.path.is_dir() and str(entry.path) not in ours:
+            locked = entry.locked is not None
+            command = f"git worktree unlock {shlex.quote(str(entry.path))}" if locked else "git worktree prune"
+            yield Orphan("a registered worktree whose folder is gone", str(entry.path), command)
+
+
+def _folders(context: Context, worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:
+    """Folders beside the worktrees that git knows whose ``.git`` file points into this repository, unknown to it."""
+    known = {entry.path for entry in worktrees}
+    registrations = context.site.common / "worktrees"
+    values = context.values(kind="feature", name="x", stream="feature-x")
+    for parent in sorted({path.parent for path in known} | {context.path_for(values).parent}):
+        if not parent.is_dir():
+            continue
+        for count, folder in enumerate(parent.iterdir()):
+            if count > MAX_FOLDERS:
+                break
+            dot = folder / ".git"
+            if folder in known or folder.is_symlink() or not dot.is_file():
+                continue
+            text = (read_plain(dot) or b"").decode("utf-8", "surrogateescape").removeprefix("gitdir: ").strip()
+            if text and Path(text).parent == registrations:
+                yield Orphan("a worktree's folder that git does not know", str(folder),
+                             f"loki-hooks restore {shlex.quote(str(folder))}")

@@ -1,0 +1,137 @@
+"""Propose a stream as a pull request: push its branch with the user's hooks, then have `gh` open it where it can.
+
+The gate that guards a push by hand guards this one: what it refuses is not pushed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.guard import guard_push
+from loki_hooks.actions.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
+from loki_hooks.actions.remote import PUSH_TIMEOUT, upstream_of
+from loki_hooks.domain.push import RefUpdate
+from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.errors import LokiError, RefusedError
+from loki_hooks.system import events, gate_results
+from loki_hooks.system.git import NULL_OID, Git
+from loki_hooks.system.merges import merge_trees
+from loki_hooks.system.processes import run, scrubbed
+
+Say = Callable[[str], None]
+_HOST = re.compile(r"(?:[a-z+]+://)?(?:[^/@]+@)?(\[[^]]+\]|[^/:]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """``url`` of the pull request, '' when it is still to be opened: then ``todo`` says how."""
+
+    remote: str
+    url: str = ""
+    todo: str = ""
+
+
+def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
+    """Push the branch and open a pull request. Raises ``LokiError`` when it cannot be pushed; nothing changed then."""
+    require_finishable(record)
+    outlook = look_ahead(context, record)
+    require_committed(record, outlook)
+    require_work(context, record, outlook)
+    remote = upstream_of(context).remote
+    if not remote:
+        raise RefusedError("there is no remote to propose it to", "`git remote add origin URL`, or use --merge")
+    push_branch(context, record, outlook.tip, remote, say=say)
+    title, body = title_of(context, record), body_text(context, record, outlook)
+    proposal = _open(context, record, remote, title, body)
+    context.store.update(lambda state: _proposed(state, record.stream, outlook.tip, proposal))
+    events.record(context.site, "proposed", record.stream, commit=outlook.tip, detail=proposal.url or proposal.todo,
+                  evidence={"remote": remote, "branch": record.branch})
+    return proposal
+
+
+def push_branch(context: Context, record: StreamRecord, tip: str, remote: str, *, say: Say) -> None:
+    """Push the branch with its upstream, past the gate. Raises ``LokiError`` when the gate or the remote refuses."""
+    ref = f"refs/heads/{record.branch}"
+    known = context.git.commit_id(f"refs/remotes/{remote}/{record.branch}") or NULL_OID
+    if guard_push(context.site, [RefUpdate(ref, tip, ref, known)], remote, "native", say=say):
+        raise RefusedError(f"the gate refuses {record.branch}: it was not pushed", f"`loki-hooks test {record.branch}`")
+    git = Git(context.site.root, hooks=True)
+    done = git.run("push", "--porcelain", "--set-upstream", remote, f"{ref}:{ref}", timeout=PUSH_TIMEOUT)
+    if done.returncode != 0:
+        lines = [line for line in done.error_text.splitlines() if line.strip()]
+        why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else lines[-1] if lines else "no reason given"
+        raise LokiError(f"cannot push {record.branch} to {remote}: {why}",
+                        "where it was rebased since it was pushed: `git push --force-with-lease`")
+
+
+def _proposed(state: State, stream: str, tip: str, proposal: Proposal) -> State:
+    record = state.streams.get(stream)
+    if record is None:
+        return state
+    reason = proposal.url or "pushed; its pull request is still to be opened"
+    return state.with_stream(record.moved(Status.PROPOSED, tip=tip, reason=reason))
+
+
+def title_of(context: Context, record: StreamRecord) -> str:
+    """Return the task's title, else the subject of an only commit, else the branch in words."""
+    subjects = _subjects(context, record)
+    if record.task.title:
+        return record.task.title
+    return subjects[0] if len(subjects) == 1 else record.branch.rpartition("/")[2].replace("-", " ").capitalize()
+
+
+def body_text(context: Context, record: StreamRecord, outlook: Outlook) -> str:
+    """Return the pull request's text: the task, the commits, what the gates said of it merged."""
+    parts = [record.task.text.strip()] if record.task.text.strip() else []
+    subjects = _subjects(context, record)
+    parts.append("Commits:\n\n" + "\n".join(f"- {subject}" for subject in subjects[:50]))
+    base = context.git.commit_id(context.integration_ref)
+    tree = merge_trees(context.git, base, outlook.tip).tree if base else ""
+    config = context.config.in_force
+    for which, of in ((f"merged into {context.integration}", tree), ("as it is", context.git.tree_id(outlook.tip))):
+        seen = gate_results.seen(context.git, of, config.gates.values(), config) if of else ()
+        known = [f"- {entry.gate.name}: {entry.result.outcome}" for entry in seen if entry.result is not None]
+        if known:
+            parts.append(f"Gates, {which}:\n\n" + "\n".join(known))
+            break
+    return "\n\n".join(parts) + "\n"
+
+
+def _subjects(context: Context, record: StreamRecord) -> list[str]:
+    range_ = f"{context.integration_ref}..refs/heads/{record.branch}"
+    return context.git.out("log", "--reverse", "--no-merges", "--max-count=100", "--format=%s", range_).splitlines()
+
+
+def _open(context: Context, record: StreamRecord, remote: str, title: str, body: str) -> Proposal:
+    url = context.git.maybe("remote", "get-url", remote) or ""
+    by_hand = f"open a pull request from {record.branch} into {context.integration} on {remote}"
+    if not is_github(url):
+        return Proposal(remote, todo=f"{by_hand} ({url or 'no URL'} is not GitHub)")
+    if shutil.which("gh") is None:
+        return Proposal(remote, todo=f"{by_hand}, or install gh and repeat this")
+    env = scrubbed(GH_PROMPT_DISABLED="1", NO_COLOR="1")
+    made = run(["gh", "pr", "create", "--base", context.integration, "--head", record.branch, "--title", title,
+                "--body-file", "-"], cwd=context.site.root, env=env, stdin=body.encode(), timeout=PUSH_TIMEOUT)
+    if made.returncode != 0:
+        there = run(["gh", "pr", "view", record.branch, "--json", "url", "--jq", ".url"], cwd=context.site.root,
+                    env=env, timeout=PUSH_TIMEOUT)
+        if there.returncode == 0 and there.text.strip():
+            return Proposal(remote, url=there.text.strip())
+        why = (made.error_text.strip().splitlines() or ["no reason given"])[-1]
+        return Proposal(remote, todo=f"{by_hand} (gh could not: {why})")
+    links = [word for word in made.text.split() if word.startswith("https://")]
+    return Proposal(remote, url=links[-1] if links else made.text.strip())
+
+
+def is_github(url: str) -> bool:
+    """Return whether a remote's URL is of GitHub (or of the host that GH_HOST names)."""
+    found = _HOST.match(url)
+    host = found[1].lower() if found else ""
+    chosen = os.environ.get("GH_HOST", "").lower()
+    return host in {"github.com", "ssh.github.com"} or host.endswith(".ghe.com") or (bool(chosen) and host == chosen)

@@ -1,0 +1,227 @@
+"""The processes of one session: everything that its agent started, wherever it has gone since.
+
+A process belongs to a session when one of these proves it:
+
+- it was started with the session's mark in its environment (``LOKI_SESSION``: the runner's pid and start time, so no
+  other session, in any repository, has the same), whatever group, session or parent it has now;
+- it was seen as a descendant of the agent, and still is that very process (pid and start time);
+- it is in the agent's process group, while the agent itself is there to prove that the group's number is its own.
+
+Workers of ours that a git hook or a command of the agent started (passes, gates, other sessions' runners) are not part
+of it, nor is what they start. Nothing is signalled but a process that was identified, through a pidfd where there are
+such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.system.detach import LINUX, start_time
+from loki_hooks.system.processes import SESSION_MARK, identify, is_alive
+
+ROUNDS = 50
+_PAUSE = 0.05
+
+
+def mark_of(runner: ProcessId) -> str:
+    """Return what ``LOKI_SESSION`` is in the session that this runner owns."""
+    return f"{runner.pid}:{runner.started}"
+
+
+@dataclass
+class SessionTree:
+    """What is known of one session's processes. ``agent`` is the process that the runner started."""
+
+    runner: ProcessId
+    agent: ProcessId | None = None
+    seen: dict[int, ProcessId] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Remember the agent's descendants as they are now; some take off their marks and leave their parents later."""
+        if self.agent is None or not is_alive(self.agent):
+            return
+        import psutil
+
+        with contextlib.suppress(psutil.Error, OSError):
+            for pid in _descendants(self.agent.pid):
+                if pid not in self.seen or not is_alive(self.seen[pid]):
+                    who = identify(pid)
+                    if who is not None:
+                        self.seen[pid] = who
+
+    def living(self, *, group: bool = False) -> list[ProcessId]:
+        """Return the processes that live. ``group``: the caller proves that the agent's group is still the agent's
+        (its own child, not waited for)."""
+        self.look()
+        import psutil
+
+        mark = f"{SESSION_MARK}={mark_of(self.runner)}".encode()
+        whole = self.agent is not None and (group or is_alive(self.agent))
+        found = []
+        for pid in psutil.pids():
+            if pid in {os.getpid(), self.runner.pid}:
+                continue
+            who = identify(pid)
+            if who is None:
+                continue
+            ours = self.seen.get(pid) == who or who == self.agent or (whole and _group_of(pid) == self.agent_pid)
+            if (ours or mark in _environment(pid)) and not _is_worker(pid):
+                found.append(who)
+        return found
+
+    @property
+    def agent_pid(self) -> int:
+        return self.agent.pid if self.agent is not None else -1
+
+    def end(self, grace: float = 0.0, *, group: bool = False) -> bool:
+        """End them all: TERM and ``grace`` seconds (when positive), then KILL until none is left. Return whether none is."""
+        if grace > 0:
+            for who in self.living(group=group):
+                send(who, signal.SIGTERM)
+            deadline = time.monotonic() + grace
+            while time.monotonic() < deadline and self.living(group=group):
+                time.sleep(_PAUSE)
+        for _ in range(ROUNDS):
+            left = self.living(group=group)
+            if not left:
+                return True
+            for who in left:
+                send(who, signal.SIGKILL)
+            time.sleep(_PAUSE / 5)
+        return not self.living(group=group)
+
+
+def send(who: ProcessId, number: int) -> bool:
+    """Send the signal to exactly this process; return whether it was there to get it."""
+    if not hasattr(os, "pidfd_open"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if is_alive(who):
+                os.kill(who.pid, number)
+                return True
+        return False
+    try:
+        handle = os.pidfd_open(who.pid)
+    except OSError:
+        return False
+    try:
+        if not is_alive(who):  # asked after the handle is ours: it can mean no other process now
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def measured(trees: list[SessionTree], interval: float) -> list[tuple[int, float, int]]:
+    """Return of each tree (processes, percent of one processor over ``interval`` seconds, bytes of memory)."""
+    import psutil
+
+    before: list[dict[int, float]] = []
+    members: list[list[psutil.Process]] = []
+    for tree in trees:
+        found = []
+        for who in tree.living():
+            with contextlib.suppress(psutil.Error):
+                found.append(psutil.Process(who.pid))
+        members.append(found)
+        before.append(_cpu_seconds(found))
+    began = time.monotonic()
+    if any(members) and interval > 0:
+        time.sleep(interval)
+    elapsed = max(time.monotonic() - began, 1e-3)
+    result = []
+    for found, start in zip(members, before, strict=True):
+        after = _cpu_seconds(found)
+        used = sum(seconds - start.get(pid, seconds) for pid, seconds in after.items())
+        result.append((len(found), round(100 * max(0.0, used) / elapsed, 1), sum(_memory(p) for p in found)))
+    return result
+
+
+def footprint(tree: SessionTree) -> int:
+    """Return the bytes of memory that the session's processes take."""
+    return measured([tree], 0)[0][2]
+
+
+def _cpu_seconds(processes: object) -> dict[int, float]:
+    import psutil
+
+    found = {}
+    assert isinstance(processes, list)
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            found[process.pid] = times.user + times.system
+    return found
+
+
+def _memory(process: object) -> int:
+    """Return a process's share: memory that several share counts once, where the system tells (``smaps_rollup``)."""
+    import psutil
+
+    assert isinstance(process, psutil.Process)
+    if LINUX:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines():
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Yield the pids below ``pid``, but not our own workers and what is below those."""
+    import psutil
+
+    children: dict[int, list[int]] = {}
+    for process in psutil.process_iter(["ppid"]):
+        children.setdefault(process.info["ppid"], []).append(process.pid)
+    todo = [pid]
+    while todo:
+        for child in children.get(todo.pop(), []):
+            if not _is_worker(child):
+                yield child
+                todo.append(child)
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return -2
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return the environment that a process was started with; nothing where we may not know it."""
+    if LINUX:
+        try:
+            return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return []
+    import psutil
+
+    try:
+        return [f"{key}={value}".encode("utf-8", "surrogateescape") for key, value in psutil.Process(pid).environ().items()]
+    except (psutil.Error, OSError):
+        return []
+
+
+def _is_worker(pid: int) -> bool:
+    """Whether the process is a worker of ours (``… loki_hooks/__main__.py worker …``)."""
+    import psutil
+
+    try:
+        words = psutil.Process(pid).cmdline()
+    except (psutil.Error, OSError):
+        return False
+    return any(word.endswith("loki_hooks/__main__.py") and following == "worker"
+               for word, following in zip(words[1:5], words[2:6], strict=False))

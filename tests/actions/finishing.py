@@ -1,0 +1,42 @@
+"""What the tests about endings share: streams with work, and what is reachable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from conftest import Repo
+
+from actions.scripted import Yard, yard
+
+
+def begun(repo: Repo, *names: str, more: str = "[cleanup]\nauto = false\n") -> Yard:
+    """Return a yard with an open stream for each name, each with one commit that adds ``<name>.txt``."""
+    made = yard(repo, more=more)
+    if names:
+        made.open(*names)
+    for name in names:
+        repo.commit(f"Work of {name}", {f"{name}.txt": f"{name}\n"}, cwd=made.tree_of(name))
+    return made
+
+
+def verdict(made: Yard, name: str) -> tuple[str, str]:
+    """Return what `cleanup --dry-run` says of the feature: the action, and the reasons as one text."""
+    done = made.repo.loki("cleanup", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    (found,) = [entry for entry in json.loads(done.out) if entry["stream"] == f"feature-{name}"]
+    return found["action"], "; ".join(found["reasons"])
+
+
+def listed(made: Yard) -> list[dict[str, Any]]:
+    """Return `restore --list --json`."""
+    done = made.repo.loki("restore", "--list", "--json")
+    assert done.code == 0, done.err
+    return list(json.loads(done.out))
+
+
+def state_of(tree: Path, repo: Repo) -> tuple[str, str, str]:
+    """Return what must be the same after something that was refused: branch, tip, and what is uncommitted."""
+    return (repo.git("symbolic-ref", "HEAD", cwd=tree), repo.git("rev-parse", "HEAD", cwd=tree),
+            repo.git("status", "--porcelain", "--ignored", cwd=tree))

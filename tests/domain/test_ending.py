@@ -1,0 +1,33 @@
+"""How a session ended: ready only when everything about it was good."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_hooks.domain.ending import Ending, status_after
+from loki_hooks.domain.status import Status, legal
+
+endings = st.builds(Ending, st.integers(-20, 255), stopped=st.booleans(), timed_out=st.booleans(), commits=st.integers(0, 3),
+                    left=st.lists(st.text(min_size=1), max_size=5).map(tuple), left_why=st.text(max_size=5),
+                    wrong_branch=st.sampled_from(["", "other"]))
+
+
+@given(endings)
+def test_ready_means_that_nothing_is_wrong(ending: Ending) -> None:
+    status, reason = status_after(ending)
+    good = ending.exit_code == 0 and ending.commits > 0 and not (ending.left or ending.wrong_branch or ending.stopped or ending.timed_out)
+    assert (status is Status.READY) == good
+    assert bool(reason) == (not good)
+    assert legal(Status.RUNNING, status)
+
+
+def test_the_reason_names_what_a_person_must_look_at() -> None:
+    assert status_after(Ending(3)) == (Status.FAILED, "the agent ended with exit status 3")
+    assert status_after(Ending(-9)) == (Status.FAILED, "the agent was killed by signal 9")
+    assert status_after(Ending(0)) == (Status.FAILED, "the agent made no commit")
+    assert status_after(Ending(0, commits=1)) == (Status.READY, "")
+    assert status_after(Ending(1, stopped=True))[0] is Status.STOPPED
+    status, reason = status_after(Ending(0, commits=1, left=("a", "b", "c", "d"), left_why="secrets"))
+    assert status is Status.ESCALATED
+    assert reason == "uncommitted: a, b, c and 1 more (secrets)"

@@ -1,0 +1,171 @@
+"""Worktrees on disk: made all or not at all, locked by who lives, and nobody else's ever forgotten."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import Repo
+
+from loki_hooks.domain.streams import ProcessId
+from loki_hooks.errors import LokiError, RefusedError
+from loki_hooks.system import worktrees
+from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.processes import myself
+from loki_hooks.system.site import Site, discover
+
+
+@pytest.fixture
+def site(repo: Repo) -> Site:
+    return discover(repo.path)
+
+
+def test_sixteen_threads_make_sixteen_worktrees(repo: Repo, site: Site) -> None:
+    tip = repo.git("rev-parse", "main")
+    failures: list[Exception] = []
+
+    def make(number: int) -> None:
+        try:
+            worktrees.add(site, repo.path.parent / f"w{number}", f"b{number}", tip, new_branch=True)
+        except LokiError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=make, args=(n,)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert {w.branch for w in list_worktrees(Git(repo.path))} == {"main", *(f"b{n}" for n in range(16))}
+    assert all((repo.path.parent / f"w{n}" / "app.py").exists() for n in range(16))
+
+
+def test_what_is_in_use_is_refused_and_untouched(repo: Repo, site: Site) -> None:
+    tip = repo.git("rev-parse", "main")
+    place = repo.path.parent / "full"
+    place.mkdir()
+    (place / "mine").write_text("x")
+    with pytest.raises(RefusedError):
+        worktrees.add(site, place, "new", tip, new_branch=True)
+    with pytest.raises(LokiError):
+        worktrees.add(site, repo.path.parent / "other", "main", tip, new_branch=False)
+    with pytest.raises(RefusedError):
+        worktrees.add(site, repo.path.parent / "other", "main", tip, new_branch=True)
+    assert repo.git("branch", "--format=%(refname:short)") == "main"
+    assert [p.name for p in place.iterdir()] == ["mine"]
+    assert not (repo.path.parent / "other").exists()
+
+
+def test_one_that_fails_leaves_neither_branch_nor_folder_nor_entry(repo: Repo, site: Site) -> None:
+    """A smudge filter that fails stops the checkout."""
+    repo.commit("Filtered", {".gitattributes": "*.bin filter=broken\n", "a.bin": "x"})
+    repo.git("config", "filter.broken.smudge", "false")
+    repo.git("config", "filter.broken.required", "true")
+    before = repo.git("for-each-ref"), repo.git("worktree", "list")
+    with pytest.raises(LokiError):
+        worktrees.add(site, repo.path.parent / "w", "b", repo.git("rev-parse", "main"), new_branch=True)
+    assert (repo.git("for-each-ref"), repo.git("worktree", "list")) == before
+    assert not (repo.path.parent / "w").exists()
+
+
+def test_a_failure_takes_nobody_elses_missing_worktree(repo: Repo, site: Site) -> None:
+    place = repo.path.parent / "usb"
+    repo.git("worktree", "add", "-q", "--detach", str(place))
+    place.rename(place.with_name("unplugged"))
+    with pytest.raises(LokiError):
+        worktrees.add(site, repo.path.parent / "w", "main/x", repo.git("rev-parse", "main"), new_branch=True)
+    worktrees.forget_missing(site, repo.path.parent / "other")
+    place.with_name("unplugged").rename(place)
+    assert repo.git("rev-parse", "HEAD", cwd=place) == repo.git("rev-parse", "main")
+
+
+def test_a_missing_one_is_forgotten_only_when_nobody_locked_it(repo: Repo, site: Site) -> None:
+    for name, locked in (("a", False), ("b", True)):
+        place = repo.path.parent / name
+        repo.git("worktree", "add", "-q", "-b", name, str(place))
+        if locked:
+            repo.git("worktree", "lock", str(place))
+        place.rename(place.with_name(f"{name}-away"))
+        worktrees.forget_missing(site, place)
+        assert any(w.path == place for w in list_worktrees(Git(repo.path))) == locked
+
+
+def test_detached_and_on_an_existing_branch(repo: Repo, site: Site) -> None:
+    tip = repo.git("rev-parse", "main")
+    worktrees.add(site, repo.path.parent / "d", "", tip, new_branch=False)
+    assert repo.try_git("symbolic-ref", "-q", "HEAD", cwd=repo.path.parent / "d").code == 1
+    repo.git("branch", "there")
+    worktrees.add(site, repo.path.parent / "t", "there", tip, new_branch=False)
+    assert repo.git("symbolic-ref", "--short", "HEAD", cwd=repo.path.parent / "t") == "there"
+
+
+def test_a_lock_is_broken_only_when_its_owner_is_proved_dead(repo: Repo, site: Site) -> None:
+    place = repo.path.parent / "w"
+    worktrees.add(site, place, "b", repo.git("rev-parse", "main"), new_branch=True)
+    me, dead = myself(), ProcessId(2**22 + 5, "then")
+
+    def reason() -> str | None:
+        return next(w.locked for w in list_worktrees(Git(repo.path)) if w.path == place)
+
+    worktrees.lock(site, place, "feature-x", me)
+    assert str(me.pid) in str(reason())
+    worktrees.unlock_dead(site, place)
+    worktrees.unlock(site, place, dead)
+    assert reason() is not None
+    worktrees.unlock(site, place, me)
+    assert reason() is None
+    worktrees.lock(site, place, "feature-x", dead)
+    worktrees.unlock_dead(site, place)
+    assert reason() is None
+    repo.git("worktree", "lock", "--reason", "mine (pid 999999, started never)", str(place))
+    worktrees.unlock_dead(site, place)
+    worktrees.lock(site, place, "feature-x", me)
+    assert reason() == "mine (pid 999999, started never)"
+
+
+def test_the_same_pid_with_another_start_is_dead() -> None:
+    me = myself()
+    assert not worktrees.lock_is_dead(worktrees.lock_reason("x", me))
+    assert worktrees.lock_is_dead(worktrees.lock_reason("x", ProcessId(me.pid, "another")))
+    assert not worktrees.lock_is_dead("any other words")
+
+
+def test_a_branch_that_an_operation_holds(repo: Repo, site: Site) -> None:
+    repo.git("branch", "side", "HEAD")
+    assert worktrees.branch_held_by_operation(site, "main") == ""
+    repo.commit("One", {"app.py": "1\n"})
+    repo.git("worktree", "add", "-q", "../w", "side")
+    place = repo.path.parent / "w"
+    repo.commit("Two", {"app.py": "2\n"}, cwd=place)
+    assert repo.try_git("rebase", "-q", "main", cwd=place).code == 1
+    assert "rebase" in worktrees.branch_held_by_operation(site, "side")
+    assert worktrees.branch_held_by_operation(site, "main") == ""
+    assert worktrees.operation_in(worktrees.git_dir_of(place)) == "rebase"
+
+
+def test_a_path_with_odd_characters(repo: Repo, site: Site) -> None:
+    place = repo.path.parent / "a b é\n$x"
+    worktrees.add(site, place, "odd", repo.git("rev-parse", "main"), new_branch=True)
+    assert any(w.path == place for w in list_worktrees(Git(repo.path)))
+    worktrees.remove(site, place)
+    assert not place.exists()
+
+
+def test_removal_is_never_forced(repo: Repo, site: Site) -> None:
+    place = repo.path.parent / "w"
+    worktrees.add(site, place, "b", repo.git("rev-parse", "main"), new_branch=True)
+    (place / "mine").write_text("x")
+    with pytest.raises(LokiError):
+        worktrees.remove(site, place)
+    assert (place / "mine").read_text() == "x"
+
+
+def test_git_dir_of_relative_pointers(repo: Repo, tmp_path: Path) -> None:
+    place = repo.path.parent / "w"
+    repo.git("worktree", "add", "-q", str(place))
+    admin = repo.path / ".git" / "worktrees" / "w"
+    assert worktrees.git_dir_of(place) == admin
+    (place / ".git").write_text("gitdir: ../project/.git/worktrees/w\n")
+    assert worktrees.git_dir_of(place) == admin
+    assert worktrees.git_dir_of(repo.path) == repo.path / ".git"
