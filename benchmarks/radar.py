@@ -2,8 +2,8 @@
 
     python benchmarks/radar.py [STREAMS] [ROUNDS]
 
-Every fifth stream has uncommitted work, every tenth renamed a file, and each changed six files anywhere, so some conflict. In
-one run, beside one `git merge-tree` process per pair:
+Every fifth stream has uncommitted work, every tenth renamed a file, and each changed six files anywhere, so some
+conflict. In one run, beside one `git merge-tree` process per pair:
 
 - the pairs alone: all of them merged for the first time, and again from memory;
 - the radar as a whole, which looks into every worktree (one `git status` each, as the column for uncommitted work
@@ -156,7 +156,7 @@ def main() -> int:
             ("the pairs, warm", warm, "nothing is merged"),
             (f"looking into {len(records)} worktrees, one by one", looking, "one git status each"),
             ("the radar with its looks, cold", whole_cold, f"{loop / whole_cold:.1f} times as fast as the loop alone"),
-            ("the radar with its looks, warm", whole_warm, f"{whole_warm - looking:+.0f} ms beside those looks one by one"),
+            ("the radar with its looks, warm", whole_warm, f"{whole_warm - looking:+.0f} ms beside those looks"),
             ("start-up (loki-hooks cap)", start, ""),
             ("loki-hooks status --json, cold", status_cold, f"{status_cold - start:+.0f} ms on start-up"),
             ("loki-hooks status --json, warm", status_warm, f"{status_warm - start:+.0f} ms on start-up"),

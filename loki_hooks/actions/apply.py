@@ -20,6 +20,7 @@ from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.retention import expire_when_due
 from loki_hooks.actions.train import TRAIN_REF, pin_train
+from loki_hooks.actions.turns import see_to_turns
 from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
@@ -33,12 +34,12 @@ from loki_hooks.system.files import dump_json, read_json, write_atomic
 from loki_hooks.system.processes import (
     identify,
     is_alive,
-    kill_group,
     myself,
     scrubbed,
     start_detached,
     worker_argv,
 )
+from loki_hooks.system.session_tree import SessionTree
 from loki_hooks.system.worktrees import unlock_dead, wait_for_git
 
 Taken = tuple[str, str]
@@ -105,6 +106,7 @@ class Applier:
         self._signal_green()
         show_spawn_queue(self.context)
         self._forget_train()
+        see_to_turns(self.context)
         try:
             expire_when_due(self.context)
         except LokiError as error:  # it is tried again the next day; nothing waits for it
@@ -181,12 +183,12 @@ class Applier:
         record = self.record_of(step.stream)
         if record.status not in IN_SESSION or is_alive(record.session):
             return "waits", "its session ended, or goes on"
-        if record.agent_process is not None and is_alive(record.agent_process):
-            kill_group(record.agent_process.pid, grace=2)
+        if record.session is not None:
+            SessionTree(record.session, record.agent_process).end(grace=2)
         unlock_dead(self.site, Path(record.path))
         tip = self.context.git.commit_id(f"refs/heads/{record.branch}") or ""
         self.move(step.stream, Status.FAILED, session=None, agent_process=None, claim=None, ended_at=now(), reason=step.reason,
-                  tip=tip)
+                  last_run=record.started_at, before=f"failed: {step.reason}", tip=tip)
         events.record(self.site, "session-failed", step.stream, commit=tip, detail=step.reason)
         signal_files.emit(self.site, SignalName("WORKTREE_FAILED", step.stream), {**body_of(record, commit=tip), "reason": step.reason})
         return DONE
@@ -252,6 +254,8 @@ class Applier:
 
     def _test(self, step: Step) -> Taken:
         """Pin the train, mark its streams, and start the gates that have no result for the tree yet."""
+        if self._upstream_moved():
+            return "waits", "the upstream moved meanwhile"
         for car in step.cars:
             record = self.record_of(car.stream)
             if record.status is Status.READY:
@@ -272,6 +276,14 @@ class Applier:
         events.record(self.site, "testing", subject, commit=step.commit,
                       evidence={"tree": step.tree, "streams": tested})
         return "done", f"started for {', '.join(tested) or self.context.integration}"
+
+    def _upstream_moved(self) -> bool:
+        """Ask the upstream; return whether it has now what the integration branch has not, and had not before."""
+        git, upstream = self.context.git, remote.upstream_of(self.context)
+        before = git.commit_id(upstream.ref) if upstream.remote else None
+        remote.fetch(self.context, every=2.0)
+        after = git.commit_id(upstream.ref) if upstream.remote else None
+        return after not in {None, before} and not git.is_ancestor(str(after), self.context.integration_ref)
 
     def _pass(self, step: Step) -> Taken:
         record = self.record_of(step.stream)
@@ -320,6 +332,8 @@ class Applier:
     def _land(self, step: Step) -> Taken:
         """Land exactly the commit whose tree passed. What stands in the way is noted; everything stays as it is."""
         streams = [car.stream for car in step.cars]
+        if self._upstream_moved():  # landed beside it, the two would have diverged
+            return "waits", "the upstream moved meanwhile"
         pin_train(self.context.git, Train(step.old, step.cars))
         for stream in streams:
             self.move(stream, Status.MERGING, reason="")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from loki_hooks.domain.cap import CapDecision, decide_cap, is_dynamic, thresholds_of
+from loki_hooks.domain.cap import CapDecision, Footprints, decide_cap, is_dynamic, lowered_for_memory, thresholds_of
 from loki_hooks.errors import LokiError
 
 if TYPE_CHECKING:
@@ -42,4 +42,18 @@ def current_cap(
         except (LokiError, OSError) as error:
             warnings.append(f"the snapshot of the machine's load was not refreshed: {error}")
     decision = decide_cap(knobs, snapshot, config.session.max)
+    if sample and site is not None and config.session.memory:
+        try:
+            decision = lowered_for_memory(decision, _footprints(site))
+        except (LokiError, OSError) as error:
+            warnings.append(f"the sessions' memory was not measured: {error}")
     return replace(decision, warnings=(*decision.warnings, *warnings))
+
+
+def _footprints(site: Site) -> Footprints:
+    from loki_hooks.actions.evidence import footprints
+    from loki_hooks.system import resources
+    from loki_hooks.system.state_store import StateStore
+
+    records = [r for r in StateStore(site).read().streams.values() if not r.standing]
+    return Footprints(footprints(records), resources.free_memory())

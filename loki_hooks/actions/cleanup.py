@@ -27,12 +27,15 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import dump_json, read_plain, write_atomic
-from loki_hooks.system.git import WorktreeEntry, list_worktrees
+from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
 from loki_hooks.system.inspect import look
 from loki_hooks.system.site import LOKI
-from loki_hooks.system.worktrees import forget_missing, remove, unlock_dead
+from loki_hooks.system.worktrees import NOBODY, forget_missing, remove, unlock_dead
 
 TRASH = "refs/loki/trash/"
+PAST = "refs/loki/past/"
+"""Where a branch or a worktree goes, its reflog goes, and with it the only way to what was amended or rebased away."""
+_MAX_PAST = 500
 
 
 @dataclass(frozen=True)
@@ -91,18 +94,19 @@ def retire(context: Context, record: StreamRecord, going: Going, removal: Remova
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
     archive = _archive(context, record, time, facts)
+    _pin_past(context, record, time)
     try:
         if _entry(context, record) is not None and path.is_dir():
             unlock_dead(site, path)
             again = judge(context, record, going)
             if not again.remove:
-                _undo(context, trash, archive)
+                _undo(context, record, time, trash, archive)
                 return again
             remove(site, path)  # git's own, which refuses what changed since
         elif record.path:
             forget_missing(site, path)
     except LokiError:
-        _undo(context, trash, archive)
+        _undo(context, record, time, trash, archive)
         raise
     if going is not Going.WORKTREE:
         _remove_branch(context, record, tip)
@@ -117,9 +121,28 @@ def retire(context: Context, record: StreamRecord, going: Going, removal: Remova
     return removal
 
 
-def _undo(context: Context, trash: str, archive: Path) -> None:
-    if trash:
-        context.git.run("update-ref", "-d", trash)
+def _pin_past(context: Context, record: StreamRecord, time: str) -> None:
+    """Keep the commits that only the reflogs of this branch and this worktree know: as parents of an empty commit."""
+    git = context.git
+    logs = (git.maybe("reflog", "show", "--format=%H", f"refs/heads/{record.branch}", "--") or "").split()
+    if record.path and (Path(record.path) / ".git").exists():
+        logs += (Git(Path(record.path)).maybe("reflog", "show", "--format=%H", "HEAD", "--") or "").split()
+    known = list(dict.fromkeys(logs))[:_MAX_PAST]
+    if not known:
+        return
+    stdin = "\n".join([*known, "--not", "--all"]).encode()
+    lonely = set((git.run("rev-list", "--ignore-missing", "--stdin", stdin=stdin)).text.split())
+    parents = [word for commit in known if commit in lonely for word in ("-p", commit)]
+    if parents:
+        tree = git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b"")
+        message = f"What the reflogs of {record.stream} still knew\n".encode()
+        keeper = git.out("commit-tree", tree, *parents, "-F", "-", stdin=message, env=NOBODY)
+        git.update_ref(f"{PAST}{record.stream}/{time}", keeper, None, record.branch)
+
+
+def _undo(context: Context, record: StreamRecord, time: str, trash: str, archive: Path) -> None:
+    for ref in filter(None, (trash, f"{PAST}{record.stream}/{time}")):
+        context.git.run("update-ref", "-d", ref)
     shutil.rmtree(archive, ignore_errors=True)
 
 
@@ -170,7 +193,7 @@ def _archive(context: Context, record: StreamRecord, time: str, facts: Mapping[s
 
 def _move_logs(context: Context, record: StreamRecord, archive: Path) -> None:
     logs = context.site.loki / "logs"
-    for pattern in (f"session-{record.stream}.log", f"session-{record.stream}.*.log", f"setup-{record.stream}.log"):
+    for pattern in (f"session-{record.stream}.log", f"session-{record.stream}.log.[0-9]*", f"setup-{record.stream}.log"):
         for log in sorted(logs.glob(pattern)):
             if not log.is_symlink():
                 shutil.move(log, archive / log.name)

@@ -28,25 +28,40 @@ def docs_items(context: Context, old: str, new: str) -> Iterator[dict[str, Any]]
     patterns = context.config.in_force.docs.paths
     raw = git.out("diff-tree", "-r", "-z", "--no-renames", old, new)
     fields = list(split_z(raw))
+    landings = _landings(git, old, new)
     for meta, path in zip(fields[::2], fields[1::2], strict=True):
         _, _, before, after, status = meta.lstrip(":").split(" ")
         if _TESTS.search(path) or not _CODE.search(path):
             continue
         commits = git.out("rev-list", f"--max-count={MAX_COMMITS}", "--no-merges", f"{old}..{new}", "--", path).split() or [new]
-        base = {"file": path, "before": before, "after": after, "commit": commits[0]}
+        base = {"file": path, "before": before, "after": after, "commit": commits[0], "stream": _stream_of(git, landings, commits[0])}
         changes: list[Change] = []
         if path.endswith((".py", ".pyi")):
             sources = [_blob(git, oid) if status != gone else "" for oid, gone in ((before, "A"), (after, "D"))]
             changes = compare(*sources) or []
         made_by = _made_by(git, path, commits) if changes else {}
         for change in changes:
+            commit = made_by.get(change.symbol, commits[0])
             docs = mentions(git, new, change.symbol.rsplit(".", 1)[-1], patterns)
             yield {**base, "trigger": f"public-{change.trigger}", "symbol": change.symbol, "line": change.line, "docs": docs,
-                   "commit": made_by.get(change.symbol, base["commit"])}
+                   "commit": commit, "stream": _stream_of(git, landings, commit)}
         docs = mentions(git, new, path, patterns)
         if docs:
             kind = {"A": "file-added", "D": "file-removed"}.get(status, "file-changed")
             yield {**base, "trigger": kind, "symbol": "", "line": 1, "docs": docs}
+
+
+def _landings(git: Git, old: str, new: str) -> list[tuple[str, str]]:
+    """Return (commit, stream) of the landings in the range, oldest first."""
+    listed = git.out("log", "-z", "--first-parent", "--reverse", "--format=%H%x09%(trailers:key=Loki-Stream,valueonly,separator=%x20)",
+                     f"{old}..{new}")
+    pairs = (entry.partition("\t")[::2] for entry in split_z(listed))
+    return [(commit, stream.strip()) for commit, stream in pairs if stream.strip()]
+
+
+def _stream_of(git: Git, landings: list[tuple[str, str]], commit: str) -> str:
+    """Return the stream whose landing brought the commit ('' when it came otherwise)."""
+    return next((stream for landing, stream in landings if git.is_ancestor(commit, landing)), "")
 
 
 def _made_by(git: Git, path: str, commits: list[str]) -> dict[str, str]:

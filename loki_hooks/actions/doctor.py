@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.doctor_hooks import check_hooks, check_scripts
@@ -18,7 +19,9 @@ from loki_hooks.actions.doctor_tools import check_disk, check_programs, check_ve
 from loki_hooks.domain.diagnosis import Finding
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events
-from loki_hooks.system.site import Site
+
+if TYPE_CHECKING:
+    from loki_hooks.system.site import Site
 
 Check = Callable[[Context], list[Finding]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loki_hooks.actions.context import Context
 from loki_hooks.actions.install import plan_install
 from loki_hooks.assets import asset_dir, template_text
 from loki_hooks.domain.diagnosis import Cure, Finding, Repair
@@ -18,7 +18,10 @@ from loki_hooks.system.hook_files import hooks_path
 from loki_hooks.system.hook_probe import Answer, Prober
 from loki_hooks.system.install_record import read_record
 from loki_hooks.system.precommit_config import find_config, read_config
-from loki_hooks.system.site import Site
+
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
+    from loki_hooks.system.site import Site
 
 _INSTALL = "loki-hooks install"
 
@@ -27,7 +30,8 @@ def check_hooks(context: Context) -> list[Finding]:
     """Prove for each worktree and each hook that is installed that git comes to our script."""
     site = context.site
     if not site.enabled:
-        return [Finding("hooks", False, f"loki-hooks is not on in {site.root}", f"there is no {site.enabled_marker}", _INSTALL)]
+        return [Finding("hooks", False, f"loki-hooks is not on in {site.root}", f"there is no {site.enabled_marker}",
+                        _INSTALL)]
     wanted = wanted_hooks(site)
     prober = Prober(site)
     found: list[Finding] = []

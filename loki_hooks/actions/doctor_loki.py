@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.domain.diagnosis import Cure, Finding, Repair
 from loki_hooks.domain.status import Status
@@ -16,7 +16,11 @@ from loki_hooks.system.git import Git
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.state_store import StateStore
 
-_PLAIN_FOLDERS = ("state", "state/locks", "state/prompts", "state/notices", "state/gate-runs", "signals", "queue", "queue/spawn",
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
+
+_PLAIN_FOLDERS = ("state", "state/locks", "state/prompts", "state/notices", "state/gate-runs", "signals", "queue",
+                  "queue/spawn",
                   "queue/docs", "queue/blog", "logs", "archive", "trash")
 _MOST = 20_000
 
@@ -27,21 +31,24 @@ def check_loki(context: Context) -> list[Finding]:
     if not site.enabled:
         return []
     if not os.path.lexists(site.loki):
-        return [Finding("loki", False, f"{site.loki} is gone", "loki-hooks is on here; `git clean -xdf` takes the folder away",
+        return [Finding("loki", False, f"{site.loki} is gone", "loki-hooks is on here; `git clean -xdf` takes the "
+                                                               "folder away",
                         "the next pass makes it again: loki-hooks run --once", Repair(Cure.MAKE_LOKI, str(site.loki)))]
     found = [Finding("loki", False, f"{path} is {what}", "loki-hooks keeps its files there, and follows no link",
                      f"look what it is, then move it away: mv {path} {path}.old")
              for path, what in planted(site)]
     if not (site.loki / ".gitignore").is_file() and not found:
         found.append(Finding("loki", False, "git sees what is in .loki/", f"{site.loki / '.gitignore'} is missing",
-                             "the next pass makes it again: loki-hooks run --once", Repair(Cure.MAKE_LOKI, str(site.loki))))
+                             "the next pass makes it again: loki-hooks run --once", Repair(Cure.MAKE_LOKI,
+                                                                                           str(site.loki))))
     return found or [Finding("loki", True, ".loki/ is as it should be", f"no link and no FIFO below {site.loki}")]
 
 
 def planted(site: Site) -> list[tuple[Path, str]]:
     """Return what stands in ``.loki/`` and was not made by us: (path, what it is). Follows nothing."""
     folders = [site.loki, *(site.loki / name for name in _PLAIN_FOLDERS)]
-    found = [(path, _kind(path)) for path in folders if os.path.lexists(path) and not stat.S_ISDIR(path.lstat().st_mode)]
+    found = [(path,
+              _kind(path)) for path in folders if os.path.lexists(path) and not stat.S_ISDIR(path.lstat().st_mode)]
     if found:
         return found
     count = 0
@@ -85,8 +92,9 @@ def check_state(context: Context) -> list[Finding]:
                                  Repair(Cure.SET_STATE_ASIDE, str(path))))
             return found
         state = StateStore(site).read()
-        gone = sorted(r.stream for r in state.streams.values() if r.path and r.status not in {Status.ARCHIVED, Status.PLANNED}
-                      and not Path(r.path).exists())
+        without = {Status.ARCHIVED, Status.PLANNED}
+        gone = sorted(r.stream for r in state.streams.values()
+                      if r.path and r.status not in without and not Path(r.path).exists())
         if gone:
             found.append(Finding("state", True, f"streams without a worktree: {', '.join(gone)}", str(path),
                                  "`loki-hooks status` tells of each what to do"))
@@ -99,15 +107,20 @@ def check_state(context: Context) -> list[Finding]:
 def check_configuration(context: Context) -> list[Finding]:
     """The configuration can be read; what in it has no effect is named. (An error raises, and is told by `doctor`.)"""
     config = context.config
-    found = [Finding("configuration", False, "something in the configuration has no effect", warning, "correct it, or take it out")
+    found = [Finding("configuration", False, "something in the configuration has no effect", warning,
+                     "correct it, or take it out")
              for warning in dict.fromkeys((*config.working.warnings, *config.in_force.warnings))]
     if config.not_in_force:
-        found.append(Finding("configuration", True, f"{', '.join(config.not_in_force)} of the working copy are not in force",
-                             f"what gates a merge is read from the commit of {config.integration}", "commit and land it"))
+        tables = ", ".join(config.not_in_force)
+        found.append(Finding("configuration", True, f"{tables} of the working copy: not in force",
+                             f"what gates a merge is read from the commit of {config.integration}",
+                             "commit and land it"))
     if not config.in_force.gates:
-        found.append(Finding("configuration", True, f"no gate is configured on {config.integration}", "nothing lands by itself",
+        found.append(Finding("configuration", True, f"no gate is configured on {config.integration}",
+                             "nothing lands by itself",
                              "`loki-hooks install` proposes one; commit loki-hooks.toml"))
-    return found or [Finding("configuration", True, "the configuration is in force", context.config.in_force.source or "all defaults")]
+    return found or [Finding("configuration", True, "the configuration is in force",
+                             context.config.in_force.source or "all defaults")]
 
 
 def check_trust(context: Context) -> list[Finding]:
@@ -118,7 +131,8 @@ def check_trust(context: Context) -> list[Finding]:
     if path.is_file():
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
-            found.append(Finding("trust", False, "others can read or write what you trust", f"{path} has mode {mode:04o}",
+            found.append(Finding("trust", False, "others can read or write what you trust",
+                                 f"{path} has mode {mode:04o}",
                                  f"chmod 600 {path}", Repair(Cure.MAKE_PRIVATE, str(path))))
     if site.enabled:
         reason = untrusted_reason(context)
@@ -150,11 +164,13 @@ def check_secrets(context: Context) -> list[Finding]:
                 found.append(Finding("secrets", False, f"{name}, which was copied into {tree}, is tracked there",
                                      "`git ls-files` lists it", f"git -C {tree} rm --cached {name}"))
             elif not git.ok("check-ignore", "-q", "--", name):
-                found.append(Finding("secrets", False, f"{name}, which was copied into {tree}, can be added by `git add .`",
+                found.append(Finding("secrets", False, f"{name}, which was copied into {tree}, can be added by `git "
+                                                       f"add .`",
                                      "`git check-ignore` does not know it", f"put {name} into .gitignore"))
             source = (site.main or site.root) / name
             if source.is_file() and stat.S_IMODE(path.stat().st_mode) & ~stat.S_IMODE(source.stat().st_mode) & 0o077:
                 found.append(Finding("secrets", False, f"{path} can be read by more people than {source}",
-                                     f"mode {stat.S_IMODE(path.stat().st_mode):04o}", f"chmod --reference={source} {path}"))
+                                     f"mode {stat.S_IMODE(path.stat().st_mode):04o}", f"chmod --reference={source} "
+                                                                                      f"{path}"))
     return found or [Finding("secrets", True, "copied files are kept out of git",
                              f"{looked} copied files, `git check-ignore`; {LOKI}/ ignores itself")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loki_hooks.actions.doctor_hooks import copy_scripts
 from loki_hooks.actions.doctor_repository import (
@@ -27,10 +28,12 @@ from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.hook_files import content
 from loki_hooks.system.owners import git_at_work, look_for_owner, places_of
 from loki_hooks.system.patches import known_blobs
-from loki_hooks.system.site import Site
 from loki_hooks.system.state_store import StateStore
 from loki_hooks.system.trust import trust_file
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead
+
+if TYPE_CHECKING:
+    from loki_hooks.system.site import Site
 
 
 def mend(site: Site, repair: Repair) -> str:

@@ -1,4 +1,4 @@
-"""What can be broken in git's own things: settings that leaked, locks of the dead, half-made worktrees, refs, patches."""
+"""What can be broken in git's own things: leaked settings, locks of the dead, half-made worktrees, refs, patches."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loki_hooks.actions.context import Context
 from loki_hooks.domain.diagnosis import Cure, Finding, Repair, is_lost_work, owner_is_dead
 from loki_hooks.domain.gates import GateResult
 from loki_hooks.system import patches
@@ -16,8 +16,11 @@ from loki_hooks.system.gate_results import PREFIX
 from loki_hooks.system.git import Git, list_worktrees, split_z
 from loki_hooks.system.owners import git_at_work, look_for_owner, places_of
 from loki_hooks.system.processes import identify
-from loki_hooks.system.site import Site
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
+
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
+    from loki_hooks.system.site import Site
 
 _LOCKS = ("index.lock", "HEAD.lock", "config.lock", "config.worktree.lock", "packed-refs.lock", "shallow.lock",
           "ORIG_HEAD.lock", "MERGE_HEAD.lock", "FETCH_HEAD.lock")
@@ -35,15 +38,16 @@ def check_settings(context: Context) -> list[Finding]:
     found = []
     if bare_is_damage(site):
         found.append(Finding("repository", False, "core.bare was set in a repository with a work tree",
-                             f"{config} says bare, but {site.common.parent} has the files of {site.common / 'index'}: some "
-                             "program ran `git init` with the GIT_DIR that git exports into hooks",
+                             f"{config} says bare, but {site.common.parent} has the files of {site.common / 'index'}: "
+                             "some program ran `git init` with the GIT_DIR that git exports into hooks",
                              "git config core.bare false", Repair(Cure.UNSET_BARE, str(config))))
     elsewhere = worktree_is_damage(site)
     if elsewhere:
         found.append(Finding("repository", False, f"core.worktree leads to {elsewhere}",
                              f"{config} says so, but the files of {site.common / 'index'} are in {site.common.parent}",
                              "git config --unset core.worktree", Repair(Cure.UNSET_WORKTREE, str(config), elsewhere)))
-    return found or [Finding("repository", True, "no leaked GIT_DIR has changed the settings", f"core.bare and core.worktree in {config}")]
+    return found or [Finding("repository", True, "no leaked GIT_DIR has changed the settings",
+                             f"core.bare and core.worktree in {config}")]
 
 
 def bare_is_damage(site: Site) -> bool:
@@ -135,7 +139,7 @@ def _one(site: Site, admin: Path) -> list[Finding]:
     path = Path(os.path.normpath(admin / pointer)).parent
     found = []
     if reason == "initializing":
-        found += _initializing(site, admin, path)
+        found += _initializing(site, path)
     elif lock is not None and lock_is_dead(reason):
         found.append(Finding("worktrees", False, f"{path} is locked by a session that is over",
                              f"no process has the pid and the start time in the reason: {reason}",
@@ -159,11 +163,12 @@ def _half_made(site: Site, admin: Path) -> list[Finding]:
                         f"gitdir, commondir or HEAD is missing, but it has {', '.join(precious)}",
                         "write what is missing (gitrepository-layout(5), \"worktrees\"), or keep a copy and remove it")]
     return [Finding("worktrees", False, f"{admin} is a registration that was only begun",
-                    "gitdir, commondir or HEAD is missing, there is no index, and no live git process works in this repository",
+                    "gitdir, commondir or HEAD is missing, there is no index, and no live git process works in this "
+                    "repository",
                     f"mv {admin} elsewhere", Repair(Cure.MOVE_ENTRY_ASIDE, str(admin)))]
 
 
-def _initializing(site: Site, admin: Path, path: Path) -> list[Finding]:
+def _initializing(site: Site, path: Path) -> list[Finding]:
     at_work = git_at_work(site)
     if at_work:
         return [Finding("worktrees", True, f"{path} is being made", f"git is at work: {', '.join(at_work)}")]
@@ -179,18 +184,21 @@ def _gone(admin: Path, path: Path, *, locked: bool) -> Finding:
         return Finding("worktrees", False, f"the worktree {path} was moved", f"{moved / '.git'} points at {admin}",
                        f"git worktree repair {moved}", Repair(Cure.RECONNECT_WORKTREE, str(moved), str(admin)))
     if locked:
-        return Finding("worktrees", True, f"the worktree {path} is not there, and locked", "git keeps it: it may be on a disk "
-                       "that is not plugged in", f"git worktree unlock {path}, then prune, if it is gone for good")
+        return Finding("worktrees", True, f"the worktree {path} is not there, and locked",
+                       "git keeps it: it may be on a disk that is not plugged in",
+                       f"git worktree unlock {path}, then prune, if it is gone for good")
     why = why_not_forget(admin, path)
     if why:
-        return Finding("worktrees", False, f"the worktree {path} is gone", why, f"look, then `git worktree remove {path}`")
+        return Finding("worktrees", False, f"the worktree {path} is gone", why,
+                       f"look, then `git worktree remove {path}`")
     return Finding("worktrees", False, f"the worktree {path} is gone",
-                   f"{path.parent} is there, {path} is not; nothing is staged or in progress in {admin}, and its HEAD is on a branch",
+                   f"{path.parent} is there, {path} is not; nothing is staged or in progress in {admin}, and its "
+                   f"HEAD is on a branch",
                    f"git worktree remove {path}", Repair(Cure.FORGET_WORKTREE, str(path), str(admin)))
 
 
 def moved_to(admin: Path, path: Path) -> Path | None:
-    """Return where the worktree's folder is now, if it is beside its old place: its ``.git`` file points at ``admin``."""
+    """Return where the worktree's folder is now, if beside its old place: its ``.git`` file points at ``admin``."""
     if not path.parent.is_dir():
         return None
     for folder in sorted(path.parent.iterdir()):
@@ -241,7 +249,8 @@ def check_refs(context: Context) -> list[Finding]:
                                  _last_good(git, site.common, name) or "fetch it from a remote that has it", repair))
     found += [Finding("refs", False, f"{name} is no gate result that can be read", f"the blob {oid} is none",
                       "it will be made anew", Repair(Cure.DELETE_RESULT, name, oid))
-              for oid, name in unreadable_results(git, [(o, n) for o, n in pairs if n.startswith(PREFIX) and o in known])]
+              for oid, name in unreadable_results(git, [(o, n) for o,
+                                                        n in pairs if n.startswith(PREFIX) and o in known])]
     return found or [Finding("refs", True, "every ref can be read", f"{len(pairs)} refs, each with its object")]
 
 
@@ -313,8 +322,10 @@ def check_patches(context: Context) -> list[Finding]:
                 files = ", ".join(patch.files[:5])
                 found.append(Finding(
                     "patches", False, f"{patch.tool} was killed and left unstaged changes of {tree} in a patch",
-                    f"{patch.path} ({files}): it applies, its changes are not in the worktree nor in git, process {patch.pid} is "
+                    f"{patch.path} ({files}): it applies, its changes are not in the worktree nor in git, process "
+                    f"{patch.pid} is "
                     "gone, and the files have not been written since",
-                    f"git -C {tree} apply --whitespace=nowarn {patch.path} (or remove the patch, if you do not want them back)"))
+                    f"git -C {tree} apply --whitespace=nowarn {patch.path} (or remove the patch, if you do not want "
+                    f"them back)"))
     return found or [Finding("patches", True, "no hook framework was killed with somebody's changes in its hands",
                              f"{looked} patches of this repository, of {len(kept)} in all")]

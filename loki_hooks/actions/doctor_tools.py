@@ -8,8 +8,8 @@ import platform
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loki_hooks.actions.context import Context
 from loki_hooks.actions.prompt import words_of
 from loki_hooks.domain.config import Config
 from loki_hooks.domain.diagnosis import Finding, git_limits, unreadable_to_pygit2
@@ -19,6 +19,9 @@ from loki_hooks.system.git import git_version
 from loki_hooks.system.install_record import read_record
 from loki_hooks.system.precommit_config import find_config
 from loki_hooks.system.processes import run
+
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
 
 _OPTIONAL = {"gh": "`finish --pr` pushes, and prints what to do then", "tmux": "`spawn --tmux` cannot be used"}
 _LITTLE = 512 * 1024 * 1024
@@ -41,10 +44,12 @@ def check_programs(context: Context) -> list[Finding]:
                                  "" if here else "install it, or choose another: session.agent, or spawn --agent"))
         else:
             (present if here else absent).append(name)
-    found.append(Finding("programs", True, f"other agents here: {', '.join(present) or 'none'}", f"not on PATH: {', '.join(absent) or 'none'}"))
+    found.append(Finding("programs", True, f"other agents here: {', '.join(present) or 'none'}",
+                         f"not on PATH: {', '.join(absent) or 'none'}"))
     for name, without in _OPTIONAL.items():
         path = shutil.which(name)
-        found.append(Finding("programs", True, f"{name} is {'here' if path else 'not here'}", path or f"without it {without}"))
+        found.append(Finding("programs", True, f"{name} is {'here' if path else 'not here'}",
+                             path or f"without it {without}"))
     found.append(_framework(context))
     return found
 
@@ -52,12 +57,14 @@ def check_programs(context: Context) -> list[Finding]:
 def _framework(context: Context) -> Finding:
     site = context.site
     beside = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
-    versions = [f"{name} {version}" for name in ("pre-commit", "prek") if (version := _version(shutil.which(name, path=beside)))]
+    versions = [f"{name} {version}" for name in ("pre-commit", "prek") if (version := _version(shutil.which(name,
+                                                                                                            path=beside)))]
     needed = read_record(site).way == Way.PRE_COMMIT.value
     config = find_config(site.main or site.here)
     ok = bool(versions) or not needed
     return Finding("programs", ok, f"hook frameworks: {', '.join(versions) or 'none'}",
-                   f"{config} is there" if config else "there is no .pre-commit-config.yaml", "" if ok else "install pre-commit or prek")
+                   f"{config} is there" if config else "there is no .pre-commit-config.yaml",
+                   "" if ok else "install pre-commit or prek")
 
 
 def _version(program: str | None) -> str:
@@ -84,15 +91,18 @@ def check_versions(context: Context) -> list[Finding]:
     keys = {"objectformat": "extensions.objectFormat", "refstorage": "extensions.refStorage",
             "partialclone": "extensions.partialClone", "sparse": "index.sparse", "splitindex": "core.splitIndex"}
     settings = {name: value for name, key in keys.items() if (value := git.config(key))}
-    if "partialclone" not in settings and (git.maybe("config", "--get-regexp", r"^remote\..*\.partialclonefilter$") or ""):
+    if "partialclone" not in settings and (git.maybe("config", "--get-regexp",
+                                                     r"^remote\..*\.partialclonefilter$") or ""):
         settings["partialclone"] = "remote"
     cannot = unreadable_to_pygit2(settings)
     needed = have < (2, 38)
     if not pygit2:
         found.append(Finding("versions", not needed, "pygit2 is not here",
-                             "git before 2.38 cannot merge in memory" if needed else "git's own ways are used", "reinstall loki-hooks" if needed else ""))
+                             "git before 2.38 cannot merge in memory" if needed else "git's own ways are used",
+                             "reinstall loki-hooks" if needed else ""))
     elif cannot:
-        found.append(Finding("versions", not needed, f"pygit2 {pygit2} cannot read this repository", ", ".join(cannot) + (
+        found.append(Finding("versions", not needed, f"pygit2 {pygit2} cannot read this repository",
+                             ", ".join(cannot) + (
             "; git before 2.38 cannot merge in memory either" if needed else "; git's own ways are used"),
             "use git 2.38 or newer" if needed else ""))
     else:
@@ -106,7 +116,8 @@ def check_disk(context: Context) -> list[Finding]:
     site = context.site
     found = []
     seen = set()
-    for folder in (site.common, site.root.parent, Path(os.environ.get("TMPDIR") or "/tmp")):  # noqa: S108  looked at only
+    for folder in (site.common, site.root.parent,
+                   Path(os.environ.get("TMPDIR") or "/tmp")):  # noqa: S108  looked at only
         try:
             device = folder.stat().st_dev
             room = shutil.disk_usage(folder)

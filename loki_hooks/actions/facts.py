@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,20 +18,19 @@ from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.actions.train import TIP_TRAILER, build_train, current_train, merge
-from loki_hooks.domain.gates import Standing, standing
+from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
 from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
-from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import LokiError
 from loki_hooks.system import gate_results, signal_files
 from loki_hooks.system.clock import now
-from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
+from loki_hooks.system.git import WorktreeEntry, list_worktrees
 from loki_hooks.system.landed import how_landed
-from loki_hooks.system.merges import Merged
+from loki_hooks.system.merges import Merged, merge_pairs
 from loki_hooks.system.processes import is_alive
 
 PROCESSED_REF = "refs/loki/processed"
@@ -42,6 +42,8 @@ class Memory:
 
     merges: dict[tuple[str, str], Merged] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
+    tested: frozenset[str] = frozenset()
+    """The trees that had any gate result when the facts were gathered."""
     cap: int | None = None
     kept: set[str] = field(default_factory=set)
     landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
@@ -82,6 +84,8 @@ def gather(context: Context, memory: Memory) -> Facts:
     tip_tree = ""
     if members and tip and gates:
         tip_tree = git.tree_id(tip)
+        memory.tested = gate_results.tested_trees(git)
+        _merge_all(context, memory, tip, members)
         base = _standing(context, memory, tip_tree)
         try:
             looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
@@ -115,6 +119,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         gates=bool(gates),
         gate_running=gate_under_way(context),
         cap=memory.cap or 0,
+        worktrees_max=context.config.working.worktrees_max,
         untrusted=untrusted_reason(context) if queued or members else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
@@ -194,6 +199,14 @@ def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -
     return found
 
 
+def _merge_all(context: Context, memory: Memory, tip: str, members: Sequence[StreamFacts]) -> None:
+    """Merge each stream alone into the integration branch, all in one process; what conflicts is left for its turn."""
+    todo = [(tip, s.tip) for s in members if (tip, s.tip) not in memory.merges]
+    with suppress(LokiError):  # one that git cannot merge is found when its turn comes
+        merged = zip(todo, merge_pairs(context.git, todo), strict=True)
+        memory.merges.update({key: result for key, result in merged if not result.conflicts})
+
+
 def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamFacts) -> StreamFacts:
     """Look at the stream merged alone into the integration branch: does it conflict, and how does that tree stand?
 
@@ -215,7 +228,11 @@ def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamF
 def _standing(context: Context, memory: Memory, tree: str) -> Standing:
     if tree not in memory.standings:
         config = context.config.in_force
-        memory.standings[tree] = standing(gate_results.seen(context.git, tree, config.gates.values(), config))
+        gates = config.gates.values()
+        if tree in memory.tested:
+            memory.standings[tree] = standing(gate_results.seen(context.git, tree, gates, config))
+        else:
+            memory.standings[tree] = standing(Seen(gate, None) for gate in gates)
     return memory.standings[tree]
 
 

@@ -29,6 +29,7 @@ from loki_hooks.system import events, gate_results
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, held, open_fresh, read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.leases import NoPortsError, leased_ports
 from loki_hooks.system.processes import identify, is_alive, kill_group, myself, start_child, wait_until_gone
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
@@ -151,6 +152,14 @@ def keep_testing(context: Context) -> None:
 
 
 def _run_in(context: Context, job: Job, path: Path, hashed: str) -> GateResult:
+    try:
+        with leased_ports(context.config.in_force.environment.ports, path) as ports:
+            return _run_with(context, job, path, hashed, ports)
+    except NoPortsError as error:
+        return could_not_run(context, job, error.message)
+
+
+def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[int, ...]) -> GateResult:
     began = time.monotonic()
     config = context.config.in_force
     git = Git(path)
@@ -160,9 +169,9 @@ def _run_in(context: Context, job: Job, path: Path, hashed: str) -> GateResult:
     try:
         if job.setup:
             run_setup(context, path, config.environment, stream=job.gate.worktree, branch="", values=values,
-                      log=context.site.folder("logs") / f"setup-{job.gate.worktree}.log", stop=job.stop)
+                      log=context.site.folder("logs") / f"setup-{job.gate.worktree}.log", ports=ports, stop=job.stop)
         env = env_files.variables(path, main=context.site.root, stream=job.gate.worktree, branch="",
-                                  environment=config.environment, values=values)
+                                  environment=config.environment, values=values, ports=ports)
     except InterruptedRunError:
         raise
     except LokiError as error:
@@ -246,7 +255,8 @@ def _running(context: Context, job: Job) -> Iterator[Callable[[int], None]]:
     try:
         yield register
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _end_orphans(context: Context) -> None:

@@ -1,19 +1,29 @@
-"""Commit what an agent left uncommitted: never secrets, never what we copied in, never something huge."""
+"""Commit what an agent left uncommitted: never secrets, never what we copied in, never something huge.
+
+Secrets are told by their names, at any depth, and private keys also by how they begin. A file above ``MAX_BYTES``, and a
+repository inside the repository, are nobody's to commit unasked; nor is more than ``MAX_TOTAL`` at once. What stays
+uncommitted for such a reason makes the stream ``escalated``, with the list.
+"""
 
 from __future__ import annotations
 
 import fnmatch
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loki_hooks.actions.context import Context
-from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system import events
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.worktrees import git_dir_of, operation_in
+
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
+    from loki_hooks.domain.streams import StreamRecord
 
 SECRETS = (".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "id_rsa*", "id_ed25519*",
            "id_ecdsa*", "id_dsa*", "credentials*", "*credentials.json", "secrets.*", ".netrc", ".pypirc", ".npmrc",
@@ -23,6 +33,10 @@ SECRET_FOLDERS = (".ssh", ".gnupg", ".aws", ".kube")
 NOT_SECRET = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub", "credentials*.py", "credentials*.md",
               "secrets.py", "secrets.md")
 MAX_BYTES = 10 * 1024 * 1024
+MAX_TOTAL = 50 * 1024 * 1024
+_KEY = re.compile(rb"^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----", re.MULTILINE)
+_KEY_WITHIN = 65_536
+_NEVER = "secrets, large files and repositories within are never committed by themselves"
 
 
 def looks_secret(path: str) -> bool:
@@ -41,12 +55,17 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     path = Path(record.path)
     git = Git(path)
     paths = _uncommitted(git)
-    kept = tuple(p for p in paths if looks_secret(p) or _huge(path / p) or _copied(path / p, p, dict(record.copied)))
-    todo = [p for p in paths if p not in kept]
+    copied = dict(record.copied)
+    kept = tuple(p for p in paths if looks_secret(p) or _huge(path / p) or _is_repository(path / p)
+                 or _copied(path / p, p, copied) or _has_key(path / p))
+    todo = [p for p in paths if p not in set(kept)]
     if not wanted:
         return tuple(paths), "" if not paths else "session.commit is off or the session did not end well"
     if not todo:
-        return kept, "secrets and large files are never committed by themselves" if kept else ""
+        return kept, _NEVER if kept else ""
+    total = sum(_size(path / p) for p in todo)
+    if total > MAX_TOTAL:
+        return tuple(paths), f"together they have {total // 2**20} MiB, and never more than {MAX_TOTAL // 2**20} are committed by themselves"
     operation = operation_in(git_dir_of(path))
     if operation:
         return tuple(paths), f"a {operation} is in progress"
@@ -67,7 +86,7 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     events.record(context.site, "leftovers-committed", record.stream, commit=git.commit_id("HEAD") or "",
                   evidence={"files": todo[:50]})
     left = tuple(_uncommitted(git))
-    return left, "secrets and large files are never committed by themselves" if left else ""
+    return left, _NEVER if left else ""
 
 
 def _copied(path: Path, name: str, copied: Mapping[str, str]) -> bool:
@@ -84,4 +103,28 @@ def _uncommitted(git: Git) -> list[str]:
 
 
 def _huge(path: Path) -> bool:
-    return not path.is_symlink() and path.is_file() and path.stat().st_size > MAX_BYTES
+    return _size(path) > MAX_BYTES
+
+
+def _size(path: Path) -> int:
+    try:
+        found = path.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _is_repository(path: Path) -> bool:
+    """Whether this is a repository of its own inside the worktree: git lists it as a folder, and would add a bare pointer."""
+    return path.is_dir() and not path.is_symlink() and os.path.lexists(path / ".git")
+
+
+def _has_key(path: Path) -> bool:
+    """Whether the file begins a private key somewhere near its top."""
+    if not path.is_file() or path.is_symlink():
+        return False
+    try:
+        with path.open("rb") as file:
+            return _KEY.search(file.read(_KEY_WITHIN)) is not None
+    except OSError:
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.radar import names_of, refresh
 from loki_hooks.domain.names import flat
@@ -40,7 +42,8 @@ def write_notices(context: Context) -> None:
             wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} was begun {age:.0f} days ago"
     for path in folder.glob("*-*"):
         if path.name.startswith(("checkout-", "commit-")) and path.name not in wanted:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder of that name is somebody's
+                path.unlink()
     for name, text in wanted.items():
         if (read_plain(folder / name) or b"").decode("utf-8", "replace") != text + "\n":
             write_atomic(folder / name, text + "\n")

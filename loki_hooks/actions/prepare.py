@@ -105,18 +105,25 @@ def _furnish(context: Context, record: StreamRecord, others: Sequence[Sibling]) 
 
 
 def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
-    """Copy the configured untracked files into the worktree, record which, keep them out of git. Needs the user's word."""
+    """Copy, or link, the configured untracked files into the worktree, record which, keep them out of git.
+
+    Needs the user's word.
+    """
     if context.site.main is None:
         return record
     path = Path(record.path)
-    names = env_files.to_copy(context.site.main, path, context.config.working.environment.copy)
+    wanted = context.config.working.environment
+    to_link = env_files.to_link(context.site.main, path, wanted.link)
+    names = (*to_link, *(n for n in env_files.to_copy(context.site.main, path, wanted.copy) if n not in to_link))
     if not names:
         return record
     unsafe = env_files.exclude(Git(path), context.site.common, names)  # before they are there
     if unsafe:
         events.record(context.site, "environment-not-copied", record.stream, evidence={"files": list(unsafe)},
                       detail="the ignore rules of the branch would show them to git")
-    copied = env_files.copy_files(context.site.main, path, [name for name in names if name not in unsafe])
+    safe = [name for name in names if name not in unsafe]
+    linked = env_files.link_files(context.site.main, path, [name for name in safe if name in to_link])
+    copied = linked + env_files.copy_files(context.site.main, path, [name for name in safe if name not in to_link])
     if not copied:
         return record
     events.record(context.site, "environment-copied", record.stream, evidence={"files": [name for name, _ in copied]})

@@ -7,11 +7,13 @@ output go in as data, never as a template. A stream that is worked on again is t
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.continuity import Sibling, siblings
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.ending import plain_line
 from loki_hooks.domain.names import shown
@@ -19,16 +21,15 @@ from loki_hooks.domain.prompts import agent_words, as_argument, fenced, listed, 
 from loki_hooks.domain.prompts import words_of as words_of
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.errors import BadInputError
-from loki_hooks.system import events
-from loki_hooks.system.files import read_json, read_plain, write_atomic
-from loki_hooks.system.git import Git, split_z
+from loki_hooks.errors import BadInputError, RefusedError
+from loki_hooks.system import events, session_log
+from loki_hooks.system.files import read_json, write_atomic
+from loki_hooks.system.git import Git
+from loki_hooks.system.processes import scrubbed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_TAIL = 16_384
-_SIBLINGS = 12
 
 
 def render_prompt(context: Context, record: StreamRecord, *, stage: str = "build") -> str:
@@ -82,6 +83,21 @@ def agent_argv(context: Context, record: StreamRecord, prompt: str) -> list[str]
     return agent_words(agent, launch, values, read_dirs(context, record))
 
 
+def require_agent(context: Context, record: StreamRecord) -> None:
+    """Raise ``LokiError`` when the stream's agent cannot be started as it is configured, or its program is missing."""
+    program = agent_argv(context, record, "")[0]
+    if "/" in program:
+        # A relative path is the project's own program: it is looked for where the agent will run.
+        found = (context.site.root / program).exists() or Path(program).is_file()
+    else:
+        found = shutil.which(program, path=scrubbed().get("PATH")) is not None
+    if not found:
+        config = context.config.working
+        name = config.session.launch(record.kind, record.agent).agent
+        raise RefusedError(f"the agent {name} needs {program}, which is not on PATH",
+                           f"install it, or choose another: {', '.join(sorted(config.agents))}")
+
+
 def read_dirs(context: Context, record: StreamRecord) -> list[str]:
     """Return the folders that the stream's agent may read beside its own, absolute; those that are not there are left out."""
     state = context.store.read()
@@ -101,20 +117,9 @@ def read_dirs(context: Context, record: StreamRecord) -> list[str]:
 # What others do, and what was done before -------------------------------------------------------------------------
 
 
-def _siblings(context: Context, record: StreamRecord) -> list[dict[str, Any]]:
-    """Return the other streams that are worked on, with the files that they touch."""
-    found = []
-    others = [r for _, r in sorted(context.store.read().streams.items())
-              if r.stream != record.stream and not r.standing
-              and r.status not in {Status.ARCHIVED, Status.MERGED, Status.ABANDONED}]
-    for other in others[:_SIBLINGS]:
-        touched = set(other.task.files)
-        if other.base and other.branch:
-            changed = context.git.maybe("diff", "--name-only", "-z", f"{other.base}..refs/heads/{other.branch}")
-            touched |= set(split_z(changed)) if changed else set()
-        found.append({"stream": other.stream, "branch": other.branch, "title": other.task.title,
-                      "files": listed(sorted(touched), 8)})
-    return found
+def _siblings(context: Context, record: StreamRecord) -> list[Sibling]:
+    found = siblings(context, context.store.read(), context.git.refs("refs/heads/"))
+    return [other for other in found if other.stream != record.stream]
 
 
 def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | None:
@@ -135,14 +140,8 @@ def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | N
 
 
 def _tail_of_log(context: Context, record: StreamRecord) -> str:
-    text = tail_of_file(context.site.loki / "logs" / f"session-{record.stream}.log")
+    text = session_log.tail(context.site.loki / "logs" / f"session-{record.stream}.log")
     return "\n".join(plain_line(line) for line in text.splitlines())
-
-
-def tail_of_file(path: Path, size: int = _TAIL) -> str:
-    """Return the last ``size`` bytes of a log as text, '' when there is none."""
-    raw = read_plain(path, limit=2**40)
-    return (raw or b"")[-size:].decode("utf-8", "replace")
 
 
 def _report(context: Context, record: StreamRecord) -> list[dict[str, str]]:

@@ -8,9 +8,7 @@ reported, costs its own stream at most, and is not tried again in the same pass.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from loki_hooks.actions import remote
@@ -22,10 +20,13 @@ from loki_hooks.domain.status import IN_TRAIN, Status
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events
-from loki_hooks.system.files import held, write_atomic
+from loki_hooks.system.files import held
+from loki_hooks.system.marks import Marks
 from loki_hooks.system.site import Site
+from loki_hooks.system.trust import by_environment
 
 ROUNDS = 200
+TRUSTED_WAIT = 120.0
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,26 @@ def reconcile(
     ``fetch``: ask the upstream first. ``say`` is told what did not work; what happened is in the event log.
     """
     site.ensure()
-    mark = site.private / "again"
-    write_atomic(mark, f"{os.getpid()}\n")
+    marks = Marks(site, trusted=by_environment(site))
+    marks.ask()
+    if marks.trusted:  # a pass that is running may not be allowed what we are
+        wait = max(wait, TRUSTED_WAIT)
     done: list[Done] = []
     ran = False
-    while mark.exists():
+    while marks.wanted():
         with held(site.private / "reconcile.lock", timeout=wait) as mine:
             if not mine:
                 break
-            if not mark.exists():  # a pass that began after our mark has seen everything that we know
+            if not marks.wanted():  # a pass that began after our mark has seen everything that we know
                 break
             ran = True
-            done += _pass(site, mark, fetch=fetch, say=say)
+            done += _pass(site, marks, fetch=fetch, say=say)
             fetch = False
     context = Context(site)
     return Report(tuple(done), judge_streams(context.store.read().streams.values()), ran)
 
 
-def _pass(site: Site, mark: os.PathLike[str], *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
+def _pass(site: Site, marks: Marks, *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
     applier = Applier(Context(site))
     applier.keep_standing()
     if fetch or any(r.status in IN_TRAIN | {Status.PROPOSED} for r in applier.context.store.read().streams.values()):
@@ -82,8 +85,7 @@ def _pass(site: Site, mark: os.PathLike[str], *, fetch: bool, say: Callable[[str
     tried: set[Step] = set()
     memory = Memory()
     for _ in range(ROUNDS):
-        with suppress(FileNotFoundError):
-            os.unlink(mark)
+        marks.take()
         applier = Applier(Context(site))  # anew: a landing may have changed what is in force
         steps = [step for step in decide(gather(applier.context, memory)) if step not in tried]
         if not steps:
@@ -97,6 +99,7 @@ def _pass(site: Site, mark: os.PathLike[str], *, fetch: bool, say: Callable[[str
             if say is not None and taken.outcome == "failed":
                 say(describe(taken))
     applier.finish()
+    marks.settle()
     return done
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loki_hooks.actions.cleanup import TRASH
+from loki_hooks.actions.cleanup import PAST, TRASH
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.retention import LIMITS, Kept, age_of_stamp, expired
@@ -52,7 +52,7 @@ def expire(context: Context) -> int:
 
 def _trash(context: Context, days: int) -> int:
     when = datetime.now(UTC)
-    entries = [Kept(ref, age_of_stamp(ref, when)) for ref in context.git.refs(TRASH)]
+    entries = [Kept(ref, age_of_stamp(ref, when)) for ref in context.git.refs(TRASH, PAST)]
     return _delete_refs(context, expired(entries, days=days, most=LIMITS["trash"]))
 
 

@@ -26,10 +26,7 @@ from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
-
-_OURS = {"GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
-         "GIT_COMMITTER_NAME": "loki-hooks", "GIT_COMMITTER_EMAIL": "loki-hooks@localhost"}
-
+from loki_hooks.system.worktrees import NOBODY
 
 @dataclass(frozen=True)
 class Salvage:
@@ -73,7 +70,7 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
 
 def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
     words = [word for parent in parents for word in ("-p", parent)]
-    return git.out("commit-tree", tree, *words, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"), env=_OURS)
+    return git.out("commit-tree", tree, *words, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"), env=NOBODY)
 
 
 def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:

@@ -6,15 +6,15 @@ pass. Nothing is made before every name, path, branch, agent and base was found 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loki_hooks.actions.base import base_commit
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref, make_worktrees, require_trust
-from loki_hooks.actions.prompt import agent_argv, render_prompt
+from loki_hooks.actions.prompt import agent_argv, render_prompt, require_agent
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
 from loki_hooks.domain.signals import SignalName
@@ -24,7 +24,8 @@ from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import now
 from loki_hooks.system.git import list_worktrees
-from loki_hooks.system.processes import is_alive, myself, scrubbed
+from loki_hooks.system.processes import is_alive, myself
+from loki_hooks.system.room import require_room
 
 WAIT_FOR_PASS = 30.0
 
@@ -42,6 +43,7 @@ class Request:
     after: tuple[str, ...] = ()
     priority: int = 0
     launch: bool = True
+    tmux: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,14 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
     if request.branch and len(names) > 1:
         raise BadInputError("--branch takes one name", "spawn them one by one")
     config = context.config.working
-    agent = request.agent or config.session.agent
+    agent = request.agent or config.session.launch(request.kind).agent
     if agent not in config.agents:
         near = nearest(agent, config.agents)
         raise BadInputError(f"there is no agent called {shown(agent)}",
                             (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(config.agents))}")
     if "\0" in request.task:
         raise BadInputError("the task is binary", "a task is text")
-    base = _base(context, request)
+    base = base_commit(context, request.base)
     state = context.store.read()
     after = tuple(context.require_stream(word).stream for word in request.after)
     worktrees = list_worktrees(context.git)
@@ -104,6 +106,7 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
         planned.append(StreamRecord(
             request.kind, name, Status.PLANNED, str(path), branch, base=start, task=task, agent=agent,
             priority=request.priority, after=after, created_at=now(), explicit_base=bool(request.base or request.branch),
+            tmux=request.tmux,
         ))
     return tuple(planned)
 
@@ -117,10 +120,11 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
     remote.catch_up(context, say)
     planned = plan_spawn(context, request)
     if request.launch and planned:
-        _require_agent(context, planned[0])
+        require_agent(context, planned[0])
     if context.site.main is not None and context.git.maybe("status", "--porcelain", "--untracked-files=no"):
         say(f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
             "(commit or stash them to take them along)")
+    require_room(context.site, context.git, planned[0].base, [Path(record.path) for record in planned])
     context.site.enable("spawn")
     made = _make(context, planned, launch=request.launch)
     if request.launch and any(not m.error for m in made):
@@ -220,39 +224,6 @@ def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, na
         if other.status in IN_SESSION:
             raise RefusedError(f"{name} is already running", f"look in with `loki-hooks logs {name}` or in {other.path}")
         raise RefusedError(f"there is a stream {name} already ({other.status})", "take another name; `loki-hooks status` tells more")
-
-
-def _base(context: Context, request: Request) -> str:
-    git = context.git
-    if not request.base:
-        tip = git.commit_id(context.integration_ref)
-        if tip is None:
-            raise RefusedError(f"the integration branch {context.integration} has no commit yet",
-                               "make a first commit, or set integration_branch in loki-hooks.toml")
-        return tip
-    done = git.run("rev-parse", "--verify", "--end-of-options", f"{request.base}^{{commit}}")
-    if done.returncode != 0:
-        ambiguous = "ambiguous" in done.error_text
-        raise BadInputError(f"--base {shown(request.base)} is {'ambiguous' if ambiguous else 'no commit here'}",
-                            "name a branch, a tag or a longer commit id")
-    return done.text.strip()
-
-
-def _require_agent(context: Context, record: StreamRecord) -> None:
-    """Say before anything is made that the agent's program is missing."""
-    agent = context.config.working.agents[record.agent]
-    from loki_hooks.actions.prompt import words_of
-
-    program = words_of(agent.command)[0]
-    env = scrubbed()
-    if "/" in program:
-        # A relative path is the project's own program: it is looked for where the agent will run.
-        found = (context.site.root / program).exists() or Path(program).is_file()
-    else:
-        found = shutil.which(program, path=env.get("PATH")) is not None
-    if not found:
-        raise RefusedError(f"the agent {record.agent} needs {program}, which is not on PATH",
-                           f"install it, or choose another: {', '.join(sorted(context.config.working.agents))}")
 
 
 def preview(context: Context, record: StreamRecord) -> dict[str, Any]:

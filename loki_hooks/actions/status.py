@@ -12,11 +12,13 @@ from typing import Any
 
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.evidence import gather_evidence
 from loki_hooks.actions.identity import identify
 from loki_hooks.actions.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.orphans import Orphan, orphans
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import names_of, survey
+from loki_hooks.domain.evidence import Evidence
 from loki_hooks.domain.gates import GateResult
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
@@ -42,6 +44,8 @@ class StreamStatus:
     conflicts: Mapping[str, tuple[str, ...]]
     """Who it will conflict with, by name (the integration branch too), and on which files."""
     gate: dict[str, str]
+    evidence: Evidence | None = None
+    """What is seen of its session, while there is one."""
 
     def to_json(self) -> dict[str, Any]:
         r = self.record
@@ -49,7 +53,8 @@ class StreamStatus:
         return {
             "name": r.name, "stream": r.stream, "kind": r.kind, "branch": r.branch, "path": r.path, "status": r.status.value,
             "task": r.task.title, "ahead": self.ahead, "behind": self.behind, "dirty": self.dirty,
-            "session": {"pid": process.pid if process else None, "alive": self.session_alive, "started_at": r.started_at or None},
+            "session": {"pid": process.pid if process else None, "alive": self.session_alive, "started_at": r.started_at or None,
+                        "evidence": self.evidence.to_json() if self.evidence else None},
             "conflicts": list(self.conflicts),
             "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
             "gate": self.gate, "reason": r.reason, "agent": r.agent, "origin": r.origin, "commit": self.tip,
@@ -97,6 +102,7 @@ def overview(context: Context) -> Overview:
     seen = survey(context, records, tips, base)
     names = names_of(records, context.integration)
     gates = _gates(context, seen.alone)
+    evidence = gather_evidence(context, records)
     streams = tuple(
         StreamStatus(
             record=r, tip=tips[r.stream], ahead=counts.get(tips[r.stream], (0, 0))[0], behind=counts.get(tips[r.stream], (0, 0))[1],
@@ -104,6 +110,7 @@ def overview(context: Context) -> Overview:
             session_alive=is_alive(r.session) or is_alive(r.claim),
             conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
             gate={name: result.outcome.value for name, result in gates.get(r.stream, {}).items()},
+            evidence=evidence.get(r.stream),
         )
         for r in records
     )
@@ -162,7 +169,7 @@ def _dirty(path: Path) -> bool | None:
 def _gates(context: Context, trees: Mapping[str, str]) -> dict[str, dict[str, GateResult]]:
     """Return the gate results of each stream merged into the integration branch."""
     config = context.config.in_force
-    have = {ref.removeprefix(gate_results.PREFIX).partition("/")[0] for ref in context.git.refs(gate_results.PREFIX)}
+    have = gate_results.tested_trees(context.git)
     found: dict[str, dict[str, GateResult]] = {}
     for stream, tree in trees.items():
         if tree in have:

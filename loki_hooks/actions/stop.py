@@ -1,10 +1,8 @@
-"""Stop a stream's session: ask its runner, which ends the agent's whole group and tells how it ended."""
+"""Stop a stream's session: ask its runner, which ends all of the agent's processes and tells how it ended."""
 
 from __future__ import annotations
 
-import os
 import signal
-from contextlib import suppress
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile import reconcile
@@ -13,39 +11,53 @@ from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.clock import now
-from loki_hooks.system.processes import is_alive, kill_group, wait_until_gone
+from loki_hooks.system.processes import is_alive, wait_until_gone
+from loki_hooks.system.session_tree import SessionTree, send
 
 PATIENCE = 15.0
+ATTEMPTS = 5
 
 
 def stop_stream(context: Context, word: str) -> StreamRecord:
     """Stop the session (or take the queued stream out of the queue) and return the stream as it is then.
 
-    Raises ``RefusedError`` when there is nothing to stop. Nothing of the work is touched.
+    Raises ``RefusedError`` when there is nothing to stop. Nothing of the work is touched. A stream in the queue that is
+    being started at this moment is either taken out before its runner takes it, or its runner is stopped.
     """
     record = context.require_stream(word)
-    runner = record.session or record.claim
-    if runner is not None and is_alive(runner):
-        with suppress(ProcessLookupError):
-            os.kill(runner.pid, signal.SIGTERM)
-        if not wait_until_gone([runner], PATIENCE):
-            with suppress(ProcessLookupError):
-                os.kill(runner.pid, signal.SIGKILL)
-            wait_until_gone([runner], 2)
-        agent = context.store.read().streams[record.stream].agent_process
-        if agent is not None and is_alive(agent):
-            kill_group(agent.pid, grace=2)
-    elif record.status is not Status.QUEUED and record.status not in IN_SESSION:
+    if record.status is not Status.QUEUED and record.status not in IN_SESSION:
         raise RefusedError(f"{record.name} has no session ({record.status})", "`loki-hooks status` shows what runs")
-
-    def settle(state: State) -> State:
-        current = state.streams.get(record.stream)
-        if current is None or (current.status is not Status.QUEUED and current.status not in IN_SESSION):
-            return state
-        return state.with_stream(current.moved(Status.STOPPED, session=None, claim=None, claim_token="", agent_process=None,
-                                               ended_at=now(), reason="stopped by a person"))
-
-    after = context.store.update(settle).streams.get(record.stream, record)
+    after = record
+    for _ in range(ATTEMPTS):
+        if after.session is not None and after.status in IN_SESSION:
+            _end_session(context, after)
+        after = context.store.update(lambda state: _settled(state, record.stream)).streams.get(record.stream, after)
+        if after.status is not Status.QUEUED and after.status not in IN_SESSION:
+            break
     events.record(context.site, "stopped", record.stream)
     reconcile(context.site, wait=5)
     return after
+
+
+def _end_session(context: Context, record: StreamRecord) -> None:
+    runner = record.session
+    assert runner is not None
+    send(runner, signal.SIGTERM)
+    if not wait_until_gone([runner], PATIENCE):
+        send(runner, signal.SIGKILL)
+        wait_until_gone([runner], 2)
+    agent = context.store.read().streams.get(record.stream, record).agent_process
+    SessionTree(runner, agent or record.agent_process).end(grace=2)  # its runner did that, if it could
+
+
+def _settled(state: State, stream: str) -> State:
+    """Return the state with the stream stopped: where it was queued, or its runner is gone without a word."""
+    current = state.streams.get(stream)
+    if current is None or (current.status is not Status.QUEUED and current.status not in IN_SESSION):
+        return state
+    if is_alive(current.session):
+        return state  # it was started meanwhile
+    return state.with_stream(current.moved(
+        Status.STOPPED, session=None, claim=None, claim_token="", agent_process=None, ended_at=now(), not_before="",
+        last_run=current.started_at or current.last_run, before="stopped: by a person", reason="stopped by a person",
+    ))

@@ -38,6 +38,6 @@ def give_trust(site: Site) -> Asked:
     if in_session(site):
         raise RefusedError("a session cannot trust commands in its user's name", "run `loki-hooks trust` yourself")
     found = asked(site)
-    if found.new:
+    if found.new or trust.by_environment(site):  # the word is given for later, too, when the variable is not there
         trust.grant(site, found.items)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import gate_under_way
+from loki_hooks.actions.turns import waits_for_a_time
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.system.processes import is_alive
 
@@ -13,4 +14,4 @@ def something_moves(context: Context) -> bool:
     records = context.store.read().streams.values()
     if any(is_alive(r.session) or is_alive(r.claim) or r.status in IN_SESSION or r.status is Status.TESTING for r in records):
         return True
-    return gate_under_way(context)
+    return gate_under_way(context) or waits_for_a_time(context) is not None

@@ -4,6 +4,7 @@
     worker gate COMMIT TREE SUBJECT FOLDER                    run the gates that the tree has no result for
     worker session STREAM TOKEN FOLDER                        run a stream's session
     worker setup STREAM FOLDER                                set an adopted worktree up
+    worker turns FOLDER                                       wait until a stream's provider takes it again
 
 A worker prints nothing that anybody reads, exits when its work is done, and has a pass made after it.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
@@ -27,7 +29,7 @@ PATIENCE = 3600.0
 
 def run_worker(words: list[str]) -> int:
     """Run the worker that ``words`` name and return its exit status. What goes wrong is in ``logs/hooks.log``."""
-    kinds = {"reconcile": _reconcile, "gate": _gate, "session": _session, "setup": _setup}
+    kinds = {"reconcile": _reconcile, "gate": _gate, "session": _session, "setup": _setup, "turns": _turns}
     if not words or words[0] not in kinds:
         return 2
     try:
@@ -106,7 +108,8 @@ def _gate(words: list[str]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    (site.loki / "state" / STARTING).unlink(missing_ok=True)
+    with suppress(OSError):
+        (site.loki / "state" / STARTING).unlink()
     if not stop.is_set():
         reconcile(site, wait=60)
 
@@ -122,6 +125,17 @@ def _session(words: list[str]) -> None:
     on_signals(stop)
     run_session(Context(site), stream, token, stop)
     reconcile(site, wait=60)
+
+
+def _turns(words: list[str]) -> None:
+    from loki_hooks.actions.gate_run import on_signals
+    from loki_hooks.actions.turns import see_to_turns, wait_for_turns
+
+    site = discover(Path(words[0]))
+    stop = threading.Event()
+    on_signals(stop)
+    if wait_for_turns(site, stop):
+        see_to_turns(Context(site))  # whoever came while we were about to leave
 
 
 def _setup(words: list[str]) -> None:

@@ -21,6 +21,7 @@ from loki_hooks.cli.console import answer, printable, say
 from loki_hooks.domain.names import nearest, shown
 from loki_hooks.domain.status import Status
 from loki_hooks.errors import BadInputError, LokiError
+from loki_hooks.system.files import link_on_way
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site, require_enabled
 from loki_hooks.system.state_store import StateStore
@@ -53,6 +54,12 @@ def logs(name: str, follow: bool, only_path: bool) -> None:
     if only_path:
         answer(str(path))
         return
+    if record.tmux and is_alive(record.session):
+        from loki_hooks.actions.context import Context
+        from loki_hooks.actions.tmux import attach_command, is_shown
+
+        if is_shown(Context(site), record):
+            say(f"to watch it in tmux: {attach_command(Context(site), record)}")
     shower = _Shower()
     try:
         if follow:
@@ -81,6 +88,8 @@ def _why_none(record: StreamRecord) -> str:
 
 def _open(path: Path) -> int | None:
     """Return a descriptor of the log, or None when there is none; a link, a folder or a FIFO is no log."""
+    if link_on_way(path.parent) is not None:
+        return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

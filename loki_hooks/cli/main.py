@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "status": "Show the streams, and what each of them waits for.",
     "logs": "Print what a stream's session has printed.",
     "stop": "End a stream's session; its work stays.",
+    "resume": "Go on with a stream that ended unfinished.",
     "signal": "Emit, list, clear or wait for signals.",
     "test": "Run the gates on streams and show the results.",
     "run": "Do the next right things until nothing is left to do.",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from pathlib import Path
+import textwrap
 
 import click
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.spawn import Request, Spawned, plan_spawn, preview
 from loki_hooks.actions.spawn import spawn as do_spawn
+from loki_hooks.actions.tmux import require_tmux
 from loki_hooks.cli.console import answer, answer_json, say, table
-from loki_hooks.errors import BadInputError
-from loki_hooks.system.files import read_plain
+from loki_hooks.cli.task_text import task_text
 from loki_hooks.system.site import discover
-
-MAX_PROMPT = 1024 * 1024
 
 
 @click.command("spawn")
@@ -28,23 +27,25 @@ MAX_PROMPT = 1024 * 1024
 @click.option("--branch", default="", metavar="EXISTING", help="Work on this existing branch.")
 @click.option("--after", multiple=True, metavar="NAME", help="Start only when this stream has landed (may be repeated).")
 @click.option("--priority", default=0, show_default=True, help="Higher ones start and land first.")
+@click.option("--tmux", is_flag=True, help="Show the sessions in tmux; `loki-hooks logs NAME` says how to attach.")
 @click.option("--no-launch", is_flag=True, help="Make the worktrees, start no session.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made and run; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print [{name, stream, branch, path, status, pid, error}].")
 def spawn(names: tuple[str, ...], task: str, prompt_file: str, kind: str, agent: str, base: str, branch: str,
-          after: tuple[str, ...], priority: int, no_launch: bool, dry_run: bool, as_json: bool) -> None:
+          after: tuple[str, ...], priority: int, tmux: bool, no_launch: bool, dry_run: bool, as_json: bool) -> None:
     """Make a worktree and a branch for each NAME and start an agent session in it.
 
     What the cap does not allow to run now waits, and starts by itself. Returns at once.
     """
-    if task and prompt_file:
-        raise BadInputError("--task and --prompt-file exclude each other", "give one of them")
+    text = task_text(task, prompt_file)
     site = discover()
     context = Context(site)
     for warning in context.config.working.warnings:
         say(warning)
-    request = Request(names, task=_read_prompt(prompt_file) if prompt_file else task, kind=kind, agent=agent, base=base,
-                      branch=branch, after=after, priority=priority, launch=not no_launch)
+    request = Request(names, task=text, kind=kind, agent=agent, base=base,
+                      branch=branch, after=after, priority=priority, launch=not no_launch, tmux=tmux)
+    if tmux:
+        require_tmux()
     if dry_run:
         previews = [preview(context, record) for record in plan_spawn(context, request)]
         if as_json:
@@ -52,7 +53,8 @@ def spawn(names: tuple[str, ...], task: str, prompt_file: str, kind: str, agent:
         else:
             for shown in previews:
                 answer(f"{shown['stream']}: {shown['branch']} in {shown['path']} from {shown['base'][:12]}")
-                answer(f"  runs {shown['argv']}")
+                answer(f"  runs {shlex.join(shown['argv'])}")
+                answer("  with this prompt:\n" + textwrap.indent(shown["prompt"], "    "))
         return
     if site.in_linked_worktree:
         say(f"working on {site.root}, the main worktree of the one you are in")
@@ -70,23 +72,3 @@ def _show(made: list[Spawned]) -> None:
           [(m.stream, m.status, m.branch, f"cd {m.path}" if not m.error else m.error) for m in made])
     if any(m.status in {"running", "queued"} for m in made):
         say("`loki-hooks status` shows how it goes, `loki-hooks logs NAME -f` what a session prints")
-
-
-def _read_prompt(name: str) -> str:
-    """Return the task in the file. Raises ``BadInputError`` for one that is missing, too large, or no text."""
-    if name == "-":
-        raw: bytes | None = sys.stdin.buffer.read(MAX_PROMPT + 1)
-    else:
-        path = Path(name)
-        if not path.is_file():
-            raise BadInputError(f"there is no file {name}", "--prompt-file takes a text file, or - for standard input")
-        raw = read_plain(path.resolve(), limit=MAX_PROMPT)
-    if raw is None or len(raw) > MAX_PROMPT:
-        raise BadInputError(f"{name} is larger than {MAX_PROMPT} bytes", "a task is text that an agent can read")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{name} is not UTF-8 text", "a task is text") from error
-    if "\0" in text:
-        raise BadInputError(f"{name} is binary", "a task is text")
-    return text

@@ -9,10 +9,10 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table
+from loki_hooks.domain.evidence import infer
 from loki_hooks.domain.radar import shown_files
 from loki_hooks.domain.status import WORDS
 from loki_hooks.system.site import discover
-
 
 MAX_SHARED = 10
 
@@ -66,4 +66,4 @@ def _row(s: StreamStatus) -> tuple[str, ...]:
     gate = ", ".join(f"{name} {outcome}" for name, outcome in sorted(s.gate.items()))
     return (s.record.stream, WORDS[s.record.status], s.record.branch, f"+{s.ahead} -{s.behind}{dirt}", gate,
             "; ".join(f"{name} ({shown_files(files)})" for name, files in s.conflicts.items()),
-            s.record.reason or s.record.task.title)
+            s.record.reason or (str(infer(s.evidence)) if s.evidence else s.record.task.title))

@@ -167,6 +167,8 @@ class Config:
 
     integration_branch: str = ""
     worktree_path: str = "../{project}-{stream}"
+    worktrees_max: int | None = None
+    """With so many streams' worktrees nothing makes another by itself; a spawn by hand always does. None: no limit."""
     branches: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_BRANCHES))
     agents: Mapping[str, Agent] = field(default_factory=lambda: dict(PRESETS))
     session: Session = field(default_factory=Session)

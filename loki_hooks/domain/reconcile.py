@@ -121,6 +121,7 @@ class Facts:
     gates: bool = True
     gate_running: bool = False
     cap: int = 0
+    worktrees_max: int | None = None
     untrusted: str = ""
     merge_auto: bool = True
     merge_push: bool = False
@@ -289,12 +290,15 @@ def _start(facts: Facts) -> Iterator[Step]:
         (s for s in facts.streams if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )
+    made = sum(1 for s in facts.streams if s.worktree and not s.record.standing and s.record.status in LIVING)
     for s in waiting:
         pending = [a for a in s.record.after if status.get(a, Status.ARCHIVED) not in {Status.MERGED, Status.ARCHIVED}]
         if facts.untrusted:
             yield from _note([s], facts.untrusted)
         elif pending:
             yield from _note([s], f"waits for {', '.join(pending)}")
+        elif not s.worktree and facts.worktrees_max is not None and made >= facts.worktrees_max:
+            yield from _note([s], f"waits for a worktree to go (worktrees.max is {facts.worktrees_max})")
         elif s.record.not_before > facts.now:
             yield from _note([s], f"its provider turned it away: it starts again at {s.record.not_before[:19]}Z")
         elif active < facts.cap:

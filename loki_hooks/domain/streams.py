@@ -104,7 +104,7 @@ class StreamRecord:
     landed: str = ""
     rejections: int = 0
     copied: tuple[tuple[str, str], ...] = ()
-    """What we copied into the worktree: (path, sha256 of the content)."""
+    """What we put into the worktree: (path, sha256 of the content), or (path, ``link:`` and a symbolic link's target)."""
     explicit_base: bool = False
     wanted: str = ""
     """The commit that a person asked to merge: it lands also where merge.auto is off. Another tip is another question."""

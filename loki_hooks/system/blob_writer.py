@@ -25,6 +25,7 @@ _WORTH_SHARING = 1 << 16
 _FICLONE = 0x40049409
 _PACK = struct.Struct(">10I").pack
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK_UP = 256
 """After so many blobs it is seen whether the parent is still there."""
 
@@ -33,13 +34,21 @@ def main(words: list[str]) -> int:
     parent, job, stats, *worktrees = words
     with open(job, "rb") as file:  # noqa: PTH123  pathlib is not light
         entries = [(int(line[:6], 8), line[7:]) for line in file.read().split(b"\0")[:-1]]
-    folders = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in worktrees]
-    found: list[list[bytes]] = [[] for _ in folders]
+    roots = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in worktrees]
+    folders, within = roots, b""
+    found: list[list[bytes]] = [[] for _ in roots]
     sharing = Sharing()
     source = sys.stdin.buffer
     for number, (mode, path) in enumerate(entries):
         if number % _LOOK_UP == 0 and os.getppid() != int(parent):
             return 1
+        folder, _, name = path.rpartition(b"/")
+        if folder != within:  # entries come sorted: most of the time the next file is in the same folder
+            if within:
+                for handle in folders:
+                    os.close(handle)
+            folders = [os.open(folder, _FOLDER, dir_fd=root) for root in roots] if folder else roots
+            within = folder
         header = source.readline().split()
         if len(header) != 3 or header[1] != b"blob":
             return 1
@@ -48,13 +57,13 @@ def main(words: list[str]) -> int:
             target = source.read(size)
             if b"\0" in target or len(target) != size or not size:
                 return 1
-            for folder, records in zip(folders, found, strict=True):
-                os.symlink(target, path, dir_fd=folder)
-                records.append(_record(mode, os.stat(path, dir_fd=folder, follow_symlinks=False)))
+            for place, records in zip(folders, found, strict=True):
+                os.symlink(target, name, dir_fd=place)
+                records.append(_record(mode, os.stat(name, dir_fd=place, follow_symlinks=False)))
         elif size <= _CHUNK:
-            _small(source.read(size), size, mode, path, folders, found, sharing)
+            _small(source.read(size), size, mode, name, folders, found, sharing)
         else:
-            _large(source, size, mode, path, folders, found, sharing)
+            _large(source, size, mode, name, folders, found, sharing)
         if source.read(1) != b"\n":
             return 1
     with open(stats, "wb") as out:  # noqa: PTH123

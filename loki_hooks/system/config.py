@@ -159,6 +159,7 @@ def _to_config(file: Any, source: str) -> Config:
     config = Config(
         integration_branch=file.integration_branch or "",
         worktree_path=file.worktrees.path,
+        worktrees_max=file.worktrees.max,
         branches={**default.branches, **file.branches},
         agents={**default.agents, **agents},
         session=Session(
@@ -203,7 +204,7 @@ def _to_config(file: Any, source: str) -> Config:
     return config
 
 
-_NO_EFFECT_YET = {"environment": ("link", "ports"), "docs": ("auto",)}
+_NO_EFFECT_YET = {"docs": ("auto",)}
 
 
 def _without_effect(file: Any, source: str) -> list[str]:

@@ -28,6 +28,7 @@ def _template(value: str) -> str:
 
 class WorktreesTable(Table):
     path: Text = "../{project}-{stream}"
+    max: Annotated[int, Field(ge=1)] | None = None
 
     _check = field_validator("path")(_template)
 

@@ -18,27 +18,29 @@ import re
 import shutil
 import stat
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loki_hooks.domain.config import Environment
 from loki_hooks.domain.gates import command_text
 from loki_hooks.domain.names import fill
+from loki_hooks.domain.setup_plan import BUNDLE, LOOKED_FOR, READ, VENV, Setup, Step, places, plan_auto
 from loki_hooks.errors import BadInputError, LokiError
+from loki_hooks.system.clone import clone_folder
 from loki_hooks.system.files import held, read_plain, write_atomic
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.git_env import of_framework
+from loki_hooks.system.leases import port_variables
 from loki_hooks.system.processes import scrubbed
 from loki_hooks.system.site import LOKI, ensure_loki
 
-VENV = ".venv"
+if TYPE_CHECKING:
+    from loki_hooks.domain.config import Environment
 
 
 def variables(worktree: Path, *, main: Path, stream: str, branch: str, environment: Environment,
-              values: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment for set-up, agent or gate in ``worktree``.
+              values: Mapping[str, str], ports: tuple[int, ...] = ()) -> dict[str, str]:
+    """Return the whole environment for set-up, agent or gate in ``worktree``, which has these ``ports`` leased.
 
     LOKI_TRUST is the user's word, not that of what runs in here: it goes (`trust.word_for_sessions` lends it).
 
@@ -62,6 +64,10 @@ def variables(worktree: Path, *, main: Path, stream: str, branch: str, environme
         env["VIRTUAL_ENV"] = str(worktree / VENV)
     elif is_python(worktree):
         env["PYTHONPATH"] = os.pathsep.join(str(d) for d in (worktree / "src", worktree) if d.is_dir())
+    for key, value in places(str(worktree), _present(worktree)).items():
+        env.pop(key, None)
+        env |= {key: value} if value else {}
+    env |= port_variables(ports)
     env.update(
         LOKI_STREAM=stream, LOKI_BRANCH=branch, LOKI_WORKTREE=str(worktree), LOKI_MAIN=str(main),
         **{key: fill(template, values) for key, template in environment.set.items()},
@@ -79,10 +85,7 @@ def to_copy(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str,
     Only regular files that git does not track there; nothing is followed out of either folder.
     Raises ``BadInputError`` for a pattern that leads out.
     """
-    for pattern in patterns:
-        if pattern.startswith("/") or ".." in pattern.split("/"):
-            raise BadInputError(f"environment.copy: {pattern!r} leads out of the repository",
-                                "name files below its root, such as .env or config/*.env")
+    _refuse_outside("environment.copy", patterns)
     if not patterns:
         return ()
     tracked = set(split_z(Git(main).out("ls-files", "-z", "--", *[f":(glob){p}" for p in patterns])))
@@ -128,6 +131,53 @@ def copy_files(main: Path, worktree: Path, names: Iterable[str]) -> tuple[tuple[
             holding.unlink(missing_ok=True)
         copied.append((name, hashlib.sha256(data).hexdigest()))
     return tuple(copied)
+
+
+LINKED = "link:"
+"""Stands before a symbolic link's target where a copied file's hash would be."""
+
+
+def to_link(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths of the main worktree's untracked files and folders that match and the worktree does not have.
+
+    Raises ``BadInputError`` for a pattern that leads out.
+    """
+    _refuse_outside("environment.link", patterns)
+    found: list[str] = []
+    for source in sorted({path for pattern in patterns for path in main.glob(pattern)}):
+        name = source.relative_to(main).as_posix()
+        target = worktree / name
+        ours = name in {"", ".", ".git", LOKI} or name.startswith((".git/", f"{LOKI}/"))
+        if ours or "\n" in name or os.path.lexists(target) or _leads_out(source, main) or _leads_out(target, worktree):
+            continue
+        if any(source.is_relative_to(main / other) for other in found):
+            continue  # comes along with the folder that it is in
+        if not Git(main).maybe("ls-files", "--", f":(literal){name}"):
+            found.append(name)
+    return tuple(found)
+
+
+def link_files(main: Path, worktree: Path, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Make symbolic links to the main worktree's files and folders; return (path, ``link:`` and its target) of each."""
+    linked = []
+    for name in names:
+        target = worktree / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(main / name)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise LokiError(f"cannot link {name} into {worktree}: {error.strerror or error}") from error
+        linked.append((name, f"{LINKED}{main / name}"))
+    return tuple(linked)
+
+
+def _refuse_outside(key: str, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        if pattern.startswith("/") or ".." in pattern.split("/"):
+            raise BadInputError(f"{key}: {pattern!r} leads out of the repository",
+                                "name files below its root, such as .env or config/*.env")
 
 
 def _leads_out(path: Path, root: Path) -> bool:
@@ -184,90 +234,41 @@ def _literal(name: str) -> str:
     return f"{escaped[:-1]}\\ " if escaped.endswith(" ") else escaped
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What to run to make the project usable: argument vectors, one after the other. ``why`` names what was seen."""
-
-    commands: tuple[tuple[str, ...], ...]
-    why: str
-    inputs: tuple[str, ...] = ()
-    """The files whose change makes it necessary to run again."""
-
-    def key(self, worktree: Path) -> str:
-        """Return the hash over the commands and their input files: equal means that nothing has to run again."""
-        digest = hashlib.sha256(repr(self.commands).encode())
-        for name in self.inputs:
-            digest.update(name.encode() + b"\0" + (read_plain(worktree / name) or b"") + b"\0")
-        return digest.hexdigest()
-
-
 def plan_setup(worktree: Path, environment: Environment) -> Setup | None:
-    """Return what `environment.setup` means in this worktree, or None when nothing is to be run.
-
-    ``"auto"`` goes by lock file: the ecosystem's own frozen install.
-    """
+    """Return what `environment.setup` means in this worktree, or None when nothing is to be run."""
     setup = environment.setup
     if isinstance(setup, bool):
         return None
+    present = _present(worktree)
     if setup != "auto":
         argv = ("sh", "-c", setup) if isinstance(setup, str) else setup
-        return Setup((argv,), command_text(setup), _existing(worktree, _ALL_INPUTS))
-    for lock, commands in _BY_LOCK:
-        if (worktree / lock).is_file():
-            return Setup(commands, lock, (lock,))
-    return _pip(worktree)
+        return Setup((Step(argv),), command_text(setup), tuple(sorted(present)))
+    texts = {name: (read_plain(worktree / name) or b"").decode("utf-8", "replace") for name in READ if name in present}
+    return plan_auto(present, texts, base_python())
 
 
-_BY_LOCK: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("uv.lock", (("uv", "sync", "--frozen"),)),
-    ("poetry.lock", (("poetry", "install", "--no-interaction"),)),
-    ("pnpm-lock.yaml", (("pnpm", "install", "--frozen-lockfile"),)),
-    ("yarn.lock", (("yarn", "install", "--frozen-lockfile"),)),
-    ("package-lock.json", (("npm", "ci", "--no-audit", "--no-fund"),)),
-    ("Cargo.lock", (("cargo", "fetch", "--locked"),)),
-    ("go.sum", (("go", "mod", "download"),)),
-    ("Gemfile.lock", (("bundle", "install"),)),
-)
-_REQUIREMENTS = (
-    "requirements.txt", "requirements-dev.txt", "requirements-test.txt", "requirements_dev.txt", "dev-requirements.txt",
-    "test-requirements.txt", "requirements/dev.txt", "requirements/tests.txt", "requirements/test.txt",
-)
-_PIP_INPUTS = ("pyproject.toml", "setup.py", "setup.cfg", *_REQUIREMENTS)
-_ALL_INPUTS = (*(lock for lock, _ in _BY_LOCK), *_PIP_INPUTS)
-_DEV_NAMES = ("dev", "test", "tests", "testing")
+def setup_key(setup: Setup, worktree: Path) -> str:
+    """Return the hash over the commands and their input files: equal means that nothing has to run again."""
+    digest = hashlib.sha256(repr(setup.commands).encode())
+    for name in setup.inputs:
+        digest.update(name.encode() + b"\0" + (read_plain(worktree / name) or b"") + b"\0")
+    return digest.hexdigest()
 
 
-def _existing(worktree: Path, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if (worktree / name).is_file())
+def _present(worktree: Path) -> frozenset[str]:
+    return frozenset(name for name in LOOKED_FOR if (worktree / name).is_file())
 
 
-def _pip(worktree: Path) -> Setup | None:
-    """A virtual environment with the project installed editable and what its tests need."""
-    inputs = _existing(worktree, _PIP_INPUTS)
-    project: dict[str, object] = {}
-    if "pyproject.toml" in inputs:
-        try:
-            project = tomllib.loads((worktree / "pyproject.toml").read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            project = {}
-    targets: list[str] = []
-    if "setup.py" in inputs or "project" in project or "build-system" in project:
-        table = project.get("project")
-        extras = table.get("optional-dependencies") if isinstance(table, dict) else None
-        wanted = [n for n in _DEV_NAMES if isinstance(extras, dict) and n in extras]
-        targets += ["-e", f".[{','.join(wanted)}]" if wanted else "."]
-    requirements = [name for name in inputs if name in _REQUIREMENTS]
-    for name in requirements:
-        targets += ["-r", name]
-    groups = project.get("dependency-groups")
-    for name in _DEV_NAMES:
-        group = groups.get(name) if isinstance(groups, dict) else None
-        targets += [entry for entry in group if isinstance(entry, str)] if isinstance(group, list) else []
-    if not targets:
-        return None
-    python = str(Path(VENV) / "bin" / "python")
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *targets)
-    return Setup(((base_python(), "-m", "venv", VENV), pip), ", ".join(inputs), inputs)
+def warm_up(main: Path, worktree: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Clone ignored folders of the main worktree that spare a tool work, where blocks can be shared; return which."""
+    git = Git(worktree)
+    ensure_loki(worktree / LOKI)
+    holding = worktree / LOKI / f".clone-{os.getpid()}"
+    return tuple(
+        name for name in names
+        if (main / name).is_dir() and not (main / name).is_symlink() and git.ok("check-ignore", "-q", "--", f"{name}/")
+        and not git.maybe("ls-files", "--", name) and clone_folder(main / name, worktree / name, holding)
+    )
 
 
 def base_python() -> str:
@@ -276,11 +277,23 @@ def base_python() -> str:
     return base if Path(base).exists() else (shutil.which("python3") or sys.executable)
 
 
-def hide_venv(worktree: Path) -> None:
-    """Make git ignore the virtual environment, as newer ``venv`` and uv do by themselves."""
-    ignore = worktree / VENV / ".gitignore"
-    if (worktree / VENV).is_dir() and not ignore.exists():
-        write_atomic(ignore, "*\n")
+_MADE = (VENV, BUNDLE, "node_modules")
+
+
+def hide_made(worktree: Path) -> None:
+    """Make git ignore what set-up installs, where the project forgot to: as newer ``venv`` and uv do by themselves."""
+    for name in _MADE:
+        folder = worktree / name
+        if not folder.is_dir() or folder.is_symlink() or (folder / ".gitignore").exists():
+            continue
+        git = Git(worktree)
+        if name == VENV or not (git.ok("check-ignore", "-q", "--", f"{name}/") or git.maybe("ls-files", "--", name)):
+            write_atomic(folder / ".gitignore", "*\n")
+
+
+def is_missing(argv: tuple[str, ...], env: Mapping[str, str], cwd: Path) -> bool:
+    """Whether the program of ``argv`` cannot be found, on PATH or, named by its path, from ``cwd``."""
+    return not (cwd / argv[0]).exists() if "/" in argv[0] else shutil.which(argv[0], path=env.get("PATH")) is None
 
 
 def require_program(argv: tuple[str, ...], env: Mapping[str, str], what: str) -> None:

@@ -21,5 +21,10 @@ def has_own_commits(git: Git, branch: str, base: str, tip: str, integration: str
     line = git.out("rev-list", "--first-parent", integration, "--not", f"{base}^@").split()
     if tip not in line:
         return True
-    log = git.maybe("reflog", "show", "--format=%gs", f"refs/heads/{branch}", "--") or ""
-    return any(entry.startswith(_MADE_HERE) for entry in log.splitlines())
+    log = git.maybe("reflog", "show", "--format=%H %gs", f"refs/heads/{branch}", "--") or ""
+    for entry in log.splitlines():
+        made, _, what = entry.partition(" ")
+        # A rebase that had nothing to pick ends at the very commit that it went onto; what was reset away is no work.
+        if what.startswith(_MADE_HERE) and not what.endswith(made) and git.is_ancestor(made, tip):
+            return True
+    return False

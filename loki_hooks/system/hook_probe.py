@@ -1,9 +1,9 @@
 """Prove that a hook of ours fires: have git run it, with a variable that makes our sh script answer and do nothing.
 
-Our scripts answer (``hooks/prologue.sh``, ``LOKI_HOOKS_PROBE``) by writing their name into a file and exit 1, which ends
-husky's scripts too; our hook files pass over the hook that was there before. So nothing of anybody else's runs, but:
-what pre-commit or prek run cannot be asked without starting them, and they stash unstaged changes. They are run in a
-temporary worktree that holds nothing but their configuration, with every hook skipped that is not ours.
+Our scripts answer (``hooks/prologue.sh``, ``LOKI_HOOKS_PROBE``) by writing their name into a file and exit 1, which
+ends husky's scripts too; our hook files pass over the hook that was there before. So nothing of anybody else's runs.
+Only what pre-commit or prek run cannot be asked without starting them, and they stash unstaged changes: they are run
+in a temporary worktree that holds nothing but their configuration, with every hook skipped that is not ours.
 
 `git hook run` (2.36) runs a hook as git does; before it, and where the hook needs stdin, the file is run in its place.
 """
@@ -74,7 +74,8 @@ class Prober:
         """Return whether git, in this worktree, comes to our script for ``hook``."""
         if f"hook.loki-{hook}.command" in self._configured:
             if not has_config_hooks():
-                return Answer(hook, why="it is in git's configuration, which this git (before 2.54) does not read hooks from")
+                return Answer(hook, why="it is in git's configuration, which this git (before 2.54) does not read "
+                                        "hooks from")
             return self._run_configured(worktree, hook)
         front = self.folder(worktree) / hook
         if not os.path.lexists(front):
@@ -96,7 +97,8 @@ class Prober:
         git = git_version() >= (2, 36) and not (env and hook == "pre-push")
         head = Git(worktree).commit_id("HEAD") or "0" * 40
         words = _words(hook, head)
-        argv = ["git", "-c", f"core.hooksPath={front.parent}", "hook", "run", hook, "--", *words] if git else [str(front), *words]
+        argv = ["git", "-c", f"core.hooksPath={front.parent}", "hook", "run", hook, "--",
+                *words] if git else [str(front), *words]
         stdin = f"HEAD {head} HEAD {head}\n".encode() if hook == "pre-push" else b""
         return self._answer(argv, worktree, hook, stdin, env, "`git hook run`" if git else f"running {front}", front)
 
@@ -126,7 +128,8 @@ class Prober:
         if script.is_file() and not os.access(script, os.X_OK):
             return Answer(hook, why=f"{script} is not executable", not_executable=str(script))
         told = (done.error_text.strip() or done.text.strip()).splitlines()
-        return Answer(hook, why=f"{front or 'git'} did not come to our script" + (f": {told[-1][:200]}" if told else ""))
+        return Answer(hook,
+                      why=f"{front or 'git'} did not come to our script" + (f": {told[-1][:200]}" if told else ""))
 
     # Frameworks ----------------------------------------------------------------------------------------------
 

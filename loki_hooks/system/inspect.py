@@ -123,6 +123,8 @@ def _precious(
             continue
         if made.get(name) and made[name] == mark_of(path / name):
             continue
+        if _is_our_link(path / name, copied.get(name)):
+            continue
         if name in copied and not (path / name).is_symlink():
             data = read_plain(path / name)
             if data is not None and hashlib.sha256(data).hexdigest() == copied[name]:
@@ -133,6 +135,11 @@ def _precious(
     return tuple(found)
 
 
+def _is_our_link(path: Path, recorded: str | None) -> bool:
+    """Whether a symbolic link is still as we made it (``environment.link``); nothing of what it leads to is looked at."""
+    return recorded is not None and path.is_symlink() and recorded == f"link:{path.readlink()}"
+
+
 def _only_copies(folder: Path, root: Path, copied: Mapping[str, str], caches: Collection[str]) -> bool:
     """Whether a wholly ignored folder holds nothing but caches, empty folders and unchanged copies of ours."""
     for base, folders, files in os.walk(folder):
@@ -141,6 +148,8 @@ def _only_copies(folder: Path, root: Path, copied: Mapping[str, str], caches: Co
             path = Path(base, file)
             name = path.relative_to(root).as_posix()
             if is_cache(file, caches):
+                continue
+            if _is_our_link(path, copied.get(name)):
                 continue
             data = None if path.is_symlink() else read_plain(path)
             if data is None or copied.get(name) != hashlib.sha256(data).hexdigest():

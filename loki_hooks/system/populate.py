@@ -16,8 +16,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,7 @@ from loki_hooks.domain.checkout import (
 from loki_hooks.domain.index_file import STAT_BYTES, Entry, Index, parse_index, with_stats
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git import Git
-from loki_hooks.system.processes import scrubbed, start_piped
+from loki_hooks.system.processes import identify, scrubbed, start_piped
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -46,14 +48,61 @@ class _NotPlainError(Exception):
     """Git must do it; the reason is the message."""
 
 
-def populate(site: Site, worktrees: Mapping[Path, tuple[Path, str]]) -> dict[Path, LokiError]:
+@dataclass(frozen=True)
+class _Source:
+    """What is written for one commit: the index as git makes it, and what git says of the attributes, when it has."""
+
+    folder: Path
+    index: Index
+    attributes: Future[str]
+
+
+class Sources:
+    """What several worktrees of a commit can share, made ready in the background, by commit."""
+
+    def __init__(self, git: Git, folder: Path, commits: Iterable[str], pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._ready = {commit: pool.submit(self._prepare, git, folder / commit[:16], commit) for commit in commits}
+
+    def of(self, commit: str) -> _Source:
+        """Return what was prepared for the commit. Raises what ``why_git_must`` knows: then git does it."""
+        if commit not in self._ready:
+            raise _NotPlainError("only one worktree of it is wanted")
+        return self._ready[commit].result()
+
+    def _prepare(self, git: Git, folder: Path, commit: str) -> _Source:
+        folder.mkdir(parents=True)
+        index = _read_index(git, folder, commit)
+        _raise_if(why_not_plain_entries(index.entries))
+        if len(index.entries) < WORTH_IT:
+            raise _NotPlainError("it is small")
+        return _Source(folder, index, self._pool.submit(_attributes, git, folder, index.entries))
+
+
+@contextlib.contextmanager
+def sources(site: Site, commits: Iterable[str]) -> Iterator[Sources]:
+    """Begin to make ready what worktrees of these commits can share: those that are named more than once."""
+    for left in site.private.glob("populate-*"):
+        with contextlib.suppress(ValueError):
+            if identify(int(left.name.partition("-")[2])) is None:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = site.private / f"populate-{os.getpid()}"
+    shared = [commit for commit, count in Counter(commits).items() if count > 1]
+    try:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            yield Sources(Git(site.root), folder, shared, pool)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def populate(worktrees: Mapping[Path, tuple[Path, str]], prepared: Sources) -> dict[Path, LokiError]:
     """Check out the files of new worktrees: path → (git dir, commit). Return what failed, by path."""
     groups: dict[str, list[Path]] = {}
     for path, (_, commit) in worktrees.items():
         groups.setdefault(commit, []).append(path)
     left: list[Path] = []
     for commit, paths in groups.items():
-        if len(paths) < 2 or why_git_must(site, commit, {path: worktrees[path][0] for path in paths}):
+        if len(paths) < 2 or why_git_must(commit, {path: worktrees[path][0] for path in paths}, prepared):
             left += paths
     return _by_git(left)
 
@@ -86,43 +135,30 @@ def _no_room(path: Path) -> LokiError | None:
     return LokiError(f"there is no room left on the disk of {path}", "free some; `loki-hooks cleanup` may help")
 
 
-def why_git_must(site: Site, commit: str, worktrees: Mapping[Path, Path]) -> str:
+def why_git_must(commit: str, worktrees: Mapping[Path, Path], prepared: Sources) -> str:
     """Fill the worktrees (path → git dir) with the files of ``commit``; return '', or why that is left to git."""
-    folder = site.private / f"populate-{os.getpid()}-{commit[:12]}"
-    with contextlib.suppress(OSError):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
     try:
-        _fill(folder, commit, worktrees)
+        _fill(prepared.of(commit), worktrees)
     except _NotPlainError as reason:
         return str(reason)
-    except (LokiError, OSError, ValueError) as error:  # git says what is wrong better, or is right
+    except (LokiError, OSError, ValueError) as error:  # git says better what is wrong, or can do it
         return f"{error}"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return ""
 
 
-def _fill(folder: Path, commit: str, worktrees: Mapping[Path, Path]) -> None:
+def _fill(source: _Source, worktrees: Mapping[Path, Path]) -> None:
     paths = list(worktrees)
     for path, git_dir in worktrees.items():
         if os.listdir(path) != [".git"] or (git_dir / "index").exists():  # noqa: PTH208  names are enough
             raise _NotPlainError(f"{path} is not empty")
     git = Git(paths[0])
     _require_plain_config(git, paths)
-    index = _read_index(git, folder, commit)
-    _raise_if(why_not_plain_entries(index.entries))
-    if len(index.entries) < WORTH_IT:
-        raise _NotPlainError("it is small")
-    own_attributes = any(e.path.endswith(b".gitattributes") for e in index.entries)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        asked: Future[str] = pool.submit(_attributes, git, folder, index.entries)
-        if own_attributes:
-            _raise_if(asked.result())
-        stats = _write(git, folder, index, paths)
-        _raise_if(asked.result())
+    if any(entry.path.endswith(b".gitattributes") for entry in source.index.entries):
+        _raise_if(source.attributes.result())  # else they are most likely plain, and asked for meanwhile
+    stats = _write(git, source, paths)
+    _raise_if(source.attributes.result())
     for path, found in zip(paths, stats, strict=True):
-        _put(worktrees[path] / "index", with_stats(index, found))
+        _put(worktrees[path] / "index", with_stats(source.index, found))
 
 
 def _raise_if(reason: str) -> None:
@@ -166,8 +202,9 @@ def _attributes(git: Git, folder: Path, entries: Sequence[Entry]) -> str:
     return why_not_plain_attributes(pairs)
 
 
-def _write(git: Git, folder: Path, index: Index, paths: Sequence[Path]) -> list[memoryview]:
+def _write(git: Git, source: _Source, paths: Sequence[Path]) -> list[memoryview]:
     """Write every entry into every worktree; return each worktree's stat data, in the order of ``paths``."""
+    index, folder = source.index, source.folder
     _make_folders(index.entries, paths)
     count = min(os.cpu_count() or 1, _AT_ONCE)
     total = len(index.entries)

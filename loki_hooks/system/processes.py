@@ -22,7 +22,6 @@ from loki_hooks.system.detach import start_time
 from loki_hooks.system.files import open_log
 from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
 
-
 SESSION_MARK = "LOKI_SESSION"
 """In the environment of everything that a session's agent starts (`session_tree`)."""
 
@@ -177,6 +176,16 @@ def myself() -> ProcessId:
 def is_alive(process: ProcessId | None) -> bool:
     """Return whether exactly this process lives. None lives never."""
     return process is not None and start_time(process.pid) == process.started
+
+
+def has_ended(child: subprocess.Popen[bytes]) -> bool:
+    """Return whether our child has ended, without waiting for (reaping) it: its pid stays its own until that is done."""
+    if child.returncode is not None:
+        return True
+    try:
+        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def wait_until_gone(processes: Iterable[ProcessId], timeout: float) -> bool:

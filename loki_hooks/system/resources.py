@@ -143,6 +143,25 @@ def sample(interval: float = _INTERVAL, proc: Path = _PROC_SELF) -> Snapshot:
 
 def memory_usages(total: int, proc: Path = _PROC_SELF) -> list[float]:
     """Return the percent used of each memory limit that we are under and that is below the host's ``total`` bytes."""
+    return [100 * used / limit for limit, used in memory_limits(total, proc)]
+
+
+def free_memory(proc: Path = _PROC_SELF) -> int:
+    """Return the bytes that may still be taken: what the host has available, or less where a limit leaves less.
+
+    Raises ``LokiError`` where the system does not tell.
+    """
+    import psutil
+
+    try:
+        memory = psutil.virtual_memory()
+    except (psutil.Error, OSError, RuntimeError, ValueError) as error:
+        raise LokiError(f"cannot measure the free memory: {error}") from error
+    return min([int(memory.available), *(max(0, limit - used) for limit, used in memory_limits(memory.total, proc))])
+
+
+def memory_limits(total: int, proc: Path = _PROC_SELF) -> list[tuple[int, int]]:
+    """Return (limit, used), in bytes, of each memory limit that we are under and that is below the host's ``total``."""
     found = []
     for version_2, names in (
         (True, ("memory.max", "memory.current", "inactive_file")),
@@ -153,7 +172,7 @@ def memory_usages(total: int, proc: Path = _PROC_SELF) -> list[float]:
             if limit is None or usage is None or not 0 < limit < total:
                 continue
             reclaimable = _fields(_text(folder / "memory.stat")).get(names[2], 0)
-            found.append(100 * max(0, usage - reclaimable) / limit)
+            found.append((limit, max(0, usage - reclaimable)))
     return found
 
 

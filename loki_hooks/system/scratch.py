@@ -42,7 +42,7 @@ def sealed_environment(folder: Path) -> Iterator[None]:
     for name in before:
         if name.startswith(_SEALED):
             del os.environ[name]
-    os.environ.update({_MARK: str(folder)}, LOKI_TRUST="1", GIT_CONFIG_GLOBAL=str(config), GIT_CONFIG_NOSYSTEM="1",
+    os.environ.update({_MARK: str(folder)}, LOKI_TRUST="1", XDG_STATE_HOME=str(folder / "state"), GIT_CONFIG_GLOBAL=str(config), GIT_CONFIG_NOSYSTEM="1",
                       GIT_TERMINAL_PROMPT="0")
     try:
         yield

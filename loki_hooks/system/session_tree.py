@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
-from loki_hooks.system.detach import LINUX, start_time
+from loki_hooks.system.detach import LINUX
 from loki_hooks.system.processes import SESSION_MARK, identify, is_alive
 
 ROUNDS = 50

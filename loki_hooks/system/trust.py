@@ -1,8 +1,8 @@
 """Trust: the user's word that commands which a repository brings may run on this machine.
 
 Kept per user, outside every repository, in ``<user state folder>/loki-hooks/trust.json`` (mode 0600):
-``{"version": 1, "repositories": {KEY: {"path", "mark", "items": [sha256 of kind and command]}}}``. KEY is the common git
-dir's path with its device and inode, MARK a random text that is also in the git dir's ``loki/trust-mark``: another
+``{"version": 1, "repositories": {KEY: {"path", "mark", "items": [sha256 of kind and command]}}}``. KEY is the common
+git dir's path with its device and inode, MARK a random text that is also in the git dir's ``loki/trust-mark``: another
 repository at the same path, a copy, a clone, or this one moved elsewhere has to ask again. A changed command is another
 command. ``LOKI_TRUST=1`` trusts everything, for machines that run nothing else (CI).
 
@@ -60,7 +60,8 @@ def items_of(working: Config, in_force: Config) -> tuple[TrustItem, ...]:
     what is copied into worktrees from both: streams use the one, gates the other.
     """
     session = working.session
-    launches = {"session": session.launch(""), **{f"session.kinds.{kind}": session.launch(kind) for kind in session.kinds}}
+    launches = {"session": session.launch(""),
+                **{f"session.kinds.{kind}": session.launch(kind) for kind in session.kinds}}
     started = {launch.agent for launch in launches.values()}
     items = [
         TrustItem("agent", name, " ".join(_text(part) for part in (agent.command, *_extra(agent)) if part))
@@ -109,7 +110,8 @@ def by_environment(site: Site) -> bool:
     if word == "1":
         return not in_session(site)
     lent = word.removeprefix(_LENT)
-    return word.startswith(_LENT) and bool(lent) and hmac.compare_digest(lent.encode(), _text_in(_lent_file(site)).encode())
+    return word.startswith(_LENT) and bool(lent) and hmac.compare_digest(lent.encode(),
+                                                                         _text_in(_lent_file(site)).encode())
 
 
 def word_for_sessions(site: Site) -> str:

@@ -13,7 +13,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
 from loki_hooks.system.files import held, read_plain
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.populate import is_writer, populate
+from loki_hooks.system.populate import is_writer, populate, sources
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.submodules import fill_submodules, gitlinks
@@ -58,15 +58,17 @@ def add_all(site: Site, wanted: Sequence[Wanted]) -> dict[Path, LokiError]:
     git = Git(site.root)
     failed: dict[Path, LokiError] = {}
     made: dict[Path, Wanted] = {}
-    for want in wanted:
-        try:
-            _register(site, git, want)
-        except LokiError as error:
-            failed[want.path] = error
-        else:
-            made[want.path] = want
-    places = {path: (git_dir_of(path), _head(git, want)) for path, want in made.items()}
-    left = populate(site, places)
+    with sources(site, (want.commit for want in wanted)) as prepared:
+        taken = git.refs(*(f"refs/heads/{want.branch}" for want in wanted)) if any(w.new_branch for w in wanted) else {}
+        for want in wanted:
+            try:
+                _register(site, git, want, taken)
+            except LokiError as error:
+                failed[want.path] = error
+            else:
+                made[want.path] = want
+        places = {path: (git_dir_of(path), _head(git, want)) for path, want in made.items()}
+        left = populate(places, prepared)
     for path in made.keys() - left.keys():
         try:
             fill_submodules(site, path)
@@ -84,8 +86,11 @@ def _head(git: Git, want: Wanted) -> str:
     return git.commit_id(f"refs/heads/{want.branch}") or want.commit
 
 
-def _register(site: Site, git: Git, want: Wanted) -> None:
-    """Have git make the worktree without its files. Raises ``LokiError``; then nothing is left."""
+def _register(site: Site, git: Git, want: Wanted, taken: Collection[str]) -> None:
+    """Have git make the worktree without its files. Raises ``LokiError``; then nothing is left.
+
+    ``taken``: the branches, by full ref name, that were there a moment ago.
+    """
     path, branch = want.path, want.branch
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
@@ -95,14 +100,16 @@ def _register(site: Site, git: Git, want: Wanted) -> None:
         else [str(path), branch] if branch else ["--detach", str(path), want.commit]
     )
     for attempt in range(_TRIES):
-        if want.new_branch and git.commit_id(f"refs/heads/{branch}"):
+        there = git.commit_id(f"refs/heads/{branch}") is not None if attempt else f"refs/heads/{branch}" in taken
+        if want.new_branch and there:
             raise RefusedError(f"the branch {branch} exists already",
                                f"use it with --branch {branch}, or take another name")
         with held(site.private / "worktrees.lock"):
             done = git.run(*words)
         if done.returncode == 0:
             return
-        take_back(site, git, path, branch if want.new_branch else "", want.commit)
+        somebodys = "already exists" in done.error_text  # made since we looked
+        take_back(site, git, path, branch if want.new_branch and not somebodys else "", want.commit)
         if attempt + 1 == _TRIES or not _RACE.search(done.error_text):
             raise GitFailedError(tuple(words), done.returncode, done.error_text)
         time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311  jitter, not a secret
@@ -293,7 +300,7 @@ def remove(site: Site, path: Path) -> None:
         git.out("submodule", "deinit", "--quiet", "--all")
         shutil.rmtree(git_dir_of(path) / "modules", ignore_errors=True)
         empty = git.out("commit-tree", git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b""), "-m", "empty",
-                        env=_NOBODY)
+                        env=NOBODY)
         git.out("checkout", "--quiet", "--detach", "--no-overwrite-ignore", empty, timeout=1800)
         done = Git(site.root).run("worktree", "remove", str(path))
         if done.returncode != 0:
@@ -303,5 +310,5 @@ def remove(site: Site, path: Path) -> None:
     Git(site.root).out("worktree", "remove", str(path))
 
 
-_NOBODY = {"GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
+NOBODY = {"GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
            "GIT_COMMITTER_NAME": "loki-hooks", "GIT_COMMITTER_EMAIL": "loki-hooks@localhost"}

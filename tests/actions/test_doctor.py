@@ -35,7 +35,7 @@ def installed(repo: Repo) -> Repo:
     done = repo.loki("install", "--native")
     assert done.code == 0, done.err
     repo.git("add", "-A")
-    repo.git("commit", "-q", "--allow-empty", "-m", "Configure")
+    repo.git("commit", "-q", "--allow-empty", "-m", "Configure", env={"LOKI_HOOKS_DISABLE": "1"})
     return repo
 
 
@@ -63,7 +63,8 @@ def fix(repo: Repo, finding: Finding) -> str:
 @contextmanager
 def git_at_work(folder: Path) -> Iterator[int]:
     """A live git process in ``folder`` that waits for its stdin."""
-    child = subprocess.Popen(["git", "hash-object", "--stdin"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(["git", "hash-object", "--stdin"], cwd=folder, stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL)
     try:
         eventually(lambda: (Path("/proc") / str(child.pid) / "comm").read_text().strip() == "git", 10)
         yield child.pid
@@ -116,7 +117,8 @@ def test_where_loki_is_not_on_it_says_so(repo: Repo, tmp_path: Path) -> None:
 
 
 def test_doctor_without_fix_changes_nothing(installed: Repo, tmp_path: Path) -> None:
-    installed.git("-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "gone"), "-b", "gone")
+    installed.git("-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "gone"), "-b",
+                  "gone")
     shutil.rmtree(tmp_path / "work" / "gone")
     (installed.path / ".git" / "index.lock").touch()
     (installed.path / ".loki" / "state" / "orchestrator.json").write_text("{")
@@ -179,7 +181,8 @@ def test_husky_fires_where_its_folder_is_and_its_own_commands_do_not_run(repo: R
         repo.write(f".husky/{name}", f"echo {name} >> '{trace}'\n")
     assert repo.loki("install").code == 0
     repo.commit("Add husky")
-    repo.git("-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "linked"), "-b", "linked")
+    repo.git("-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "linked"), "-b",
+             "linked")
     trace.unlink(missing_ok=True)
     bad = only(look(repo, "hooks"))
     assert "husky's set-up" in bad.todo
@@ -239,7 +242,8 @@ def test_stale_scripts_and_a_python_that_is_gone_are_repaired(installed: Repo) -
     (private / "hooks" / "post-merge").write_text("#!/bin/sh\n# an older version\n")
     (private / "python").write_text("/gone/python\n/gone/main\n")
     found = wrong(look(installed, "scripts"))
-    assert [f.what.partition(" are")[0] for f in found] == ["our hook scripts", "the Python that our hooks start is gone"]
+    assert [f.what.partition(" are")[0] for f in found] == ["our hook scripts", "the Python that our hooks start is "
+                                                                                "gone"]
     fix(installed, found[0])
     assert wrong(look(installed, "scripts")) == []
     assert (private / "python").read_text().splitlines()[0] == sys.executable
@@ -403,7 +407,8 @@ def test_dead_registrations_go_only_when_nothing_is_in_them(installed: Repo, tmp
     for name in ("plain", "staged", "detached", "busy"):
         shutil.rmtree(work / name)
     found = wrong(look(installed, "worktrees"))
-    by_name = {name: next(f for f in found if f"/{name} " in f.what) for name in ("plain", "moved", "staged", "detached", "busy")}
+    by_name = {name: next(f for f in found if f"/{name} " in f.what) for name in ("plain", "moved", "staged",
+                                                                                  "detached", "busy")}
     assert {name: f.repair.cure if f.repair else f.evidence for name, f in by_name.items()} == {
         "plain": Cure.FORGET_WORKTREE, "moved": Cure.RECONNECT_WORKTREE, "staged": "something is staged in it",
         "detached": by_name["detached"].evidence, "busy": "a merge is in progress in it",
@@ -446,7 +451,8 @@ def test_gate_results_that_cannot_be_read_are_forgotten(installed: Repo) -> None
     fix(installed, bad)
     assert installed.git("for-each-ref", "refs/loki/gates") == ""
     with pytest.raises(LokiError):
-        mend(discover(installed.path), Repair(Cure.DELETE_RESULT, "refs/heads/main", installed.git("rev-parse", "main")))
+        mend(discover(installed.path), Repair(Cure.DELETE_RESULT, "refs/heads/main", installed.git("rev-parse",
+                                                                                                   "main")))
     path = installed.path / ".git" / PREFIX / "tree2" / "hash"
     path.parent.mkdir(parents=True)
     path.write_text("nonsense")
@@ -468,7 +474,8 @@ def test_links_and_fifos_in_loki_are_named(installed: Repo, tmp_path: Path) -> N
     loki = installed.path / ".loki"
     (loki / "signals" / "FEATURE_READY_x").symlink_to("/etc/passwd")
     os.mkfifo(loki / "signals" / "DOCS_NEEDED")
-    assert sorted(f.what.rpartition(" is ")[2] for f in wrong(look(installed, "loki"))) == ["a FIFO", "a link to /etc/passwd"]
+    assert sorted(f.what.rpartition(" is ")[2] for f in wrong(look(installed, "loki"))) == ["a FIFO",
+                                                                                            "a link to /etc/passwd"]
     shutil.rmtree(loki)
     loki.symlink_to(tmp_path)
     assert "a link" in only(look(installed, "loki")).what
@@ -508,7 +515,8 @@ def test_work_that_a_killed_framework_took_away_is_offered(repo: Repo, tmp_path:
     text = (repo.path / "app.py").read_text() + "# precious\n"
     repo.write("app.py", text)
     time.sleep(0.2)
-    child = subprocess.Popen([str(SCRIPTS / tool), "run"], cwd=repo.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen([str(SCRIPTS / tool), "run"], cwd=repo.path, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, start_new_session=True)
     eventually(started.exists, 60)
     assert (repo.path / "app.py").read_text() != text
     assert wrong(look(repo, "patches")) == []  # it lives
@@ -530,4 +538,4 @@ def test_work_that_a_killed_framework_took_away_is_offered(repo: Repo, tmp_path:
 
 def test_site_of_a_repository_is_what_doctor_asks_for(installed: Repo) -> None:
     site: Site = discover(installed.path)
-    assert [f.check for f in diagnose(site)][0] == "repository"
+    assert diagnose(site)[0].check == "repository"

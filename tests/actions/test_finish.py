@@ -125,6 +125,7 @@ def test_ungated_waits_for_what_is_open_in_main(repo: Repo) -> None:
 
 def test_without_a_way_and_without_a_terminal_it_is_a_usage_error(repo: Repo) -> None:
     made = begun(repo, "a")
+    made.run()
     assert finish(made, "a")[0] == 2
     assert finish(made, "nobody", "--keep")[0] == 2
     assert finish(made, "main", "--keep")[0] == 1

@@ -101,6 +101,7 @@ def test_offline_is_tolerated_and_bounded(repo: Repo, tmp_path: Path) -> None:
     assert made.landed() == ["x"]
 
 
+@pytest.mark.slow
 def test_a_remote_that_never_answers_costs_seconds(repo: Repo, tmp_path: Path) -> None:
     made, _ = with_remote(repo, tmp_path)
     silent = repo.write("../silent.sh", "#!/bin/sh\nexec sleep 600\n")

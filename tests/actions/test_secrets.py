@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from actions.scripted import Yard, yard
 from conftest import Repo, eventually
 
+from actions.scripted import Yard, yard
 from loki_hooks.actions.leftovers import looks_secret
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.environment import EXCLUDED_BY_US, copy_files, exclude, to_copy, unexclude
@@ -177,7 +177,8 @@ def test_logs_and_prompts_are_their_owners(place: Yard) -> None:
 def _everything(place: Yard) -> str:
     """Return all of ``.loki/``, and every object that git has."""
     texts = [p.read_text(errors="replace") for p in place.loki_dir.rglob("*") if p.is_file() and not p.is_symlink()]
-    for oid in place.repo.git("cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)").splitlines():
+    for oid in place.repo.git("cat-file", "--batch-all-objects",
+                              "--batch-check=%(objectname) %(objecttype)").splitlines():
         name, _, kind = oid.partition(" ")
         if kind != "tree":
             texts.append(place.repo.git("cat-file", "-p", name))

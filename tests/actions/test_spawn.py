@@ -14,6 +14,8 @@ import pytest
 from conftest import SCRIPTS, Repo, call, eventually
 
 from actions.scripted import Yard, snapshot, turn_on, yard
+from loki_hooks.actions.spawn import Request, plan_spawn
+from loki_hooks.errors import LokiError
 
 LOKI = str(SCRIPTS / "loki-hooks")
 OVERLAP = """\
@@ -61,37 +63,44 @@ def test_the_answer_has_what_others_build_on(repo: Repo) -> None:
 
 
 def test_all_that_is_wrong_is_found_before_anything_is_made(repo: Repo) -> None:
-    yard(repo)
+    made = yard(repo)
     repo.git("branch", "feature/taken")
     repo.git("branch", "tip")
     (repo.path.parent / "project-feature-full").mkdir()
     (repo.path.parent / "project-feature-full" / "mine").touch()
     before = repo.git("for-each-ref"), snapshot(repo.path.parent), worktrees(repo)
-    wrong = {
+    typed = {
         ("taken",): (1, "exists already"),
-        ("full",): (1, "exists already"),
         ("x", "--agent", "scriptd"): (2, "did you mean scripted"),
-        ("x", "--base", "nowhere"): (2, "no commit"),
-        ("x", "--base=--all"): (2, "no commit"),
-        ("x", "--branch", "nowhere"): (2, "no branch"),
-        ("x", "--branch", "main"): (1, "integration branch"),
-        ("x", "y", "--branch", "tip"): (2, "one name"),
-        ("x", "--after", "nobody"): (2, "no stream"),
-        ("x", "--kind", "featur"): (2, "no kind"),
-        ("x", "x"): (1, "already"),
-        ("x", "X"): (1, "clashes"),
-        ("a/b", "a-b"): (1, "clashes"),
         ("ok", "../bad"): (2, "not a name"),
         ("x", "--task", "a", "--prompt-file", "b"): (2, "exclude"),
         ("x", "--prompt-file", "nowhere"): (2, "no file"),
-        ("x", "--priority", "high"): (2, "integer"),
         (): (2, "Missing"),
     }
-    for words, (code, text) in wrong.items():
+    for words, (code, text) in typed.items():
         done = repo.loki("spawn", *words)
         assert (done.code, done.out) == (code, ""), (words, done)
         assert text in done.err, (words, done.err)
         assert "Traceback" not in done.err
+    asked = {
+        Request(("full",)): (1, "exists already"),
+        Request(("x",), base="nowhere"): (2, "no commit"),
+        Request(("x",), base="--all"): (2, "no commit"),
+        Request(("x",), branch="nowhere"): (2, "no branch"),
+        Request(("x",), branch="main"): (1, "integration branch"),
+        Request(("x", "y"), branch="tip"): (2, "one name"),
+        Request(("x",), after=("nobody",)): (2, "no stream"),
+        Request(("x",), kind="featur"): (2, "no kind"),
+        Request(("x",), task="a\0b"): (2, "binary"),
+        Request(("x", "x")): (1, "already"),
+        Request(("x", "X")): (1, "clashes"),
+        Request(("a/b", "a-b")): (1, "clashes"),
+    }
+    for request, (code, text) in asked.items():
+        with pytest.raises(LokiError) as caught:
+            plan_spawn(made.context(), request)
+        assert caught.value.exit_code == code, request
+        assert text in f"{caught.value.message} {caught.value.hint}", request
     assert (repo.git("for-each-ref"), snapshot(repo.path.parent), worktrees(repo)) == before
 
 

@@ -127,17 +127,14 @@ def test_a_damaged_state_is_kept_aside_and_rebuilt(made: Yard, damage: str, tmp_
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["resources.json", "test-results.json", "events.jsonl", "fetched", "gate-starting.json"])
-def test_other_damaged_files_stop_nothing(made: Yard, damage: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    if name != "resources.json" and damage not in {"half a line", "folder", "fifo", "dangling"}:
-        return
+def test_other_damaged_files_stop_nothing(made: Yard, damage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "target.json").write_text("{}")
     monkeypatch.setenv("LOKI_DYNAMIC_CONCURRENCY", "1")
-    made.once()
-    path = made.loki_dir / "state" / name
-    path.unlink(missing_ok=True)
-    DAMAGES[damage](path)
     made.streams({"x": {"x.txt": "x"}})
+    for name in ("resources.json", "test-results.json", "events.jsonl", "fetched", "gate-starting.json"):
+        path = made.loki_dir / "state" / name
+        path.unlink(missing_ok=True)
+        DAMAGES[damage](path)
     said(made.repo.loki("run"), 0)
     said(made.repo.loki("cap", "--json"), 0)
     assert made.landed() == ["x"]
@@ -172,11 +169,12 @@ def test_a_state_with_wrong_types_everywhere_is_read_and_harms_nobody(made: Yard
     assert snapshot(repo.path.parent) == parent
 
 
-@pytest.mark.parametrize("whole", [[], "x", 5, None, {"worktrees": []}, {"worktrees": {"": {}}}, {"worktrees": None, "agents": 5}])
-def test_a_state_that_is_something_else(made: Yard, whole: Any) -> None:
+def test_a_state_that_is_something_else(made: Yard) -> None:
     made.once()
-    (made.loki_dir / "state" / "orchestrator.json").write_text(json.dumps(whole))
-    all_commands(made)
+    for whole in ("x", None, {"worktrees": []}, {"worktrees": {"": {}}}, {"worktrees": None, "agents": 5}):
+        (made.loki_dir / "state" / "orchestrator.json").write_text(json.dumps(whole))
+        said(made.repo.loki("status", "--json"), 0)
+        said(made.repo.loki("run", "--once", "--json"), 0)
 
 
 def test_a_state_that_names_the_integration_branch_never_costs_it(made: Yard) -> None:
@@ -245,8 +243,10 @@ def test_a_forged_gate_result_does_not_pass(made: Yard) -> None:
     assert made.status("x") == "rejected"
 
 
-@pytest.mark.parametrize("place", [".loki", ".loki/state", ".loki/signals", ".loki/logs", ".loki/archive", ".loki/queue"])
-@pytest.mark.parametrize("what", ["link", "file"])
+@pytest.mark.parametrize(("place", "what"), [
+    (".loki", "link"), (".loki/state", "link"), (".loki/signals", "link"), (".loki/logs", "link"), (".loki/archive", "link"),
+    (".loki/queue", "link"), (".loki", "file"), (".loki/state", "file"),
+])
 def test_a_folder_of_ours_that_is_a_link_or_a_file_is_refused(made: Yard, place: str, what: str, tmp_path: Path) -> None:
     repo = made.repo
     target = tmp_path / "elsewhere"
@@ -261,7 +261,6 @@ def test_a_folder_of_ours_that_is_a_link_or_a_file_is_refused(made: Yard, place:
     said(done, 1)
     assert "not a folder" in done.err
     said(repo.loki("spawn", "x", "--no-launch"), 1)
-    said(repo.loki("status"), 0, 1)
     assert list(target.iterdir()) == []
     assert not made.tree_of("x").exists()
     assert what == "link" or path.read_text() == "mine\n"

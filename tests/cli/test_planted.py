@@ -15,8 +15,11 @@ from conftest import Repo, call
 from loki_hooks.cli.console import printable
 
 COMMANDS = (
-    ("status",), ("status", "--json"), ("run", "--once"), ("cleanup",), ("signal", "list"), ("signal", "emit", "FEATURE_READY_auth"),
-    ("signal", "clear", "FEATURE_READY_auth"), ("queue", "list", "docs"), ("queue", "claim", "docs"), ("logs", "auth"), ("cap",),
+    ("status",), ("status", "--json"), ("run", "--once"), ("cleanup",), ("signal", "list"), ("signal", "emit",
+                                                                                             "FEATURE_READY_auth"),
+    ("signal", "clear", "FEATURE_READY_auth"), ("queue", "list", "docs"), ("queue", "claim", "docs"), ("logs",
+                                                                                                       "auth"),
+                                                                                                       ("cap",),
     ("doctor",),
 )
 
@@ -63,7 +66,8 @@ def run_all(place: Yard, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> di
 
 
 @pytest.mark.parametrize("folder", [
-    ".", "state", "signals", "queue", "queue/docs", "logs", "state/notices", "state/gate-runs", "archive", "state/prompts",
+    ".", "state", "signals", "queue", "queue/docs", "logs", "state/notices", "state/gate-runs", "archive",
+    "state/prompts",
 ])
 def test_a_folder_that_is_a_link_is_never_followed(place: Yard, trap: Path, folder: str) -> None:
     replace(place.loki_dir / folder, lambda path: path.symlink_to(trap))
@@ -78,7 +82,8 @@ def test_a_folder_that_is_a_link_is_never_followed(place: Yard, trap: Path, fold
 
 
 FILES = (
-    "state/orchestrator.json", "state/events.jsonl", "state/resources.json", "state/test-results.json", "state/.orchestrator.lock",
+    "state/orchestrator.json", "state/events.jsonl", "state/resources.json", "state/test-results.json",
+    "state/.orchestrator.lock",
     "logs/session-feature-auth.log", "logs/hooks.log", "logs/runner.log", "logs/setup-feature-auth.log",
     "signals/FEATURE_READY_auth", "signals/TESTS_PASSED", "queue/docs/.lock", "state/prompts/feature-auth.md",
     "state/notices/checkout-feature-auth", "state/gate-starting.json", "state/gate-runs/unit.json", "CONTINUITY.md",
@@ -146,17 +151,22 @@ def test_what_a_linked_worktree_brings(place: Yard, trap: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "[" * 200_000, '{"a":' * 50_000 + "1" + "}" * 50_000, '{"pid": ' + "9" * 5000 + "}", '{"worktrees": ' + "[" * 90 + "]" * 90 + "}",
-    '{"usage": NaN, "x": 1e999}', "\x00\xff", '{"worktrees": {"feature-auth": {"path": "\\u0000", "branch": {"x": []}}}}', "",
+    "[" * 200_000, '{"a":' * 50_000 + "1" + "}" * 50_000, '{"pid": ' + "9" * 5000 + "}",
+    '{"worktrees": ' + "[" * 90 + "]" * 90 + "}",
+    '{"usage": NaN, "x": 1e999}', "\x00\xff",
+    '{"worktrees": {"feature-auth": {"path": "\\u0000", "branch": {"x": []}}}}', "",
 ], ids=["deep", "deeper", "digits", "nested", "nan", "bytes", "nul", "empty"])
 def test_huge_deep_and_hostile_json(place: Yard, text: str) -> None:
-    for name in ("state/orchestrator.json", "state/resources.json", "state/test-results.json", "state/gate-starting.json",
-                 "signals/FEATURE_READY_auth", "signals/MERGE_REQUESTED_feature-auth", "queue/docs/0123456789abcdef.json",
+    for name in ("state/orchestrator.json", "state/resources.json", "state/test-results.json",
+                 "state/gate-starting.json",
+                 "signals/FEATURE_READY_auth", "signals/MERGE_REQUESTED_feature-auth",
+                 "queue/docs/0123456789abcdef.json",
                  "loki.pid"):
         path = place.loki_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="latin-1")
-    run_all(place, (("status", "--json"), ("run", "--once"), ("signal", "list"), ("queue", "list", "docs"), ("cap",), ("cleanup",)))
+    run_all(place, (("status", "--json"), ("run", "--once"), ("signal", "list"), ("queue", "list", "docs"), ("cap",),
+                    ("cleanup",)))
 
 
 def test_a_file_beyond_the_limit_is_not_read(place: Yard) -> None:
@@ -183,7 +193,8 @@ def test_control_characters_are_shown_escaped_and_written_escaped(place: Yard) -
     tree = place.tree_of("auth")
     (tree / EVIL.replace("/", "_")).write_text("x")
     place.repo.git("config", "core.quotePath", "false")
-    (place.loki_dir / "signals" / "TESTS_PASSED").write_text(json.dumps({"stream": EVIL, "commit": EVIL, "timestamp": EVIL}))
+    (place.loki_dir / "signals" / "TESTS_PASSED").write_text(json.dumps({"stream": EVIL, "commit": EVIL,
+                                                                         "timestamp": EVIL}))
     (place.loki_dir / "queue" / "docs" / "0123456789abcdef.json").write_text(
         json.dumps({"id": "0123456789abcdef", "trigger": EVIL, "file": EVIL, "docs": []}))
     place.repo.loki("spawn", "--no-launch", "api", "--task", EVIL)

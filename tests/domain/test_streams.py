@@ -27,17 +27,18 @@ tasks = st.builds(
 )
 _OWN = set(StreamRecord("feature", "x", Status.OPEN).to_json())
 extras = st.dictionaries(st.text(max_size=8).filter(lambda k: k not in _OWN), json_values, max_size=3)
+plain = st.text(max_size=12).filter(lambda text: "\0" not in text)  # becomes a path, or an argument
 records = st.builds(
     StreamRecord,
     kind=st.sampled_from(["feature", "docs", "qa", "hotfix"]),
     name=names,
     status=st.sampled_from(Status),
-    path=st.text(max_size=12),
-    branch=st.text(max_size=12),
-    base=st.text(max_size=12),
+    path=plain,
+    branch=plain.filter(lambda branch: not branch.startswith("-")),
+    base=plain,
     origin=st.sampled_from(["spawned", "adopted"]),
     task=tasks,
-    agent=st.text(max_size=8),
+    agent=plain,
     priority=st.integers(),
     after=st.lists(st.text(max_size=8)).map(tuple),
     created_at=st.text(max_size=12),

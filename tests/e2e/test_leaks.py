@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import SCRIPTS, Repo, call, eventually
 
-from e2e.conftest import WAYS, Hooks
 from e2e.look import our_processes, quiet, refs, state_of
 from e2e.small import begin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from e2e.conftest import Hooks
+
 pytestmark = pytest.mark.slow
-ALL = [pytest.param(way, marks=[] if way == "native" else [pytest.mark.network]) for way in WAYS]
-BOTH = ALL[:2]
+BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
 
 MAKES_A_REPOSITORY = '''
 import os, subprocess, tempfile
@@ -37,7 +37,7 @@ assert left == [], left
 '''
 
 
-@pytest.mark.parametrize("way", ALL)
+@pytest.mark.parametrize("way", BOTH)
 def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(
     way: str, repo: Repo, hooks: Hooks, tmp_path: Path
 ) -> None:
@@ -162,11 +162,8 @@ def test_git_returns_at_once_while_a_slow_gate_runs(way: str, repo: Repo, hooks:
     quiet(repo)
 
 
-@pytest.mark.parametrize("way", BOTH)
-def test_no_process_of_ours_stays_where_there_is_nothing_to_do(
-    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
-) -> None:
-    small = begin(repo, hooks, way, tmp_path / "ran")
+def test_no_process_of_ours_stays_where_there_is_nothing_to_do(repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
+    small = begin(repo, hooks, "native", tmp_path / "ran")
     repo.git("worktree", "add", "-q", "../x", "-b", "feature/x")
     repo.commit("Work", {"x.py": "pass\n"}, cwd=small.beside("x"))
     repo.git("checkout", "-q", "-b", "topic")
