@@ -52,6 +52,7 @@ class Applier:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.site = context.site
+        self.began = now()
 
     def take(self, step: Step) -> Taken:
         """Take the step; return (outcome, detail). Raises ``LokiError`` when it failed; nothing is half done then."""
@@ -106,7 +107,7 @@ class Applier:
         self._signal_green()
         show_spawn_queue(self.context)
         self._forget_train()
-        see_to_turns(self.context)
+        see_to_turns(self.context, self.began)
         try:
             expire_when_due(self.context)
         except LokiError as error:  # it is tried again the next day; nothing waits for it

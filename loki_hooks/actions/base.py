@@ -15,7 +15,7 @@ _AMBIGUOUS = re.compile(r"^(?:warning|error|fatal): .* is ambiguous", re.MULTILI
 
 
 def base_commit(context: Context, revision: str) -> str:
-    """Return the commit id of ``revision`` ('': the integration branch). Raises ``LokiError`` without one clear answer."""
+    """Return the commit id of ``revision`` ('': the integration branch). Raises ``LokiError`` when unclear."""
     git = context.git
     if not revision:
         tip = git.commit_id(context.integration_ref)

@@ -130,8 +130,8 @@ def _pin_past(context: Context, record: StreamRecord, time: str) -> None:
     known = list(dict.fromkeys(logs))[:_MAX_PAST]
     if not known:
         return
-    stdin = "\n".join([*known, "--not", "--all"]).encode()
-    lonely = set((git.run("rev-list", "--ignore-missing", "--stdin", stdin=stdin)).text.split())
+    stdin = "\n".join(known).encode()
+    lonely = set(git.out("rev-list", "--ignore-missing", "--stdin", "--not", "--all", stdin=stdin).split())
     parents = [word for commit in known if commit in lonely for word in ("-p", commit)]
     if parents:
         tree = git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b"")

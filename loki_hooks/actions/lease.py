@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.gates import command_text
 from loki_hooks.system.named_locks import Holder, lock_name, named_lock
-from loki_hooks.system.processes import identify, scrubbed, start_attached
+from loki_hooks.system.processes import Child, TimeoutExpired, identify, scrubbed, start_attached
 
 if TYPE_CHECKING:
-    import subprocess
     from types import FrameType
 
     from loki_hooks.system.site import Site
@@ -56,16 +55,14 @@ def run_locked(site: Site, name: str, argv: Sequence[str], *, timeout: float | N
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _end(child: subprocess.Popen[bytes], number: int) -> None:
+def _end(child: Child, number: int) -> None:
     """Tell the command to end (on a terminal it has heard the same already), wait, and kill it when it does not."""
-    import subprocess as process  # only for the name of its exception
-
     with suppress(ProcessLookupError):
         child.send_signal(number)
     while child.poll() is None:
         try:
             child.wait(GRACE)
-        except process.TimeoutExpired:
+        except TimeoutExpired:
             child.kill()
         except KeyboardInterrupt:  # again: at once
             child.kill()

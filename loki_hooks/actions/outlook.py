@@ -57,11 +57,11 @@ def uncommitted_in(record: StreamRecord) -> tuple[str, ...]:
 def require_finishable(record: StreamRecord) -> None:
     """Raise ``RefusedError`` for a stream that cannot be finished by a person now."""
     if record.standing:
-        raise RefusedError(f"{record.stream} is a standing stream: it does not end", "`loki-hooks status` lists others")
+        raise RefusedError(f"{record.stream} is a standing stream: it does not end", "see `loki-hooks status`")
     if record.status is Status.ARCHIVED:
         raise RefusedError(f"{record.name} is archived already", f"`loki-hooks restore {record.name}` brings it back")
     if is_alive(record.session) or is_alive(record.claim):
-        raise RefusedError(f"the session of {record.name} is alive", f"wait, or end it: `loki-hooks stop {record.name}`")
+        raise RefusedError(f"the session of {record.name} is alive", f"end it first: `loki-hooks stop {record.name}`")
     if record.status in {Status.PLANNED, Status.PREPARING, Status.RUNNING, Status.QUEUED}:
         raise RefusedError(f"{record.name} waits for a session ({record.status})",
                            f"take it out of the queue: `loki-hooks stop {record.name}`")

@@ -7,6 +7,7 @@ output go in as data, never as a template. A stream that is worked on again is t
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,7 +110,7 @@ def read_dirs(context: Context, record: StreamRecord) -> list[str]:
         elif stream is not None and stream.path:
             found.append(Path(stream.path))
         else:
-            found.append(Path(context.site.root, word))
+            found.append(Path(os.path.normpath(context.site.root / word)))
     kept = {str(path): None for path in found if path.is_dir() and str(path) != record.path}
     return list(kept)
 

@@ -3,7 +3,7 @@
 Changes and untracked files become one commit ``W`` on top of the branch's tip. Its trailers say what is what:
 
     Loki-Branch: feature/auth      Loki-Tip: <the branch's tip>
-    Loki-Index: <a commit of what was staged>, where that differs       Loki-Head: <a detached HEAD>, where there was one
+    Loki-Index: <a commit of what was staged>, where that differs    Loki-Head: <a detached HEAD>, where there was one
 
 What looks like a secret never becomes an object in git: such files, precious ignored ones, and folders that are
 repositories of their own are moved to ``.loki/trash/<stream>-<time>/`` (0700), under the paths that they had.
@@ -27,6 +27,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
 from loki_hooks.system.worktrees import NOBODY
+
 
 @dataclass(frozen=True)
 class Salvage:

@@ -74,7 +74,7 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
         if record is None or record.claim_token != token or record.status is not Status.QUEUED:
             return state
         started = record.moved(Status.PREPARING, session=me, claim=None, claim_token="", started_at=now(), ended_at="",
-                               exit_code=None, reason="", agent_process=None)
+                               exit_code=None, reason="", agent_process=None, not_before="")
         return state.with_stream(started)
 
     record = context.store.update(take).streams.get(stream)

@@ -19,17 +19,20 @@ LOCK = "turns.lock"
 _LOOK = 2.0
 
 
-def waits_for_a_time(context: Context) -> float | None:
-    """Return the seconds until the first of the queued streams may start again, None when none waits for a time."""
-    at = now()
+def waits_for_a_time(context: Context, since: str = "") -> float | None:
+    """Return the seconds until the first of the queued streams may start again, None when none waits for a time.
+
+    ``since``: what was not over at that time counts as waiting (default: now).
+    """
+    at = since or now()
     times = [r.not_before for r in context.store.read().streams.values() if r.status is Status.QUEUED and r.not_before > at]
-    since = [seconds_since(time) for time in times]
-    return min((max(0.0, -seconds) for seconds in since if seconds is not None), default=None)
+    ages = [seconds_since(time) for time in times]
+    return min((max(0.0, -age) for age in ages if age is not None), default=None)
 
 
-def see_to_turns(context: Context) -> None:
-    """Have a process wait, if a stream waits for a time and nobody waits for it yet."""
-    if waits_for_a_time(context) is None:
+def see_to_turns(context: Context, since: str = "") -> None:
+    """Have a process wait, if a stream waits for a time and nobody waits for it yet. ``since``: when it was last looked at."""
+    if waits_for_a_time(context, since) is None:
         return
     with held(context.site.private / LOCK, timeout=0) as free:
         pass
@@ -37,19 +40,15 @@ def see_to_turns(context: Context) -> None:
         start_detached(worker_argv("worker", "turns", str(context.site.root)), cwd=context.site.root, env=scrubbed())
 
 
-def wait_for_turns(site: Site, stop: threading.Event) -> bool:
-    """Wait until no stream waits for a time any more; return whether a pass should be made now."""
+def wait_for_turns(site: Site, stop: threading.Event) -> None:
+    """Wait until no stream waits for a time any more, having a pass made whenever one may start."""
     from loki_hooks.actions.reconcile import reconcile
 
     with held(site.private / LOCK, timeout=0) as mine:
-        if not mine:
-            return False
-        before = False
-        while not stop.is_set():
-            left = waits_for_a_time(Context(site)) if site.enabled else None
+        while mine and site.enabled and not stop.is_set():
+            left = waits_for_a_time(Context(site))
+            if left is not None and (stop.wait(min(left + 0.01, _LOOK)) or left > _LOOK):
+                continue
+            reconcile(site, wait=60)
             if left is None:
-                return before
-            before = True
-            if not stop.wait(min(left + 0.01, _LOOK)) and left <= _LOOK:
-                reconcile(site, wait=60)
-    return False
+                return

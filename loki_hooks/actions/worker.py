@@ -134,7 +134,8 @@ def _turns(words: list[str]) -> None:
     site = discover(Path(words[0]))
     stop = threading.Event()
     on_signals(stop)
-    if wait_for_turns(site, stop):
+    wait_for_turns(site, stop)
+    if not stop.is_set():
         see_to_turns(Context(site))  # whoever came while we were about to leave
 
 

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from loki_hooks.actions.lease import run_locked
 from loki_hooks.cli.console import say
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.named_locks import Holder
 from loki_hooks.system.site import require_enabled
 
+if TYPE_CHECKING:
+    from loki_hooks.system.named_locks import Holder
 
-@click.command("lock", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+
+@click.command("lock")
 @click.argument("name", metavar="NAME")
 @click.option("--timeout", type=click.FloatRange(min=0), default=None, metavar="S",
               help="Wait at most so many seconds for it; without it, for as long as it takes.")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND...")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[--timeout S] -- COMMAND...")
 def lock(name: str, timeout: float | None, command: tuple[str, ...]) -> None:
     """Run COMMAND while holding the lock NAME, which all worktrees of the repository share.
 
     For what worktrees do not isolate: a database, a device, a port. The exit status is the command's; 1 when the lock
     was not got in time.
     """
-    words = list(command)
-    if words[:1] != ["--"] and words[:1] == ["--timeout"]:
-        raise BadInputError("--timeout goes before the name", "loki-hooks lock --timeout 10 NAME -- COMMAND")
-    if words[:1] == ["--"]:
-        words = words[1:]
-    if not words:
+    if not command:
         raise BadInputError("there is no command to run", "loki-hooks lock NAME -- COMMAND")
 
     def waiting(holder: Holder) -> None:
         say(f"waiting for the lock {name}, held by {holder.text}")
 
-    sys.exit(run_locked(require_enabled(), name, words, timeout=timeout, waiting=waiting))
+    sys.exit(run_locked(require_enabled(), name, command, timeout=timeout, waiting=waiting))

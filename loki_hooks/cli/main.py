@@ -46,6 +46,7 @@ COMMANDS: dict[str, str] = {
     "queue": "List, claim or finish the items of a queue.",
     "sync": "Bring a stream up to date with the integration branch.",
     "finish": "End a stream: merge it, propose it, keep it, or give it up.",
+    "lock": "Run a command that only one stream may run at a time.",
     "cleanup": "Remove the worktrees of streams that are finished.",
     "restore": "Bring back what was removed.",
     "demo": "Watch the whole journey in a scratch repository.",

@@ -287,7 +287,8 @@ def _start(facts: Facts) -> Iterator[Step]:
     active = sum(1 for s in facts.streams if s.session_alive or s.claim_alive)
     status = {s.record.stream: s.record.status for s in facts.streams}
     waiting = sorted(
-        (s for s in facts.streams if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged),
+        (s for s in facts.streams if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged
+         and (s.tip or s.worktree)),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )
     made = sum(1 for s in facts.streams if s.worktree and not s.record.standing and s.record.status in LIVING)

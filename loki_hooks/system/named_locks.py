@@ -1,9 +1,9 @@
 """Named leases in ``.loki/state/locks/``, for what worktrees do not isolate: a database, a device.
 
-Two files a name. ``.NAME.lock`` is a kernel lock (flock(2)), which ends with its process, however that ends. ``NAME.json``
-says who holds it, for people, programs, and the one case that the kernel does not see: ``{"owner": {"pid", "started"},
-"command": {"pid", "started"} or null, "what", "worktree", "since"}``. Where an owner was killed while its command goes
-on, the lease is still taken until the command ends. A file of a dead owner means nothing.
+Two files a name. ``.NAME.lock`` is a kernel lock (flock(2)), which ends with its process, however that ends.
+``NAME.json`` says who holds it, for people, programs, and the one case that the kernel does not see: ``{"owner": {"pid",
+"started"}, "command": {"pid", "started"} or null, "what", "worktree", "since"}``. Where an owner was killed while its
+command goes on, the lease is still taken until the command ends. A file of a dead owner means nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +85,9 @@ def named_lock(site: Site, name: str, what: str, *, timeout: float | None,
             before = Holder.from_json(read_json(path))
             if mine and not is_alive(before.command):
                 me = Holder(myself(), None, what, str(site.here), now())
-                write_atomic(path, dump_json(me.to_json()))
-
-                def running(command: ProcessId | None) -> None:
-                    write_atomic(path, dump_json(Holder(me.owner, command, what, me.worktree, me.since).to_json()))
-
+                _say(path, me, None)
                 try:
-                    yield running
+                    yield partial(_say, path, me)
                 finally:
                     with contextlib.suppress(OSError):
                         path.unlink()
@@ -105,10 +102,10 @@ def named_lock(site: Site, name: str, what: str, *, timeout: float | None,
             time.sleep(_PAUSE)
 
 
+def _say(path: Path, holder: Holder, command: ProcessId | None) -> None:
+    write_atomic(path, dump_json(replace(holder, command=command).to_json()))
+
+
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
-
-def holder_of(folder: Path, name: str) -> Holder:
-    """Return who holds the lease, as its file says; an empty one when there is none."""
-    return Holder.from_json(read_json(folder / f"{name}.json"))

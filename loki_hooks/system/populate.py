@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from loki_hooks.domain.checkout import (
 from loki_hooks.domain.index_file import STAT_BYTES, Entry, Index, parse_index, with_stats
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git import Git
-from loki_hooks.system.processes import identify, scrubbed, start_piped
+from loki_hooks.system.processes import Child, TimeoutExpired, identify, scrubbed, start_piped
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -209,8 +208,8 @@ def _write(git: Git, source: _Source, paths: Sequence[Path]) -> list[memoryview]
     count = min(os.cpu_count() or 1, _AT_ONCE)
     total = len(index.entries)
     shares = [index.entries[total * n // count : total * (n + 1) // count] for n in range(count)]
-    readers: list[subprocess.Popen[bytes]] = []
-    writers: list[subprocess.Popen[bytes]] = []
+    readers: list[Child] = []
+    writers: list[Child] = []
     try:
         for number, share in enumerate(shares):
             reader, writer = _start(git, folder, number, share, paths)
@@ -220,7 +219,7 @@ def _write(git: Git, source: _Source, paths: Sequence[Path]) -> list[memoryview]
             _, problem = writer.communicate(timeout=TIMEOUT)
             if writer.returncode != 0:
                 raise GitFailedError(("cat-file", "--batch"), writer.returncode, problem.decode("utf-8", "replace"))
-    except subprocess.TimeoutExpired as error:
+    except TimeoutExpired as error:
         raise LokiError("writing the files took too long") from error
     finally:
         for child in (*writers, *readers):
@@ -239,7 +238,7 @@ def _write(git: Git, source: _Source, paths: Sequence[Path]) -> list[memoryview]
 
 
 def _start(git: Git, folder: Path, number: int, share: Sequence[Entry],
-           paths: Sequence[Path]) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+           paths: Sequence[Path]) -> tuple[Child, Child]:
     """Start one reader of blobs and the writer that it feeds."""
     wanted, job = folder / f"blobs-{number}", folder / f"job-{number}"
     wanted.write_text("".join(f"{entry.oid}\n" for entry in share), encoding="ascii")

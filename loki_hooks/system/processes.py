@@ -26,6 +26,11 @@ SESSION_MARK = "LOKI_SESSION"
 """In the environment of everything that a session's agent starts (`session_tree`)."""
 
 
+Child = subprocess.Popen[bytes]
+TimeoutExpired = subprocess.TimeoutExpired
+"""What waiting for a child with a timeout raises."""
+
+
 def scrubbed(env: Mapping[str, str] | None = None, **more: str) -> dict[str, str]:
     """Return ``env`` (default: ours) without what git exports into hooks, and no session's mark, plus ``more``.
 

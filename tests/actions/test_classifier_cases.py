@@ -1,4 +1,4 @@
-"""Each case that the classifier must get right, through the command line: what stays, why, and how merged work is known."""
+"""Each case that the classifier must get right, through the command line: what stays, and how merged work is known."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def test_what_set_up_made_goes_and_what_was_written_since_stays(repo: Repo) -> N
     made = begun(repo, more="")
     text = (repo.path / "loki-hooks.toml").read_text()
     command = "mkdir -p gen && echo made > gen/file && echo db > local.db"
-    repo.commit("Set up", {"loki-hooks.toml": text.replace("setup = false", f'setup = "{command}"'), ".gitignore": "gen/\n*.db\n"})
+    text = text.replace("setup = false", f'setup = "{command}"')
+    repo.commit("Set up", {"loki-hooks.toml": text, ".gitignore": "gen/\n*.db\n"})
     made.agent("b", "echo b > b.txt; git add b.txt; git commit -qm b; echo row >> local.db\n")
     made.spawn("a", "b")
     made.run()
@@ -155,8 +156,10 @@ def test_merged_is_recognised(repo: Repo, how: str) -> None:
             repo.commit("In between", {"between.txt": "b"})
         repo.git("cherry-pick", second)
     onwards(repo)
-    repo.commit("Over it", {"long.txt": (repo.path / "long.txt").read_text().replace("first a\n", "and changed again\n")})
-    says = {"ancestry": "is in main", "fast-forward": "is in main", "rebase": "copy", "cherry-pick": "copy"}.get(how, "squash")
+    text = (repo.path / "long.txt").read_text()
+    repo.commit("Over it", {"long.txt": text.replace("first a\n", "and changed again\n")})
+    known = {"ancestry": "is in main", "fast-forward": "is in main", "rebase": "copy", "cherry-pick": "copy"}
+    says = known.get(how, "squash")
     action, reasons = verdict(made, "a")
     assert action == "remove", reasons
     assert says in reasons
@@ -169,8 +172,8 @@ def test_merged_is_recognised(repo: Repo, how: str) -> None:
     assert repo.git("rev-parse", event["evidence"]["trash"]) == tip
 
 
-@pytest.mark.parametrize("how", ["some", "squash-reverted", "cherry-reverted", "white-space", "net-nothing", "same-name",
-                                 "evil-merge"])
+@pytest.mark.parametrize("how", ["some", "squash-reverted", "cherry-reverted", "white-space", "net-nothing",
+                                 "same-name", "evil-merge"])
 def test_not_merged_is_not_taken_for_it(repo: Repo, how: str) -> None:
     made = begun(repo, more="")
     repo.commit("Long", {"long.txt": long_text()})

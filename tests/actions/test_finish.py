@@ -237,7 +237,8 @@ def fake_gh(made: Yard, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     folder = made.outside / "bin"
     folder.mkdir()
     gh = folder / "gh"
-    gh.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{made.outside}/gh-words'\ncat > '{made.outside}/gh-body'\n{script}\n")
+    record = f"printf '%s\\n' \"$@\" > '{made.outside}/gh-words'\ncat > '{made.outside}/gh-body'"
+    gh.write_text(f"#!/bin/sh\n{record}\n{script}\n")
     gh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 

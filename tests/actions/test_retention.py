@@ -52,7 +52,8 @@ def test_what_is_older_than_the_retention_goes_and_the_rest_stays(repo: Repo) ->
         aged(path)
     assert expire(made.context()) > 0
     assert repo.git("for-each-ref", "--format=%(refname)", "refs/loki/trash") == young
-    assert [p.name for p in (made.loki_dir / "archive").iterdir()] == [young.replace("refs/loki/trash/feature-x/", "feature-x-")]
+    kept = young.replace("refs/loki/trash/feature-x/", "feature-x-")
+    assert [p.name for p in (made.loki_dir / "archive").iterdir()] == [kept]
     assert len(list((made.loki_dir / "trash").iterdir())) == 1
     assert not done.exists()
     assert (done.parent / "def.json").exists()
@@ -106,7 +107,8 @@ def test_links_are_not_followed(repo: Repo) -> None:
     assert (outside / "file").read_text() == "mine"
 
 
-entries = st.lists(st.tuples(st.text(min_size=1), st.none() | st.floats(0, 1000)), unique_by=lambda e: e[0], max_size=20)
+ages = st.none() | st.floats(0, 1000)
+entries = st.lists(st.tuples(st.text(min_size=1), ages), unique_by=lambda e: e[0], max_size=20)
 
 
 @given(entries, st.integers(0, 100), st.integers(0, 10), st.sets(st.text(min_size=1), max_size=3))
@@ -114,14 +116,14 @@ def test_only_what_is_old_or_over_the_limit_goes(found: list[tuple[str, float | 
                                                  needed: set[str]) -> None:
     gone = set(expired([Kept(n, d) for n, d in found], days=days, most=most, needed=frozenset(needed)))
     assert not gone & needed
-    ages = dict(found)
+    age_of = dict(found)
     for name in gone:
-        age = ages[name]
+        age = age_of[name]
         younger = sum(1 for other, a in found if other != name and (a or 0) <= (age or 0))
         assert younger >= most or (days and age is not None and age > days)
-    for name in set(ages) - gone - needed:
-        assert not (days and (ages[name] or 0) > days)
-    assert len(set(ages) - gone - needed) <= max(most, 0) + len(needed)
+    for name in set(age_of) - gone - needed:
+        assert not (days and (age_of[name] or 0) > days)
+    assert len(set(age_of) - gone - needed) <= max(most, 0) + len(needed)
 
 
 def test_the_age_of_a_stamp() -> None:

@@ -75,7 +75,8 @@ def test_a_conflict_is_named_and_everything_is_as_it_was(repo: Repo, how: str) -
     assert "Theirs" in done.err or how == "merge"
     assert state_of(tree, repo) == before
     git_dir = Path(repo.git("rev-parse", "--absolute-git-dir", cwd=tree))
-    assert not [name for name in ("rebase-merge", "rebase-apply", "MERGE_HEAD", "index.lock") if (git_dir / name).exists()]
+    traces = ("rebase-merge", "rebase-apply", "MERGE_HEAD", "index.lock")
+    assert not [name for name in traces if (git_dir / name).exists()]
     assert (tree / "secret" / "db").read_text() == "precious\n"
 
 

@@ -58,7 +58,7 @@ def run_all(place: Yard, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> di
     """Run the commands; none may hang, nor be a bug of ours. Return what each printed."""
     said = {}
     for words in commands:
-        done = place.repo.loki(*words, timeout=60)
+        done = place.repo.loki(*words, timeout=180)
         assert done.code in ({0, 1, 2} if words[0] == "logs" else {0, 1}), (words, done)  # 2: no such stream
         said[" ".join(words)] = done.out + done.err
     place.quiet()

@@ -1,4 +1,4 @@
-"""Clean-up by the post-merge hook under real pre-commit, whose stash makes every tree look clean while the hook runs."""
+"""Clean-up by the post-merge hook under real pre-commit, whose stash makes a tree look clean while the hook runs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from actions.troubles import TROUBLES
 from conftest import Repo, eventually
 
-from actions.troubles import TROUBLES
 from e2e.conftest import Hooks
 from e2e.look import quiet, state_of, worktrees
 from e2e.small import begin
