@@ -61,11 +61,11 @@ def reconcile(
         wait = max(wait, TRUSTED_WAIT)
     done: list[Done] = []
     ran = False
-    while marks.wanted():
+    while marks.wanted() or not ran:
         with held(site.private / "reconcile.lock", timeout=wait) as mine:
             if not mine:
                 break
-            if not marks.wanted():  # a pass that began after our mark has seen everything that we know
+            if not marks.wanted():  # a pass that began after our mark has seen everything that we know, and is over now
                 break
             ran = True
             done += _pass(site, marks, fetch=fetch, say=say)

@@ -1,7 +1,7 @@
 """A scripted agent, a counting gate, and a repository that is set up for both.
 
-The agent of the stream ``x`` is the shell script ``x.sh`` (else ``default.sh``) of a folder outside the repository. The gate
-is a shell script there too: it appends the tree that it is run on to ``runs``, and fails where a file ``bad*``
+The agent of the stream ``x`` is the shell script ``x.sh`` (else ``default.sh``) of a folder outside the repository.
+The gate is a shell script there too: it appends the tree that it is run on to ``runs``, and fails where a file ``bad*``
 stands in the tree; a file ``code`` says with which status to exit, a file ``wait`` for how many seconds to wait.
 """
 
@@ -35,6 +35,11 @@ echo "work of $1" > "$1.txt"
 git add "$1.txt"
 git commit -q -m "Add $1"
 """
+CHOOSE = """\
+f='%(outside)s'/"$1.sh"
+[ -f "$f" ] || f='%(outside)s/default.sh'
+exec sh "$f" "$1" "$2"
+"""
 CONFIG = """\
 [session]
 agent = "scripted"
@@ -42,7 +47,7 @@ max = %(cap)d
 timeout = %(timeout)s
 commit = "all"
 [agents.scripted]
-command = ["sh", "-c", 'f="%(outside)s/$1.sh"; [ -f "$f" ] || f="%(outside)s/default.sh"; exec sh "$f" "$1" "$2"', "agent", "{name}", "{task}"]
+command = ["sh", "%(outside)s/choose.sh", "{name}", "{task}"]
 [environment]
 setup = false
 [gates.unit]
@@ -163,16 +168,21 @@ class Yard:
 
     def landed(self) -> list[str]:
         """Return the streams that landed on main, in order."""
-        listed = self.repo.git("log", "--reverse", "--format=%(trailers:key=Loki-Stream,valueonly)", "--first-parent", "--merges", "main")
+        listed = self.repo.git(
+            "log", "--reverse", "--format=%(trailers:key=Loki-Stream,valueonly)", "--first-parent", "--merges", "main"
+        )
         return [line.removeprefix("feature-") for line in listed.split()]
 
 
-def yard(repo: Repo, *, cap: int = 3, timeout: float = 0, gate_timeout: float = 60, more: str = "", gate: bool = True) -> Yard:
+def yard(
+    repo: Repo, *, cap: int = 3, timeout: float = 0, gate_timeout: float = 60, more: str = "", gate: bool = True
+) -> Yard:
     """Set the repository up; the environment of the test must have ``LOKI_TRUST=1``."""
     outside = repo.path.parent.parent / "outside"
     outside.mkdir(exist_ok=True)
     (outside / "gate.sh").write_text(GATE % {"outside": outside})
     (outside / "default.sh").write_text(AGENT)
+    (outside / "choose.sh").write_text(CHOOSE % {"outside": outside})
     values = {"outside": outside, "cap": cap, "timeout": timeout, "gate_timeout": gate_timeout, "more": more}
     text = CONFIG % values
     if not gate:
@@ -217,5 +227,11 @@ def snapshot(root: Path) -> dict[str, str]:
         for name in files:
             path = Path(base, name)
             shown = str(path.relative_to(root))
-            found[shown] = f"-> {path.readlink()}" if path.is_symlink() else path.read_bytes().hex() if path.is_file() else "special"
+            found[shown] = (
+                f"-> {path.readlink()}"
+                if path.is_symlink()
+                else path.read_bytes().hex()
+                if path.is_file()
+                else "special"
+            )
     return found

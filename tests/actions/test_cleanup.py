@@ -1,4 +1,4 @@
-"""Clean-up, through the command: each reason keeps the stream; what goes is archived, pinned, and can be brought back."""
+"""Clean-up, through the command: each reason keeps the stream; what goes is archived and pinned, and comes back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Repo
 
 from actions.scripted import Yard, snapshot, yard
+
+if TYPE_CHECKING:
+    from conftest import Repo
 
 
 @pytest.fixture(autouse=True)
@@ -100,21 +102,44 @@ def more_work(made: Yard, tree: Path) -> None:
     made.repo.commit("More", {"more.txt": "x"}, cwd=tree)
 
 
-@pytest.mark.parametrize(("make", "reason"), [
-    (modified, "uncommitted"), (staged, "uncommitted"), (untracked, "note.txt"), (ignored, "data.log"), (ignored_folder, "secret"),
-    (own_env, ".env"), (locked, "on my disk"), (rebase, "in progress"), (bisect, "bisect"), (detached_commit, ""), (stash, "stash"),
-    (more_work, ""),
-], ids=lambda v: v.__name__ if callable(v) else "")
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (modified, "uncommitted"),
+        (staged, "uncommitted"),
+        (untracked, "note.txt"),
+        (ignored, "data.log"),
+        (ignored_folder, "secret"),
+        (own_env, ".env"),
+        (locked, "on my disk"),
+        (rebase, "in progress"),
+        (bisect, "bisect"),
+        (detached_commit, ""),
+        (stash, "stash"),
+        (more_work, ""),
+    ],
+    ids=lambda v: v.__name__ if callable(v) else "",
+)
 def test_each_reason_keeps_the_worktree_the_branch_and_every_file(repo: Repo, make: Make, reason: str) -> None:
     made = merged(repo, "x")
     tree = made.tree_of("x")
     make(made, tree)
-    before = snapshot(tree), repo.git("for-each-ref", "refs/heads/"), repo.git("stash", "list"), repo.git("worktree", "list")
+    before = (
+        snapshot(tree),
+        repo.git("for-each-ref", "refs/heads/"),
+        repo.git("stash", "list"),
+        repo.git("worktree", "list"),
+    )
     for words in (["--dry-run"], []):
         verdict = cleanup(made, *words)["x"]
         assert verdict["action"] == "keep"
         assert reason in "; ".join(verdict["reasons"]), verdict
-        after = snapshot(tree), repo.git("for-each-ref", "refs/heads/"), repo.git("stash", "list"), repo.git("worktree", "list")
+        after = (
+            snapshot(tree),
+            repo.git("for-each-ref", "refs/heads/"),
+            repo.git("stash", "list"),
+            repo.git("worktree", "list"),
+        )
         assert after == before
 
 
@@ -186,7 +211,9 @@ def test_what_goes_is_archived_pinned_and_comes_back_as_it_says(repo: Repo) -> N
     assert repo.git("rev-parse", kept["trash"]) == kept["tip"]
     (removed,) = made.events("removed")
     assert removed["evidence"]["trash"] == kept["trash"]
-    command = next(line.strip() for line in (archive / "UNDO.md").read_text().splitlines() if line.startswith("    git"))
+    command = next(
+        line.strip() for line in (archive / "UNDO.md").read_text().splitlines() if line.startswith("    git")
+    )
     subprocess.run(["sh", "-c", command], cwd=repo.path, check=True, capture_output=True)
     assert (made.tree_of("x") / "x.txt").exists()
     assert repo.git("rev-parse", "feature/x") == kept["tip"]

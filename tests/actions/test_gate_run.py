@@ -65,7 +65,9 @@ def test_the_users_worktree_is_neither_used_nor_touched(repo: Repo) -> None:
 
 def test_it_rests_on_its_branch_at_the_tip_and_is_detached_while_it_runs(repo: Repo) -> None:
     made = yard(repo)
-    (made.outside / "gate.sh").write_text(f"git symbolic-ref -q HEAD > '{made.outside}/head'; git rev-parse HEAD >> '{made.outside}/head'\n")
+    (made.outside / "gate.sh").write_text(
+        f"git symbolic-ref -q HEAD > '{made.outside}/head'; git rev-parse HEAD >> '{made.outside}/head'\n"
+    )
     made.streams({"x": {"x.txt": "x"}})
     made.run()
     testing = repo.path.parent / "project-testing"
@@ -96,11 +98,17 @@ def test_what_is_tested_is_the_gates_worktree_not_what_is_installed(repo: Repo) 
     """A Python project's own sources lead, as if an editable install of the main worktree were not there."""
     made = yard(repo)
     repo.commit("A package", {"pyproject.toml": "[project]\nname = 'app'\nversion = '1'\n", "src/lib.py": "V = 1\n"})
-    (made.outside / "gate.sh").write_text(f"python -c 'import lib; print(lib.__file__)' > '{made.outside}/seen'; env > '{made.outside}/env'\n")
+    (made.outside / "gate.sh").write_text(
+        f"python -c 'import lib; print(lib.__file__)' > '{made.outside}/seen'; env > '{made.outside}/env'\n"
+    )
     env = {"PYTHONPATH": str(repo.path / "src"), "GIT_DIR": str(repo.path / ".git"), "GIT_INDEX_FILE": "/nowhere"}
     assert repo.loki("test", env=env).code == 0
     assert (made.outside / "seen").read_text().strip() == str(repo.path.parent / "project-testing" / "src" / "lib.py")
-    assert not [line for line in (made.outside / "env").read_text().splitlines() if line.startswith(("GIT_DIR", "GIT_INDEX", "GIT_WORK"))]
+    assert not [
+        line
+        for line in (made.outside / "env").read_text().splitlines()
+        if line.startswith(("GIT_DIR", "GIT_INDEX", "GIT_WORK"))
+    ]
 
 
 def test_a_failing_gate_is_exit_1_with_its_output_and_a_flaky_one_is_flaky(repo: Repo) -> None:
@@ -111,7 +119,9 @@ def test_a_failing_gate_is_exit_1_with_its_output_and_a_flaky_one_is_flaky(repo:
     assert "bad-x is bad" in done.err + done.out
     text = (repo.path / "loki-hooks.toml").read_text().replace("[gates.unit]", "[gates.unit]\nretries = 2")
     repo.commit("Retry", {"loki-hooks.toml": text})
-    (made.outside / "gate.sh").write_text(f"test -e '{made.outside}/once' && exit 0; touch '{made.outside}/once'; exit 1\n")
+    (made.outside / "gate.sh").write_text(
+        f"test -e '{made.outside}/once' && exit 0; touch '{made.outside}/once'; exit 1\n"
+    )
     done = repo.loki("test", "--json")
     assert json.loads(done.out)[0]["outcome"] == "flaky"
     assert done.code == 1
@@ -130,7 +140,9 @@ def test_two_gates_must_both_pass_and_run_side_by_side_where_they_may(repo: Repo
 def test_interrupted_by_a_person_it_has_no_result_and_leaves_nothing_running(repo: Repo) -> None:
     made = yard(repo)
     (made.outside / "gate.sh").write_text(f"echo $$ > '{made.outside}/pid'; sleep 300 & sleep 300\n")
-    child = subprocess.Popen([str(SCRIPTS / "loki-hooks"), "test"], cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [str(SCRIPTS / "loki-hooks"), "test"], cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     eventually((made.outside / "pid").exists)
     time.sleep(0.2)
     child.send_signal(signal.SIGINT)
@@ -143,8 +155,15 @@ def test_interrupted_by_a_person_it_has_no_result_and_leaves_nothing_running(rep
 def test_one_who_asks_while_it_runs_waits_and_gets_the_same_result(repo: Repo) -> None:
     made = yard(repo)
     (made.outside / "gate-wait").write_text("1")
-    children = [subprocess.Popen([str(SCRIPTS / "loki-hooks"), "test", "--json"], cwd=repo.path, stdout=subprocess.PIPE,
-                                 stderr=subprocess.DEVNULL) for _ in range(3)]
+    children = [
+        subprocess.Popen(
+            [str(SCRIPTS / "loki-hooks"), "test", "--json"],
+            cwd=repo.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(3)
+    ]
     answers = [json.loads(child.communicate(timeout=60)[0])[0] for child in children]
     assert [a["outcome"] for a in answers] == ["passed"] * 3
     assert sorted(a["cached"] for a in answers) == [False, True, True]
@@ -153,7 +172,9 @@ def test_one_who_asks_while_it_runs_waits_and_gets_the_same_result(repo: Repo) -
 
 def test_the_output_is_kept_whole_shown_by_its_end_and_may_be_no_text(repo: Repo) -> None:
     made = yard(repo)
-    (made.outside / "gate.sh").write_text("yes 'a long line of output' | head -c 3000000; printf '\\377\\376\\033[2J last words\\n'; exit 1\n")
+    (made.outside / "gate.sh").write_text(
+        "yes 'a long line of output' | head -c 3000000; printf '\\377\\376\\033[2J last words\\n'; exit 1\n"
+    )
     done = repo.loki("test", "--json")
     assert done.code == 1
     value = json.loads((made.loki_dir / "state" / "test-results.json").read_text())["main"]["gates"]["unit"]
@@ -197,9 +218,14 @@ def test_a_gate_worktree_that_was_deleted_is_made_again(repo: Repo) -> None:
 
 def test_a_git_init_in_a_test_leaves_the_repository_alone(repo: Repo) -> None:
     made = yard(repo)
-    (made.outside / "gate.sh").write_text("d=$(mktemp -d) && cd \"$d\" && git init -q && git config core.bare true && git commit -q --allow-empty -m x\n")
+    (made.outside / "gate.sh").write_text(
+        'd=$(mktemp -d) && cd "$d" && git init -q && git config core.bare true && git commit -q --allow-empty -m x\n'
+    )
     made.open("x")
-    env = {"GIT_DIR": str(repo.path / ".git" / "worktrees" / "project-feature-x"), "GIT_INDEX_FILE": str(repo.path / ".git" / "index")}
+    env = {
+        "GIT_DIR": str(repo.path / ".git" / "worktrees" / "project-feature-x"),
+        "GIT_INDEX_FILE": str(repo.path / ".git" / "index"),
+    }
     done = repo.loki("test", cwd=made.tree_of("x"), env=env)
     assert done.code in {0, 1}, done.err
     assert repo.git("config", "core.bare") == "false"

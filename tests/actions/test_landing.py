@@ -29,11 +29,15 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def landing(repo: Repo) -> str:
-    """A commit on a branch of its own that changes ``app.py``, adds ``new.txt`` and ``deep/er/new.txt``, removes ``gone.txt``."""
-    repo.commit("More", {"other.py": "O = 1\n", "gone.txt": "gone\n", ".gitignore": "*.log\nignored/\n", "mode.sh": "x\n"})
+    """A commit that changes ``app.py``, adds ``new.txt`` and ``deep/er/new.txt``, and removes ``gone.txt``."""
+    repo.commit(
+        "More", {"other.py": "O = 1\n", "gone.txt": "gone\n", ".gitignore": "*.log\nignored/\n", "mode.sh": "x\n"}
+    )
     repo.git("switch", "-q", "-c", "feature/x")
     repo.git("rm", "-q", "gone.txt")
-    commit = repo.commit("Work", {"app.py": "def greet():\n    return 'hi'\n", "new.txt": "new\n", "deep/er/new.txt": "new\n"})
+    commit = repo.commit(
+        "Work", {"app.py": "def greet():\n    return 'hi'\n", "new.txt": "new\n", "deep/er/new.txt": "new\n"}
+    )
     repo.git("switch", "-q", "main")
     return commit
 
@@ -53,7 +57,9 @@ def everything(repo: Repo, *more: Path) -> dict[str, Any]:
             "index": repo.git("ls-files", "--stage", "-v", cwd=place),
             "head": (git_dir / "HEAD").read_text(),
             "status": repo.git("--no-optional-locks", "status", "--porcelain", "--ignored", cwd=place),
-            "operation": sorted(p.name for p in git_dir.iterdir() if p.name not in {"COMMIT_EDITMSG", "index", "worktrees"}),
+            "operation": sorted(
+                p.name for p in git_dir.iterdir() if p.name not in {"COMMIT_EDITMSG", "index", "worktrees"}
+            ),
             "stash": repo.git("stash", "list"),
         }
     return found
@@ -121,7 +127,7 @@ Mess = Callable[[Repo], Callable[[], object]]
 def staged(repo: Repo) -> Callable[[], object]:
     repo.write("other.py", "staged\n")
     repo.git("add", "other.py")
-    return lambda: repo.git("commit", "-q", "-m", "x") and None or repo.git("reset", "-q", "--hard", "HEAD~1")
+    return lambda: repo.git("reset", "-q", "--hard")
 
 
 def staged_new(repo: Repo) -> Callable[[], object]:
@@ -266,7 +272,7 @@ def rebase_that_updates_main_too(repo: Repo) -> Callable[[], object]:
     repo.git("switch", "-q", "-c", "stacked", "main")
     repo.commit("Stacked", {"stacked.py": "O = 3\n"})
     assert repo.try_git("rebase", "-q", "--update-refs", "side").code == 1
-    return lambda: repo.git("rebase", "--abort") and None or repo.git("switch", "-q", "main")
+    return lambda: (repo.git("rebase", "--abort"), repo.git("switch", "-q", "main"))
 
 
 def bisect_of_main(repo: Repo) -> Callable[[], object]:
@@ -301,16 +307,41 @@ def index_broken(repo: Repo) -> Callable[[], object]:
     return lambda: path.write_bytes(before)
 
 
-@pytest.mark.parametrize("mess", [
-    staged, staged_new, staged_rename, intent_to_add, edits_a_landing_file, deleted_a_landing_file,
-    edits_a_file_that_is_removed, mode_of_a_landing_file, untracked_in_the_way, same_content_untracked_in_the_way,
-    ignored_in_the_way, ignored_folder_in_the_way, untracked_file_where_a_folder_lands,
-    untracked_folder_where_a_file_lands, untracked_link_in_the_way, assumed_unchanged, skipped_in_the_worktree,
-    merge_with_conflict, merge_not_committed, rebase_of_main, rebase_that_updates_main_too, bisect_of_main,
-    cherry_pick_stopped, revert_not_committed, index_locked,
-], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "mess",
+    [
+        staged,
+        staged_new,
+        staged_rename,
+        intent_to_add,
+        edits_a_landing_file,
+        deleted_a_landing_file,
+        edits_a_file_that_is_removed,
+        mode_of_a_landing_file,
+        untracked_in_the_way,
+        same_content_untracked_in_the_way,
+        ignored_in_the_way,
+        ignored_folder_in_the_way,
+        untracked_file_where_a_folder_lands,
+        untracked_folder_where_a_file_lands,
+        untracked_link_in_the_way,
+        assumed_unchanged,
+        skipped_in_the_worktree,
+        merge_with_conflict,
+        merge_not_committed,
+        rebase_of_main,
+        rebase_that_updates_main_too,
+        bisect_of_main,
+        cherry_pick_stopped,
+        revert_not_committed,
+        index_locked,
+    ],
+    ids=lambda f: f.__name__,
+)
 @pytest.mark.parametrize("settings", ["plain", "helpful"])
-def test_what_is_in_the_way_stays_as_it_is_and_then_it_lands(repo: Repo, landing: str, mess: Mess, settings: str) -> None:
+def test_what_is_in_the_way_stays_as_it_is_and_then_it_lands(
+    repo: Repo, landing: str, mess: Mess, settings: str
+) -> None:
     if settings == "helpful":  # what users set to have git stash, rebase and overwrite for them
         if mess not in {edits_a_landing_file, untracked_in_the_way, ignored_in_the_way, staged, assumed_unchanged}:
             return
@@ -339,8 +370,14 @@ def test_an_index_that_git_cannot_read_stops_the_landing(repo: Repo, landing: st
 def test_edits_and_files_beside_the_landing_paths_stay_and_it_lands(repo: Repo, landing: str, setting: str) -> None:
     if setting == "autostash":
         repo.git("config", "merge.autoStash", "true")
-    mine = {"other.py": "unsaved\n", "note.txt": "untracked\n", "debug.log": "ignored\n", "ignored/data": "x\n",
-            "deep/er/mine.txt": "untracked beside\n", "a b\nc.txt": "odd name\n"}
+    mine = {
+        "other.py": "unsaved\n",
+        "note.txt": "untracked\n",
+        "debug.log": "ignored\n",
+        "ignored/data": "x\n",
+        "deep/er/mine.txt": "untracked beside\n",
+        "a b\nc.txt": "odd name\n",
+    }
     for name, text in mine.items():
         repo.write(name, text)
     landed(repo, landing)
@@ -394,10 +431,17 @@ def test_a_worktree_that_is_missing_holds_the_branch_still(repo: Repo, landing: 
     landed(repo, landing)
 
 
-@pytest.mark.parametrize("words", [["commit", "--allow-empty"], ["commit", "--amend"], ["-c", "core.abbrev=9", "commit", "--amend"]])
-def test_a_commit_whose_editor_is_open_is_not_disturbed(repo: Repo, landing: str, words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words", [["commit", "--allow-empty"], ["commit", "--amend"], ["-c", "core.abbrev=9", "commit", "--amend"]]
+)
+def test_a_commit_whose_editor_is_open_is_not_disturbed(
+    repo: Repo, landing: str, words: list[str], tmp_path: Path
+) -> None:
     opened = tmp_path / "opened"
-    editor = repo.write("../editor.sh", f"echo $PPID > {opened}\nwhile [ ! -e {tmp_path}/close ]; do sleep 0.05; done\necho Mine > \"$1\"\n")
+    editor = repo.write(
+        "../editor.sh",
+        f'echo $PPID > {opened}\nwhile [ ! -e {tmp_path}/close ]; do sleep 0.05; done\necho Mine > "$1"\n',
+    )
     child = subprocess.Popen(["git", *words], cwd=repo.path, env={**os.environ, "GIT_EDITOR": f"sh {editor}"})
     eventually(opened.exists)
     reason = refused(repo, landing)

@@ -120,7 +120,7 @@ def test_a_remote_that_never_answers_costs_seconds(repo: Repo, tmp_path: Path) -
 @pytest.mark.parametrize("hook", [0, 1])
 def test_what_landed_is_pushed_where_wanted_with_the_users_hooks(repo: Repo, tmp_path: Path, hook: int) -> None:
     made, colleague = with_remote(repo, tmp_path, "[merge]\npush = true\n")
-    path = repo.write(".git/hooks/pre-push", f"#!/bin/sh\necho \"$LOKI_HOOKS_DISABLE\" > {tmp_path}/ran\nexit {hook}\n")
+    path = repo.write(".git/hooks/pre-push", f'#!/bin/sh\necho "$LOKI_HOOKS_DISABLE" > {tmp_path}/ran\nexit {hook}\n')
     path.chmod(0o755)
     made.streams({"x": {"x.txt": "x"}})
     made.run()

@@ -39,17 +39,22 @@ def lock_of(repo: Repo, path: Path) -> str | None:
 COMMIT = "echo x > x.txt; git add x.txt; git commit -q -m Work\n"
 
 
-@pytest.mark.parametrize(("script", "status", "reason"), [
-    (COMMIT + "echo to the log; echo to stderr >&2; exit 3\n", "failed", "exit status 3"),
-    ("exit 0\n", "failed", "made no commit"),
-    ("kill -SEGV $$\n", "failed", "signal 11"),
-    (COMMIT + "git checkout -q -b elsewhere\n", "escalated", "elsewhere"),
-    (COMMIT + "git checkout -q --detach\n", "escalated", "detached"),
-    (COMMIT + "echo key > deploy.pem\n", "escalated", "deploy.pem"),
-    (COMMIT + "mkdir -p deep; echo TOKEN=1 > deep/.env.local\n", "escalated", "deep/.env.local"),
-    (COMMIT + "head -c 11000000 /dev/zero > huge.bin\n", "escalated", "huge.bin"),
-])
-def test_what_is_not_a_good_end_says_why_and_keeps_everything(repo: Repo, script: str, status: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "status", "reason"),
+    [
+        (COMMIT + "echo to the log; echo to stderr >&2; exit 3\n", "failed", "exit status 3"),
+        ("exit 0\n", "failed", "made no commit"),
+        ("kill -SEGV $$\n", "failed", "signal 11"),
+        (COMMIT + "git checkout -q -b elsewhere\n", "escalated", "elsewhere"),
+        (COMMIT + "git checkout -q --detach\n", "escalated", "detached"),
+        (COMMIT + "echo key > deploy.pem\n", "escalated", "deploy.pem"),
+        (COMMIT + "mkdir -p deep; echo TOKEN=1 > deep/.env.local\n", "escalated", "deep/.env.local"),
+        (COMMIT + "head -c 11000000 /dev/zero > huge.bin\n", "escalated", "huge.bin"),
+    ],
+)
+def test_what_is_not_a_good_end_says_why_and_keeps_everything(
+    repo: Repo, script: str, status: str, reason: str
+) -> None:
     made = yard(repo)
     record = ended(made, "x", script, status)
     assert reason in str(record["reason"])
@@ -82,7 +87,10 @@ def test_what_the_agent_has_staged_halfway_is_committed_as_it_is_on_disk(repo: R
 
 def test_leftovers_stay_where_the_configuration_says_never(repo: Repo) -> None:
     made = yard(repo)
-    repo.commit("Never", {"loki-hooks.toml": (repo.path / "loki-hooks.toml").read_text().replace('commit = "all"', 'commit = "never"')})
+    repo.commit(
+        "Never",
+        {"loki-hooks.toml": (repo.path / "loki-hooks.toml").read_text().replace('commit = "all"', 'commit = "never"')},
+    )
     record = ended(made, "x", COMMIT + "echo left > left.txt\n", "escalated")
     assert "left.txt" in str(record["reason"])
     assert (made.tree_of("x") / "left.txt").read_text() == "left\n"
@@ -90,7 +98,9 @@ def test_leftovers_stay_where_the_configuration_says_never(repo: Repo) -> None:
 
 def test_a_hook_of_the_user_that_refuses_the_commit_is_obeyed(repo: Repo) -> None:
     made = yard(repo)
-    hook = repo.write(".git/hooks/pre-commit", "#!/bin/sh\ntest \"$LOKI_HOOKS_DISABLE\" != 1 && exit 0\necho not so >&2; exit 1\n")
+    hook = repo.write(
+        ".git/hooks/pre-commit", '#!/bin/sh\ntest "$LOKI_HOOKS_DISABLE" != 1 && exit 0\necho not so >&2; exit 1\n'
+    )
     hook.chmod(0o755)
     record = ended(made, "x", "echo left > left.txt\n", "escalated", "failed")
     assert "not so" in str(record["reason"])
@@ -128,7 +138,7 @@ def test_stop_ends_the_agent_keeps_its_work_and_says_so(repo: Repo) -> None:
     made.agent("x", f"echo $$ > '{made.outside}/pid'; {COMMIT} echo half > half.txt; sleep 300\n")
     made.spawn("x")
     eventually((made.outside / "pid").exists)
-    eventually(lambda: (made.tree_of("x") / "half.txt").exists())
+    eventually((made.tree_of("x") / "half.txt").exists)
     began = time.monotonic()
     assert repo.loki("stop", "x").code == 0
     assert time.monotonic() - began < 8
@@ -178,9 +188,20 @@ def test_a_pid_that_another_process_has_now_is_no_session(repo: Repo) -> None:
     path = made.loki_dir / "state" / "orchestrator.json"
     state = json.loads(path.read_text())
     wrong = {"pid": other.pid, "started": "an earlier life"}
-    state["worktrees"]["feature-x"] |= {"status": "running", "session": wrong, "agent_process": wrong, "claude_pid": other.pid}
+    state["worktrees"]["feature-x"] |= {
+        "status": "running",
+        "session": wrong,
+        "agent_process": wrong,
+        "claude_pid": other.pid,
+    }
     path.write_text(json.dumps(state))
-    repo.git("worktree", "lock", "--reason", f"loki-hooks: session of feature-x (pid {other.pid}, started an-earlier-life)", str(made.tree_of("x")))
+    repo.git(
+        "worktree",
+        "lock",
+        "--reason",
+        f"loki-hooks: session of feature-x (pid {other.pid}, started an-earlier-life)",
+        str(made.tree_of("x")),
+    )
     made.run()
     assert made.status("x") == "failed"
     assert lock_of(repo, made.tree_of("x")) is None
@@ -202,11 +223,21 @@ def test_a_lock_of_somebody_else_stays(repo: Repo) -> None:
 
 def test_the_agent_gets_its_own_environment_and_none_of_gits(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     made = yard(repo, more='[environment.set]\nDB = "{project}_{stream}_dev"\n'.replace("[environment.set]", "[x]"))
-    text = (repo.path / "loki-hooks.toml").read_text().replace("setup = false", 'setup = false\nset = { DB = "{project}_{stream}_dev" }')
+    text = (
+        (repo.path / "loki-hooks.toml")
+        .read_text()
+        .replace("setup = false", 'setup = false\nset = { DB = "{project}_{stream}_dev" }')
+    )
     repo.commit("Variables", {"loki-hooks.toml": text})
     made.agent("x", f"env > '{made.outside}/env'; pwd > '{made.outside}/cwd'; cat > '{made.outside}/stdin'; {COMMIT}")
-    env = {"GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "/nowhere/index", "GIT_WORK_TREE": "/nowhere", "VIRTUAL_ENV": "/somewhere/venv",
-           "PRE_COMMIT": "1", "PYTHONPATH": "/somewhere"}
+    env = {
+        "GIT_DIR": "/nowhere",
+        "GIT_INDEX_FILE": "/nowhere/index",
+        "GIT_WORK_TREE": "/nowhere",
+        "VIRTUAL_ENV": "/somewhere/venv",
+        "PRE_COMMIT": "1",
+        "PYTHONPATH": "/somewhere",
+    }
     done = repo.loki("spawn", "x", env=env)
     assert done.code == 0, done.err
     made.wait_for("x", "archived")
@@ -240,7 +271,7 @@ def test_logs_of_streams_whose_names_look_like_old_logs_are_kept_apart(repo: Rep
             made.run()
     eventually(lambda: made.status("a") == "failed")
     assert repo.loki("logs", "a.1").out.endswith("mine\n")
-    assert len([p for p in (made.loki_dir / "logs").glob("session-feature-a.*")]) >= 3
+    assert len(list((made.loki_dir / "logs").glob("session-feature-a.*"))) >= 3
 
 
 def test_a_planted_link_in_the_logs_leads_nothing_out(repo: Repo, tmp_path: Path) -> None:
@@ -278,8 +309,16 @@ def test_an_agent_never_runs_in_the_users_own_worktree(repo: Repo) -> None:
         state = json.loads(path.read_text())
         state["worktrees"]["feature-x"] |= {"status": "queued", "path": place, "claim": None, "session": None}
         path.write_text(json.dumps(state))
-        before = repo.git("rev-parse", "main"), repo.git("status", "--porcelain"), sorted(os.listdir(repo.path.parent))
+        before = (
+            repo.git("rev-parse", "main"),
+            repo.git("status", "--porcelain"),
+            {p.name for p in repo.path.parent.iterdir()},
+        )
         made.run()
         made.quiet()
         assert made.status("x") in {"failed", "escalated", ""}, place
-        assert (repo.git("rev-parse", "main"), repo.git("status", "--porcelain"), sorted(os.listdir(repo.path.parent))) == before
+        assert (
+            repo.git("rev-parse", "main"),
+            repo.git("status", "--porcelain"),
+            {p.name for p in repo.path.parent.iterdir()},
+        ) == before

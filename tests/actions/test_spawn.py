@@ -195,7 +195,7 @@ def test_a_path_with_blanks_and_an_odd_character(repo: Repo, tmp_path: Path) -> 
     other.git("init", "-q")
     other.commit("Begin", {"a b.txt": "x"})
     made = yard(other)
-    made.spawn("x", "--task", "it's \"quoted\" $HOME `id`")
+    made.spawn("x", "--task", 'it\'s "quoted" $HOME `id`')
     made.run()
     assert made.landed() == ["x"]
     made.quiet()
@@ -224,10 +224,22 @@ def test_a_bare_repository(repo: Repo, tmp_path: Path, layout: str) -> None:
 def test_many_spawns_beside_plain_git_all_succeed(repo: Repo) -> None:
     """24 of ours at once, beside 6 that know nothing of our lock; those may lose to each other, ours must not."""
     made = yard(repo)
-    children = [subprocess.Popen([LOKI, "spawn", f"n{i}", "--no-launch", "--json"], cwd=repo.path, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True) for i in range(24)]
-    plain = [subprocess.Popen(["git", "worktree", "add", "-q", f"../plain{i}", "-b", f"plain{i}"], cwd=repo.path,
-                              stderr=subprocess.PIPE) for i in range(6)]
+    children = [
+        subprocess.Popen(
+            [LOKI, "spawn", f"n{i}", "--no-launch", "--json"],
+            cwd=repo.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(24)
+    ]
+    plain = [
+        subprocess.Popen(
+            ["git", "worktree", "add", "-q", f"../plain{i}", "-b", f"plain{i}"], cwd=repo.path, stderr=subprocess.PIPE
+        )
+        for i in range(6)
+    ]
     ends = [child.communicate(timeout=120) for child in children]
     for child in plain:
         child.communicate(timeout=60)
@@ -245,13 +257,19 @@ def test_many_spawns_beside_plain_git_all_succeed(repo: Repo) -> None:
 def test_the_cap_holds_however_many_spawn_at_once_and_none_is_dropped(repo: Repo) -> None:
     made = yard(repo, cap=2)
     (made.outside / "default.sh").write_text(OVERLAP.format(outside=made.outside))
-    children = [subprocess.Popen([LOKI, "spawn", f"n{i}", "--json"], cwd=repo.path, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True) for i in range(7)]
+    children = [
+        subprocess.Popen(
+            [LOKI, "spawn", f"n{i}", "--json"], cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for i in range(7)
+    ]
     ends = [child.communicate(timeout=120) for child in children]
     assert [child.returncode for child in children] == [0] * 7, [e for _, e in ends]
     made.run()
     done = sorted((made.outside / "done").read_text().split())
-    assert done == sorted(f"n{i}" for i in range(7)), [(f"n{i}", made.record(f"n{i}")) for i in range(7) if f"n{i}" not in done]
+    assert done == sorted(f"n{i}" for i in range(7)), [
+        (f"n{i}", made.record(f"n{i}")) for i in range(7) if f"n{i}" not in done
+    ]
     assert max(int(n) for n in (made.outside / "overlap").read_text().split()) <= 2
     assert sorted(made.landed()) == sorted(f"n{i}" for i in range(7))
     made.quiet()
@@ -280,8 +298,13 @@ def test_a_killed_spawn_is_finished_or_taken_back_by_the_next_pass(repo: Repo, s
     chance = random.Random(seed)
     for i in range(3):
         name = f"k{i}"
-        child = subprocess.Popen([LOKI, "spawn", name, "--no-launch"], cwd=repo.path, start_new_session=True,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [LOKI, "spawn", name, "--no-launch"],
+            cwd=repo.path,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         path = made.loki_dir / "state" / "orchestrator.json"
         eventually(lambda: child.poll() is not None or (path.exists() and f'"feature-{name}"' in path.read_text()))  # noqa: B023
         time.sleep(chance.uniform(0, 0.06))
@@ -307,8 +330,15 @@ def planned(made: Yard, name: str) -> None:
     made.once()
     state = json.loads(path.read_text())
     state["worktrees"][f"feature-{name}"] = {
-        "path": str(made.tree_of(name)), "branch": f"feature/{name}", "kind": "feature", "name": name, "status": "planned",
-        "base": base, "origin": "spawned", "claim": {"pid": 999999, "started": "0"}, "agent": "scripted",
+        "path": str(made.tree_of(name)),
+        "branch": f"feature/{name}",
+        "kind": "feature",
+        "name": name,
+        "status": "planned",
+        "base": base,
+        "origin": "spawned",
+        "claim": {"pid": 999999, "started": "0"},
+        "agent": "scripted",
     }
     path.write_text(json.dumps(state))
     made.repo.git("update-ref", f"refs/loki/base/feature-{name}", base)

@@ -44,6 +44,10 @@ def worktrees(repo: Repo) -> dict[str, str]:
     return found
 
 
+def files_in(worktree: Path) -> dict[str, str]:
+    return {name: text for name, text in snapshot(worktree).items() if name != ".git"}
+
+
 def whole(made: Yard, names: list[str]) -> None:
     """Each stream is all there or not there at all; nothing else of ours is there."""
     listed = worktrees(made.repo)
@@ -100,13 +104,14 @@ def test_one_spawn_of_many_shares_the_work_and_one_that_fails_costs_the_others_n
     shown = made.spawn("--no-launch", *names)
     assert [s["status"] for s in shown] == ["open"] * 12
     whole(made, names)
-    expected = snapshot(repo.path.parent / "by-git")
-    assert all(snapshot(made.tree_of(name)) == expected for name in names)
+    expected = files_in(repo.path.parent / "by-git")
+    assert all(files_in(made.tree_of(name)) == expected for name in names)
     text = (made.tree_of("n3") / ".loki" / "CONTINUITY.md").read_text()
     assert "`feature-n4` on `feature/n4`" in text
     assert "`feature-n3` on" not in text
     # The folder of one cannot be made: its parent is a file.
-    (made.path / "loki-hooks.toml").write_text((made.path / "loki-hooks.toml").read_text() + '[worktrees]\npath = "../w/{name}/x"\n')
+    config = made.path / "loki-hooks.toml"
+    config.write_text(config.read_text() + '[worktrees]\npath = "../w/{name}/x"\n')
     (made.path.parent / "w").mkdir()
     (made.path.parent / "w" / "bad").write_text("a file")
     good, bad = made.spawn("--no-launch", "good", "bad")
@@ -116,15 +121,16 @@ def test_one_spawn_of_many_shares_the_work_and_one_that_fails_costs_the_others_n
     assert repo.try_git("rev-parse", "--verify", "-q", "refs/loki/base/feature-bad").code == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 def test_a_spawn_of_many_that_is_killed_anywhere_is_finished_or_taken_back(repo: Repo, seed: int) -> None:
     made = yard(repo)
-    repo.commit("Files", {f"src/d{n % 7}/f{n}.py": f"x = {n}\n" * 20 for n in range(1500)})
+    repo.commit("Files", {f"src/d{n % 7}/f{n}.py": f"x = {n}\n" * 20 for n in range(800)})
     chance = random.Random(seed)
     state = made.loki_dir / "state" / "orchestrator.json"
     names = []
     for turn in range(3):
-        mine = [f"k{turn}{n}" for n in range(4)]
+        mine = [f"k{turn}{n}" for n in range(3)]
         names += mine
         child = subprocess.Popen([LOKI, "spawn", "--no-launch", *mine], cwd=repo.path, start_new_session=True,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -80,7 +80,9 @@ def test_a_failure_that_was_there_before_blames_nobody(repo: Repo) -> None:
 @pytest.mark.parametrize("code", ["127", "126", "137", "kill"])
 def test_what_could_not_run_lands_nothing_and_blames_nobody(repo: Repo, code: str) -> None:
     made = yard(repo)
-    (made.outside / "gate-code").write_text(code) if code != "kill" else (made.outside / "gate.sh").write_text("kill -9 $$\n")
+    (made.outside / "gate-code").write_text(code) if code != "kill" else (made.outside / "gate.sh").write_text(
+        "kill -9 $$\n"
+    )
     made.streams({"a": {"a.txt": "a"}})
     before = repo.git("rev-parse", "main")
     made.run()
@@ -104,7 +106,9 @@ def test_a_gate_over_its_timeout_lands_nothing_and_leaves_no_process(repo: Repo)
 
 def test_no_test_collected_is_no_pass(repo: Repo) -> None:
     made = yard(repo)
-    (made.outside / "gate.sh").write_text("echo 'collected 0 items'; echo; echo '=== no tests ran in 0.01s ==='; exit 0\n")
+    (made.outside / "gate.sh").write_text(
+        "echo 'collected 0 items'; echo; echo '=== no tests ran in 0.01s ==='; exit 0\n"
+    )
     made.streams({"a": {"a.txt": "a"}})
     made.run()
     assert made.landed() == []
@@ -141,7 +145,7 @@ def test_a_base_that_moved_meanwhile_is_tested_again_with_it(repo: Repo) -> None
     (made.outside / "gate-wait").write_text("1.5")
     made.streams({"a": {"a.txt": "a"}})
     made.once()
-    eventually(lambda: made.runs(), what="the gate to run")
+    eventually(made.runs, what="the gate to run")
     tip = repo.commit("Meanwhile", {"other.txt": "x"})
     (made.outside / "gate-wait").unlink()
     made.run()
@@ -157,7 +161,7 @@ def test_a_commit_during_the_test_is_not_landed_with_it(repo: Repo) -> None:
     (made.outside / "gate-wait").write_text("1.5")
     made.streams({"a": {"a.txt": "a"}})
     made.once()
-    eventually(lambda: made.runs(), what="the gate to run")
+    eventually(made.runs, what="the gate to run")
     repo.commit("More, and bad", {"bad-a": "x"}, cwd=made.tree_of("a"))
     (made.outside / "gate-wait").unlink()
     made.run()
@@ -171,8 +175,15 @@ def test_four_passes_at_once_fail_nobody_and_test_nothing_twice(repo: Repo) -> N
     made = yard(repo)
     (made.outside / "gate-wait").write_text("0.5")
     made.streams({"a": {"a.txt": "a"}, "b": {"b.txt": "b"}})
-    children = [subprocess.Popen([str(SCRIPTS / "loki-hooks"), "run", "--once", "--json"], cwd=repo.path,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    children = [
+        subprocess.Popen(
+            [str(SCRIPTS / "loki-hooks"), "run", "--once", "--json"],
+            cwd=repo.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
     ends = [child.communicate(timeout=60) for child in children]
     assert [child.returncode for child in children] == [0] * 4, ends
     for out, _ in ends:
@@ -225,11 +236,11 @@ def test_a_killed_gate_leaves_no_result_and_the_next_pass_runs_it(repo: Repo) ->
     (made.outside / "gate-wait").write_text("300")
     made.streams({"a": {"a.txt": "a"}})
     made.once()
-    eventually(lambda: made.runs(), what="the gate to run")
+    eventually(made.runs, what="the gate to run")
     runs = made.loki_dir / "state" / "gate-runs"
     eventually(lambda: list(runs.glob("*.json")), what="the run to be registered")
     (entry,) = runs.glob("*.json")
-    eventually(lambda: entry.read_text(), what="the run to be registered")
+    eventually(entry.read_text, what="the run to be registered")
     value = json.loads(entry.read_text())
     os.kill(value["runner"]["pid"], signal.SIGKILL)
     (made.outside / "gate-wait").unlink()

@@ -6,14 +6,16 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Done, Repo
-
 from actions.scripted import Yard, snapshot, yard
+
 from loki_hooks.actions.spawn import Request, plan_spawn
 from loki_hooks.errors import BadInputError
+
+if TYPE_CHECKING:
+    from conftest import Done, Repo
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def made(repo: Repo) -> Yard:
 
 
 def said(done: Done, *codes: int) -> None:
-    """It ended with one of these codes and a message of ours; nobody sees a traceback, or is driven by what was input."""
+    """It ended with one of these codes and a message of ours: no traceback, no control character of the input."""
     assert done.code in codes, done
     assert "Traceback" not in done.err
     assert "bug in loki-hooks" not in done.err
@@ -36,9 +38,41 @@ def said(done: Done, *codes: int) -> None:
         assert done.err.startswith(("loki-hooks: ", "Usage"))
 
 
-NAMES = ["-rf", "--help=", "a/../../b", "../up", "/etc", "x;touch y", "$(touch y)", "`touch y`", "x" * 300, "🦊", "a\nb", "a\x1b[2Jb",
-         "", " ", ".", "..", ".git", "a.lock", "a..b", "a/", "/a", "a//b", "a\\b", "a:b", "a~1", "@{-1}", "HEAD^", "a b", "é", "*",
-         "a/.hidden", "con\tx", "refs/heads/../x"]
+NAMES = [
+    "-rf",
+    "--help=",
+    "a/../../b",
+    "../up",
+    "/etc",
+    "x;touch y",
+    "$(touch y)",
+    "`touch y`",
+    "x" * 300,
+    "🦊",
+    "a\nb",
+    "a\x1b[2Jb",
+    "",
+    " ",
+    ".",
+    "..",
+    ".git",
+    "a.lock",
+    "a..b",
+    "a/",
+    "/a",
+    "a//b",
+    "a\\b",
+    "a:b",
+    "a~1",
+    "@{-1}",
+    "HEAD^",
+    "a b",
+    "é",
+    "*",
+    "a/.hidden",
+    "con\tx",
+    "refs/heads/../x",
+]
 
 
 def test_names_that_no_stream_can_have(made: Yard) -> None:
@@ -69,7 +103,13 @@ def test_a_name_that_differs_only_by_case_clashes(made: Yard) -> None:
 def test_words_that_git_could_take_for_options(made: Yard) -> None:
     repo = made.repo
     before = repo.git("for-each-ref")
-    for words in (["--base", "--output=/tmp/x"], ["--base", "-h"], ["--branch", "--force"], ["--kind", "-x"], ["--after", "--all"]):
+    for words in (
+        ["--base", "--output=/tmp/x"],
+        ["--base", "-h"],
+        ["--branch", "--force"],
+        ["--kind", "-x"],
+        ["--after", "--all"],
+    ):
         option, value = words
         said(repo.loki("spawn", "x", "--no-launch", f"{option}={value}"), 1, 2)
     assert repo.git("for-each-ref") == before
@@ -102,7 +142,7 @@ DAMAGES: dict[str, Damage] = {
     "deep": lambda p: p.write_text("[" * 50_000),
     "NaN": lambda p: p.write_text('{"state_version": NaN}'),
     "folder": folder,
-    "fifo": lambda p: os.mkfifo(p),
+    "fifo": os.mkfifo,
     "link": lambda p: p.symlink_to(p.parent.parent.parent.parent.parent / "target.json"),
     "dangling": lambda p: p.symlink_to("/nowhere/at/all"),
 }
@@ -116,18 +156,20 @@ def test_a_damaged_state_is_kept_aside_and_rebuilt(made: Yard, damage: str, tmp_
     path = made.loki_dir / "state" / "orchestrator.json"
     path.unlink()
     DAMAGES[damage](path)
-    parent = set(os.listdir(repo.path.parent))
+    parent = {p.name for p in repo.path.parent.iterdir()}
     all_commands(made)
     assert made.status("x") == "open", "found again by git"
-    if damage not in {"link"}:
+    if damage != "link":
         assert list(path.parent.glob("orchestrator.json.corrupt-*"))
     assert (tmp_path / "target.json").read_text() == "{}"
-    assert set(os.listdir(repo.path.parent)) == parent
+    assert {p.name for p in repo.path.parent.iterdir()} == parent
     assert repo.git("rev-parse", "refs/loki/base/feature-x") == repo.git("rev-parse", "main")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_other_damaged_files_stop_nothing(made: Yard, damage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_other_damaged_files_stop_nothing(
+    made: Yard, damage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "target.json").write_text("{}")
     monkeypatch.setenv("LOKI_DYNAMIC_CONCURRENCY", "1")
     made.streams({"x": {"x.txt": "x"}})
@@ -155,9 +197,20 @@ def test_a_state_with_wrong_types_everywhere_is_read_and_harms_nobody(made: Yard
     for round_, wrong in enumerate(WRONG):
         state = json.loads(json.dumps(good))
         for number, key in enumerate(keys):
-            state["worktrees"][f"feature-n{number}"] = {**good["worktrees"]["feature-x"], "name": f"n{number}", "branch": f"feature/n{number}",
-                                                        "path": str(made.tree_of(f"n{number}")), key: wrong}
-        state |= {"pending_merges": wrong, "active_streams": wrong, "state_version": wrong, "startedAt": wrong, "mine": wrong}
+            state["worktrees"][f"feature-n{number}"] = {
+                **good["worktrees"]["feature-x"],
+                "name": f"n{number}",
+                "branch": f"feature/n{number}",
+                "path": str(made.tree_of(f"n{number}")),
+                key: wrong,
+            }
+        state |= {
+            "pending_merges": wrong,
+            "active_streams": wrong,
+            "state_version": wrong,
+            "startedAt": wrong,
+            "mine": wrong,
+        }
         state["worktrees"] |= {"strange": wrong, "feature-../x": good["worktrees"]["feature-x"]}
         path.write_text(json.dumps(state))
         said(repo.loki("status", "--json"), 0)
@@ -171,7 +224,8 @@ def test_a_state_with_wrong_types_everywhere_is_read_and_harms_nobody(made: Yard
 
 def test_a_state_that_is_something_else(made: Yard) -> None:
     made.once()
-    for whole in ("x", None, {"worktrees": []}, {"worktrees": {"": {}}}, {"worktrees": None, "agents": 5}):
+    several: tuple[Any, ...] = ("x", None, {"worktrees": []}, {"worktrees": {"": {}}}, {"worktrees": None, "agents": 5})
+    for whole in wholes:
         (made.loki_dir / "state" / "orchestrator.json").write_text(json.dumps(whole))
         said(made.repo.loki("status", "--json"), 0)
         said(made.repo.loki("run", "--once", "--json"), 0)
@@ -186,8 +240,14 @@ def test_a_state_that_names_the_integration_branch_never_costs_it(made: Yard) ->
     repo.git("switch", "-q", "-c", "mine")
     state = json.loads(path.read_text())
     for status in ("merged", "ready", "open", "failed", "kept"):
-        state["worktrees"]["feature-x"] |= {"status": status, "branch": "main", "base": first, "tip": repo.git("rev-parse", "main"),
-                                            "path": str(repo.path.parent / "gone"), "origin": "spawned"}
+        state["worktrees"]["feature-x"] |= {
+            "status": status,
+            "branch": "main",
+            "base": first,
+            "tip": repo.git("rev-parse", "main"),
+            "path": str(repo.path.parent / "gone"),
+            "origin": "spawned",
+        }
         path.write_text(json.dumps(state))
         said(repo.loki("run", "--once"), 0)
         said(repo.loki("cleanup", "--json"), 0)
@@ -233,7 +293,11 @@ def test_a_forged_gate_result_does_not_pass(made: Yard) -> None:
     repo = made.repo
     made.streams({"good": {"good.txt": "x"}})
     made.run()
-    (ref,) = [r for r in repo.git("for-each-ref", "--format=%(refname)", "refs/loki/gates/").split() if repo.git("rev-parse", "main^{tree}") in r]
+    (ref,) = [
+        r
+        for r in repo.git("for-each-ref", "--format=%(refname)", "refs/loki/gates/").split()
+        if repo.git("rev-parse", "main^{tree}") in r
+    ]
     blob = repo.git("rev-parse", ref)
     made.streams({"x": {"bad-x": "x"}})
     tree = repo.git("merge-tree", "--write-tree", "main", "feature/x")
@@ -243,11 +307,22 @@ def test_a_forged_gate_result_does_not_pass(made: Yard) -> None:
     assert made.status("x") == "rejected"
 
 
-@pytest.mark.parametrize(("place", "what"), [
-    (".loki", "link"), (".loki/state", "link"), (".loki/signals", "link"), (".loki/logs", "link"), (".loki/archive", "link"),
-    (".loki/queue", "link"), (".loki", "file"), (".loki/state", "file"),
-])
-def test_a_folder_of_ours_that_is_a_link_or_a_file_is_refused(made: Yard, place: str, what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        (".loki", "link"),
+        (".loki/state", "link"),
+        (".loki/signals", "link"),
+        (".loki/logs", "link"),
+        (".loki/archive", "link"),
+        (".loki/queue", "link"),
+        (".loki", "file"),
+        (".loki/state", "file"),
+    ],
+)
+def test_a_folder_of_ours_that_is_a_link_or_a_file_is_refused(
+    made: Yard, place: str, what: str, tmp_path: Path
+) -> None:
     repo = made.repo
     target = tmp_path / "elsewhere"
     target.mkdir()
@@ -268,8 +343,10 @@ def test_a_folder_of_ours_that_is_a_link_or_a_file_is_refused(made: Yard, place:
 
 def test_a_broken_configuration_names_every_error_at_once_and_does_nothing(made: Yard) -> None:
     repo = made.repo
-    before = repo.git("for-each-ref"), set(os.listdir(repo.path.parent))
-    repo.write("loki-hooks.toml", """\
+    before = repo.git("for-each-ref"), {p.name for p in repo.path.parent.iterdir()}
+    repo.write(
+        "loki-hooks.toml",
+        """\
 integration_branch = 5
 sesion = 1
 [session]
@@ -284,16 +361,26 @@ path = "../{projct}"
 [environment]
 set = { "1A" = "x" }
 ports = "many"
-""")
+""",
+    )
     for words in (["status"], ["spawn", "x"], ["run", "--once"], ["cap"]):
         done = repo.loki(*words)
         said(done, 2) if words != ["cap"] else said(done, 0, 2)
         if words == ["cap"]:
             continue
-        for part in ("integration_branch", "session.max", "session.commit", "gates.unit.command", "gates.unit.timeout", "worktrees.path",
-                     "{project}", "environment.ports", "environment.set"):
+        for part in (
+            "integration_branch",
+            "session.max",
+            "session.commit",
+            "gates.unit.command",
+            "gates.unit.timeout",
+            "worktrees.path",
+            "{project}",
+            "environment.ports",
+            "environment.set",
+        ):
             assert part in done.err, (words, part, done.err)
-    assert (repo.git("for-each-ref"), set(os.listdir(repo.path.parent))) == before
+    assert (repo.git("for-each-ref"), {p.name for p in repo.path.parent.iterdir()}) == before
     repo.write("loki-hooks.toml", "[gates.unit\n")
     done = repo.loki("status")
     said(done, 2)

@@ -8,15 +8,26 @@ from hypothesis import strategies as st
 from loki_hooks.domain.ending import Ending, status_after
 from loki_hooks.domain.status import Status, legal
 
-endings = st.builds(Ending, st.integers(-20, 255), stopped=st.booleans(), timed_out=st.booleans(), commits=st.integers(0, 3),
-                    left=st.lists(st.text(min_size=1), max_size=5).map(tuple), left_why=st.text(max_size=5),
-                    wrong_branch=st.sampled_from(["", "other"]))
+endings = st.builds(
+    Ending,
+    st.integers(-20, 255),
+    stopped=st.booleans(),
+    timed_out=st.booleans(),
+    commits=st.integers(0, 3),
+    left=st.lists(st.text(min_size=1), max_size=5).map(tuple),
+    left_why=st.text(max_size=5),
+    wrong_branch=st.sampled_from(["", "other"]),
+)
 
 
 @given(endings)
 def test_ready_means_that_nothing_is_wrong(ending: Ending) -> None:
     status, reason = status_after(ending)
-    good = ending.exit_code == 0 and ending.commits > 0 and not (ending.left or ending.wrong_branch or ending.stopped or ending.timed_out)
+    good = (
+        ending.exit_code == 0
+        and ending.commits > 0
+        and not (ending.left or ending.wrong_branch or ending.stopped or ending.timed_out)
+    )
     assert (status is Status.READY) == good
     assert bool(reason) == (not good)
     assert legal(Status.RUNNING, status)

@@ -25,25 +25,28 @@ GATE = Gate("unit", "pytest -q")
 RESULT = GateResult("unit", "t", "c", Outcome.PASSED, 0, 1.0, "2026-11-20T00:00:00.000000Z", gate_hash="h")
 
 
-@pytest.mark.parametrize(("code", "output", "outcome"), [
-    (0, "3 passed in 0.1s", Outcome.PASSED),
-    (1, "1 failed", Outcome.FAILED),
-    (2, "", Outcome.FAILED),
-    (126, "", Outcome.COULD_NOT_RUN),
-    (127, "sh: pytest: not found", Outcome.COULD_NOT_RUN),
-    (-9, "", Outcome.COULD_NOT_RUN),
-    (-15, "", Outcome.COULD_NOT_RUN),
-    (137, "", Outcome.COULD_NOT_RUN),
-    (143, "", Outcome.COULD_NOT_RUN),
-    (5, "collected 0 items\n\n=== no tests ran in 0.01s ===", Outcome.COULD_NOT_RUN),
-    (5, "no tests ran in 0.01s", Outcome.COULD_NOT_RUN),
-    (0, "\nRan 0 tests in 0.000s\n\nOK", Outcome.COULD_NOT_RUN),
-    (1, "No tests found, exiting with code 1", Outcome.COULD_NOT_RUN),
-    (0, "?   \texample.com/a\t[no test files]\n?   \texample.com/b\t[no test files]\n", Outcome.COULD_NOT_RUN),
-    (0, "ok  \texample.com/a\t0.1s\n?   \texample.com/b\t[no test files]\n", Outcome.PASSED),
-    (0, "we say: no tests ran today? wrong", Outcome.PASSED),
-    (0, "", Outcome.PASSED),
-])
+@pytest.mark.parametrize(
+    ("code", "output", "outcome"),
+    [
+        (0, "3 passed in 0.1s", Outcome.PASSED),
+        (1, "1 failed", Outcome.FAILED),
+        (2, "", Outcome.FAILED),
+        (126, "", Outcome.COULD_NOT_RUN),
+        (127, "sh: pytest: not found", Outcome.COULD_NOT_RUN),
+        (-9, "", Outcome.COULD_NOT_RUN),
+        (-15, "", Outcome.COULD_NOT_RUN),
+        (137, "", Outcome.COULD_NOT_RUN),
+        (143, "", Outcome.COULD_NOT_RUN),
+        (5, "collected 0 items\n\n=== no tests ran in 0.01s ===", Outcome.COULD_NOT_RUN),
+        (5, "no tests ran in 0.01s", Outcome.COULD_NOT_RUN),
+        (0, "\nRan 0 tests in 0.000s\n\nOK", Outcome.COULD_NOT_RUN),
+        (1, "No tests found, exiting with code 1", Outcome.COULD_NOT_RUN),
+        (0, "?   \texample.com/a\t[no test files]\n?   \texample.com/b\t[no test files]\n", Outcome.COULD_NOT_RUN),
+        (0, "ok  \texample.com/a\t0.1s\n?   \texample.com/b\t[no test files]\n", Outcome.PASSED),
+        (0, "we say: no tests ran today? wrong", Outcome.PASSED),
+        (0, "", Outcome.PASSED),
+    ],
+)
 def test_what_a_run_says(code: int, output: str, outcome: Outcome) -> None:
     found, reason = judge(code, timed_out=False, output=output)
     assert found is outcome
@@ -67,8 +70,21 @@ def test_only_what_passed_goes_through_or_flaky_where_allowed(outcome: Outcome |
     assert lets_through(Gate("unit", "x", flaky_passes=True), outcome) == (outcome in {Outcome.PASSED, Outcome.FLAKY})
 
 
-results = st.builds(GateResult, st.text(), st.text(), st.text(), st.sampled_from(Outcome), st.none() | st.integers(-9, 255),
-                    st.floats(0, 1e6), st.text(), st.text(), st.text(), st.text(), st.text(), st.integers(1, 5))
+results = st.builds(
+    GateResult,
+    st.text(),
+    st.text(),
+    st.text(),
+    st.sampled_from(Outcome),
+    st.none() | st.integers(-9, 255),
+    st.floats(0, 1e6),
+    st.text(),
+    st.text(),
+    st.text(),
+    st.text(),
+    st.text(),
+    st.integers(1, 5),
+)
 
 
 @given(results)
@@ -76,8 +92,11 @@ def test_a_result_survives_its_file(result: GateResult) -> None:
     assert GateResult.from_json(result.to_json()) == result
 
 
-json = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-                    lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(), i, max_size=3), max_leaves=8)
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(), i, max_size=3),
+    max_leaves=8,
+)
 
 
 @given(json, st.dictionaries(st.sampled_from(sorted(RESULT.to_json())), json))
@@ -89,7 +108,10 @@ def test_anything_else_is_no_result_or_a_whole_one(value: object, some: dict[str
 
 @given(st.lists(st.tuples(st.sampled_from([None, *Outcome]), st.floats(0, 5000)), max_size=5))
 def test_one_gate_that_has_not_passed_is_enough_to_stop(entries: list[tuple[Outcome | None, float]]) -> None:
-    seen = [Seen(GATE, None if outcome is None else GateResult("unit", "t", "c", outcome, 0, 0, ""), age) for outcome, age in entries]
+    seen = [
+        Seen(GATE, None if outcome is None else GateResult("unit", "t", "c", outcome, 0, 0, ""), age)
+        for outcome, age in entries
+    ]
     found = standing(seen)
     assert (found is Standing.PASSED) == all(outcome is Outcome.PASSED for outcome, _ in entries)
     if any(outcome is Outcome.FAILED for outcome, _ in entries):
@@ -104,7 +126,9 @@ def test_what_could_not_run_is_tried_again_later() -> None:
 
 def test_the_hash_is_of_what_can_change_a_result() -> None:
     one = gate_hash(GATE, Environment(), "linux")
-    assert one == gate_hash(Gate("other name", "pytest -q", timeout=1, branches=("x",), retries=3), Environment(copy=()), "linux")
+    assert one == gate_hash(
+        Gate("other name", "pytest -q", timeout=1, branches=("x",), retries=3), Environment(copy=()), "linux"
+    )
     assert one != gate_hash(Gate("unit", "pytest"), Environment(), "linux")
     assert one != gate_hash(Gate("unit", ("pytest", "-q")), Environment(), "linux")
     assert one != gate_hash(GATE, Environment(), "darwin")

@@ -14,8 +14,6 @@ from e2e.conftest import once
 PACKAGES = {
     "claude": "@anthropic-ai/claude-code", "codex": "@openai/codex", "gemini": "@google/gemini-cli", "opencode": "opencode-ai",
 }
-AIDER_NEEDS = ("configargparse", "shtab", "pyyaml", "packaging", "json5")
-"""What aider's own command line parser imports; the whole of aider is some hundred packages."""
 
 
 def npm_client(shared: Path, agent: str) -> Path:
@@ -39,17 +37,16 @@ def npm_client(shared: Path, agent: str) -> Path:
     return folder / "node_modules" / ".bin"
 
 
-def aider_parser(shared: Path) -> Path:
-    """Return a folder for PYTHONPATH that has aider, without what it needs to do more than tell its options."""
+def aider_sources(shared: Path) -> Path:
+    """Return a folder that has aider's own package, without the hundred that it needs to run."""
 
     def make(target: Path) -> None:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(target)]
-        done = subprocess.run([*pip, "--no-deps", "aider-chat"], capture_output=True, text=True, timeout=300)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        done = subprocess.run([*pip, "--target", str(target), "aider-chat"], capture_output=True, text=True, timeout=300)
         if "No matching distribution" in done.stderr:
             (target / "missing").touch()
-            return
-        assert done.returncode == 0, done.stderr[-2000:]
-        subprocess.run([*pip, "--upgrade", *AIDER_NEEDS], capture_output=True, timeout=300, check=True)
+        else:
+            assert done.returncode == 0, done.stderr[-2000:]
 
     folder = once(shared, "client-aider", make)
     if (folder / "missing").exists():

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Repo
 
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git import Git, is_null, list_worktrees, require_branch_name
 from loki_hooks.system.merges import commit_tree, merge_pairs, merge_trees
 
+if TYPE_CHECKING:
+    from conftest import Repo
+
 
 def test_no_hook_runs_unless_it_is_wanted_and_then_ours_is_off(repo: Repo, tmp_path: Path) -> None:
     for name in ("post-checkout", "reference-transaction", "post-commit", "pre-commit"):
-        hook = repo.write(f".git/hooks/{name}", f"#!/bin/sh\necho \"{name} $LOKI_HOOKS_DISABLE\" >> {tmp_path}/ran\n")
+        hook = repo.write(f".git/hooks/{name}", f'#!/bin/sh\necho "{name} $LOKI_HOOKS_DISABLE" >> {tmp_path}/ran\n')
         hook.chmod(0o755)
     git = Git(repo.path)
     git.out("checkout", "-q", "--detach")
@@ -32,7 +35,9 @@ def test_what_git_exports_into_hooks_never_reaches_our_git(repo: Repo, monkeypat
     assert Git(repo.path).commit_id("HEAD") == tip
 
 
-@pytest.mark.parametrize("revision", ["--all", "-h", "", "nowhere", "HEAD:app.py", "HEAD^{tree}", "main..main", "\x00", "a\nb"])
+@pytest.mark.parametrize(
+    "revision", ["--all", "-h", "", "nowhere", "HEAD:app.py", "HEAD^{tree}", "main..main", "\x00", "a\nb"]
+)
 def test_what_is_no_commit_is_none(repo: Repo, revision: str) -> None:
     if "\x00" in revision:
         with pytest.raises((LokiError, ValueError)):
@@ -90,9 +95,9 @@ def test_branch_names_that_git_refuses(repo: Repo, name: str) -> None:
 
 def test_changed_paths_name_both_sides_of_a_rename(repo: Repo) -> None:
     old = repo.git("rev-parse", "HEAD")
-    repo.git("mv", "app.py", "é \"q\".py")
+    repo.git("mv", "app.py", 'é "q".py')
     new = repo.commit("Rename")
-    assert set(Git(repo.path).changed_paths(old, new)) == {"app.py", "é \"q\".py"}
+    assert set(Git(repo.path).changed_paths(old, new)) == {"app.py", 'é "q".py'}
 
 
 def test_null_ids() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Repo
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, RefusedError
@@ -14,6 +14,9 @@ from loki_hooks.system import worktrees
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.processes import myself
 from loki_hooks.system.site import Site, discover
+
+if TYPE_CHECKING:
+    from conftest import Repo
 
 
 @pytest.fixture
