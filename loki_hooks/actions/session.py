@@ -17,7 +17,6 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.continuity import note_sync
@@ -40,6 +39,7 @@ from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.leases import leased_ports
 from loki_hooks.system.processes import (
     SESSION_MARK,
+    Child,
     has_ended,
     identify,
     myself,
@@ -52,9 +52,6 @@ from loki_hooks.system.session_log import Pump, tail
 from loki_hooks.system.session_tree import SessionTree, mark_of
 from loki_hooks.system.trust import word_for_sessions
 from loki_hooks.system.worktrees import lock, unlock
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 STOP_GRACE = 5.0
 HEARTBEAT = 15.0
@@ -158,7 +155,7 @@ def _running(context: Context, record: StreamRecord, tree: SessionTree, agent: s
     return record
 
 
-def _watch(context: Context, child: Popen[bytes], tree: SessionTree, pump: Pump, stop: threading.Event) -> bool:
+def _watch(context: Context, child: Child, tree: SessionTree, pump: Pump, stop: threading.Event) -> bool:
     """Copy the agent's output until it has ended, or has to; return whether its time was over.
 
     The agent is not waited for (reaped) before its group was ended: until then the group's number is its own.

@@ -64,7 +64,8 @@ def open_fresh(path: Path) -> BinaryIO:
     try:
         _move_aside(path)
         path.unlink(missing_ok=True)
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.fdopen(os.open(path, flags, 0o600), "wb")
     except OSError as error:
         raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -22,11 +22,11 @@ from loki_hooks.system.detach import start_time
 from loki_hooks.system.files import open_log
 from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
 
+Child = subprocess.Popen[bytes]
 SESSION_MARK = "LOKI_SESSION"
 """In the environment of everything that a session's agent starts (`session_tree`)."""
 
 
-Child = subprocess.Popen[bytes]
 TimeoutExpired = subprocess.TimeoutExpired
 """What waiting for a child with a timeout raises."""
 

@@ -225,7 +225,7 @@ def test_a_state_with_wrong_types_everywhere_is_read_and_harms_nobody(made: Yard
 def test_a_state_that_is_something_else(made: Yard) -> None:
     made.once()
     several: tuple[Any, ...] = ("x", None, {"worktrees": []}, {"worktrees": {"": {}}}, {"worktrees": None, "agents": 5})
-    for whole in wholes:
+    for whole in several:
         (made.loki_dir / "state" / "orchestrator.json").write_text(json.dumps(whole))
         said(made.repo.loki("status", "--json"), 0)
         said(made.repo.loki("run", "--once", "--json"), 0)

@@ -99,8 +99,8 @@ def test_what_waits_for_its_provider_starts_when_the_time_has_come() -> None:
         steps = [s for s in decide(Facts("a", (queued(noon),), cap=1, now=now, processed="a")) if s.stream]
         assert [s.verb for s in steps] == [verb]
     other = StreamFacts(StreamRecord("feature", "y", Status.QUEUED, base="a"), tip="a")
-    steps = decide(Facts("a", (queued(noon, priority=9), other), cap=1, now="", processed="a"))
-    assert [s.stream for s in steps if s.verb is Verb.START] == ["feature-y"], "one that waits for a time holds nobody up"
+    both = decide(Facts("a", (queued(noon, priority=9), other), cap=1, now="", processed="a"))
+    assert [s.stream for s in both if s.verb is Verb.START] == ["feature-y"], "one that waits for a time holds nobody up"
 
 
 sizes = st.integers(0, 2**40)

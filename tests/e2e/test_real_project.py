@@ -190,7 +190,7 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     assert {i["symbol"] for i in items if i["trigger"] == "public-added"} == {"is_url_safe"}
     archives = sorted((project.path / ".loki" / "archive").iterdir())
     assert [a.name.rsplit("-", 1)[0] for a in archives] == ["feature-padding", "feature-urlsafe"]
-    assert (archives[1] / "session-feature-urlsafe.log").read_text().startswith(f"urlsafe: {TASK}\n")
+    assert (archives[1] / "session-feature-urlsafe.log").read_text()[9:].startswith(f"urlsafe: {TASK}\n")
     assert {"UNDO.md", "record.json", "prompt.md", "CONTINUITY.md"} <= {p.name for p in archives[1].iterdir()}
     seen = status(project)
     assert (seen["active"], seen["main"]["dirty"], seen["verdict"]["verdict"]) == (0, False, "ESCALATE")
