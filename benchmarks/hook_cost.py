@@ -54,7 +54,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "home")
         home.mkdir()
-        os.environ.update(HOME=str(home), GIT_CONFIG_GLOBAL=str(home / ".gitconfig"), GIT_CONFIG_NOSYSTEM="1", LOKI_TRUST="1")
+        os.environ.update(
+            HOME=str(home), GIT_CONFIG_GLOBAL=str(home / ".gitconfig"), GIT_CONFIG_NOSYSTEM="1", LOKI_TRUST="1"
+        )
         repo = make(Path(folder))
 
         def switch() -> None:

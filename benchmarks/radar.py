@@ -71,8 +71,18 @@ def make(root: Path, streams: int) -> Path:
         git(there, "commit", "-q", "-m", f"Work of s{number}")
         if number % 5 == 0:
             change(there / f"d{number % FOLDERS}" / "f2.py", f"uncommitted of s{number}")
-        records.append(StreamRecord("feature", f"s{number}", Status.OPEN, str(there), f"feature/s{number}", base=base,
-                                    tip=git(there, "rev-parse", "HEAD"), origin="adopted"))
+        records.append(
+            StreamRecord(
+                "feature",
+                f"s{number}",
+                Status.OPEN,
+                str(there),
+                f"feature/s{number}",
+                base=base,
+                tip=git(there, "rev-parse", "HEAD"),
+                origin="adopted",
+            )
+        )
     context = Context(discover(repo))
 
     def put(state):  # type: ignore[no-untyped-def]
@@ -127,8 +137,12 @@ def main() -> int:
 
         def one_by_one() -> None:
             for ours, theirs in pairs:
-                subprocess.run(["git", "merge-tree", "--write-tree", "--name-only", ours, theirs], cwd=repo,
-                               capture_output=True, check=False)
+                subprocess.run(
+                    ["git", "merge-tree", "--write-tree", "--name-only", ours, theirs],
+                    cwd=repo,
+                    capture_output=True,
+                    check=False,
+                )
 
         def status() -> None:
             subprocess.run([LOKI, "status", "--json"], cwd=repo, check=True, capture_output=True)
@@ -148,8 +162,10 @@ def main() -> int:
         status_warm = best(rounds, status)
         seen = survey(now, records, tips, base)
         clashes = sum(len(others) for others in seen.conflicts.values()) // 2
-        print(f"{len(records)} streams, {len(pairs)} pairs of which {clashes} conflict, {FOLDERS * FILES} files, "
-              f"{os.cpu_count()} processors")
+        print(
+            f"{len(records)} streams, {len(pairs)} pairs of which {clashes} conflict, {FOLDERS * FILES} files, "
+            f"{os.cpu_count()} processors"
+        )
         for what, took, note in (
             ("one git process per pair", loop, ""),
             ("the pairs, cold", cold, f"{loop / cold:.1f} times as fast"),

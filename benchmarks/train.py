@@ -22,7 +22,7 @@ from pathlib import Path
 
 LOKI = Path(sys.executable).parent / "loki-hooks"
 GATE = "sleep 1\necho run >> '{runs}'\n! ls bad* 2>/dev/null\n"
-CONFIG = '[environment]\nsetup = false\n[gates.unit]\ncommand = "sh \'{gate}\'"\n'
+CONFIG = "[environment]\nsetup = false\n[gates.unit]\ncommand = \"sh '{gate}'\"\n"
 
 
 def call(cwd: Path, *argv: str | Path) -> str:
@@ -122,8 +122,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder, "home")
         home.mkdir()
-        os.environ.update(HOME=str(home), GIT_CONFIG_GLOBAL=str(home / ".gitconfig"), GIT_CONFIG_NOSYSTEM="1",
-                          LOKI_TRUST="1")
+        os.environ.update(
+            HOME=str(home), GIT_CONFIG_GLOBAL=str(home / ".gitconfig"), GIT_CONFIG_NOSYSTEM="1", LOKI_TRUST="1"
+        )
         for key, value in (("user.name", "Bench"), ("user.email", "bench@example.invalid")):
             call(home, "git", "config", "--global", key, value)
         for word, bad in (("all good", 0), ("one of them bad", 1)):
@@ -132,12 +133,16 @@ def main() -> int:
             ours = train(repo, streams - bad)
             print(f"{streams} ready streams, a gate of one second, {word}:")
             print(f"  git merge and test, one by one {theirs.seconds:6.2f} s  {theirs.runs} test runs")
-            print(f"  the train                      {ours.seconds:6.2f} s  {ours.runs} test runs   "
-                  f"x{ours.seconds / theirs.seconds:.2f} of the loop; cleaned up after {ours.whole:.2f} s")
+            print(
+                f"  the train                      {ours.seconds:6.2f} s  {ours.runs} test runs   "
+                f"x{ours.seconds / theirs.seconds:.2f} of the loop; cleaned up after {ours.whole:.2f} s"
+            )
         hooked, past = push(repo, rounds)
         print("git push, the result is known:")
-        print(f"  with the gate {hooked:6.1f} ms   --no-verify {past:6.1f} ms   x{hooked / past:.2f}, "
-              f"{hooked - past:+.0f} ms")
+        print(
+            f"  with the gate {hooked:6.1f} ms   --no-verify {past:6.1f} ms   x{hooked / past:.2f}, "
+            f"{hooked - past:+.0f} ms"
+        )
     return 0
 
 

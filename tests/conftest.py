@@ -22,11 +22,20 @@ class Done:
     err: str
 
 
-def call(argv: list[str], cwd: Path, env: dict[str, str] | None = None, stdin: str | None = None,
-         timeout: float = 120) -> Done:
+def call(
+    argv: list[str], cwd: Path, env: dict[str, str] | None = None, stdin: str | None = None, timeout: float = 120
+) -> Done:
     """Run a program as a user would and return how it ended."""
-    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, text=True, timeout=timeout,
-                          capture_output=True, check=False)
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        text=True,
+        timeout=timeout,
+        capture_output=True,
+        check=False,
+    )
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -45,8 +54,14 @@ class Repo:
     def try_git(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Done:
         return call(["git", *args], cwd or self.path, env)
 
-    def loki(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None,
-             stdin: str | None = None, timeout: float = 120) -> Done:
+    def loki(
+        self,
+        *args: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        stdin: str | None = None,
+        timeout: float = 120,
+    ) -> Done:
         """Run the installed console script."""
         return call([str(SCRIPTS / "loki-hooks"), *args], cwd or self.path, env, stdin, timeout)
 
@@ -91,7 +106,7 @@ def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     config = home / ".gitconfig"
     config.write_text(
         "[user]\n\tname = Test\n\temail = test@example.invalid\n[init]\n\tdefaultBranch = main\n"
-        "[commit]\n\tgpgsign = false\n[advice]\n\tdetachedHead = false\n[protocol \"file\"]\n\tallow = always\n"
+        '[commit]\n\tgpgsign = false\n[advice]\n\tdetachedHead = false\n[protocol "file"]\n\tallow = always\n'
     )
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))

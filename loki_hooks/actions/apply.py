@@ -57,11 +57,23 @@ class Applier:
     def take(self, step: Step) -> Taken:
         """Take the step; return (outcome, detail). Raises ``LokiError`` when it failed; nothing is half done then."""
         take: dict[Verb, Callable[[Step], Taken]] = {
-            Verb.ADOPT: self._adopt, Verb.PREPARE: self._prepare, Verb.FAIL: self._fail,
-            Verb.SEEN_MERGED: self._seen_merged, Verb.VANISHED: self._vanished, Verb.READY: self._ready,
-            Verb.CONFLICT: self._conflict, Verb.TEST: self._test, Verb.PASS: self._pass, Verb.REJECT: self._reject,
-            Verb.NOTE: self._note, Verb.LAND: self._land, Verb.FORWARD: self._forward, Verb.PUSH: self._push,
-            Verb.FOLLOW: self._follow, Verb.CLEAN: self._clean, Verb.START: self._start,
+            Verb.ADOPT: self._adopt,
+            Verb.PREPARE: self._prepare,
+            Verb.FAIL: self._fail,
+            Verb.SEEN_MERGED: self._seen_merged,
+            Verb.VANISHED: self._vanished,
+            Verb.READY: self._ready,
+            Verb.CONFLICT: self._conflict,
+            Verb.TEST: self._test,
+            Verb.PASS: self._pass,
+            Verb.REJECT: self._reject,
+            Verb.NOTE: self._note,
+            Verb.LAND: self._land,
+            Verb.FORWARD: self._forward,
+            Verb.PUSH: self._push,
+            Verb.FOLLOW: self._follow,
+            Verb.CLEAN: self._clean,
+            Verb.START: self._start,
         }
         return take[step.verb](step)
 
@@ -96,8 +108,9 @@ class Applier:
         main = state.streams.get("main")
         path = str(self.site.root)
         if main is None or main.path != path or main.branch != self.context.integration:
-            record = StreamRecord("main", "main", Status.ORCHESTRATING, path, self.context.integration,
-                                  created_at=now(), origin="adopted")
+            record = StreamRecord(
+                "main", "main", Status.ORCHESTRATING, path, self.context.integration, created_at=now(), origin="adopted"
+            )
             self.context.store.update(lambda s: s.with_stream(record))
         keep_testing(self.context)
 
@@ -132,8 +145,17 @@ class Applier:
             path = self.site.loki / "signals" / name.file
             value = read_json(path)
             if not (isinstance(value, dict) and value.get("commit") == tip):
-                signal_files.emit(self.site, name, {"stream": "main", "branch": self.context.integration,
-                                                    "worktree": str(self.site.root), "commit": tip, "tree": tree})
+                signal_files.emit(
+                    self.site,
+                    name,
+                    {
+                        "stream": "main",
+                        "branch": self.context.integration,
+                        "worktree": str(self.site.root),
+                        "commit": tip,
+                        "tree": tree,
+                    },
+                )
         else:
             signal_files.clear(self.site, name)
 
@@ -141,7 +163,9 @@ class Applier:
 
     def _adopt(self, step: Step) -> Taken:
         git = self.context.git
-        record = StreamRecord(step.kind, step.name, Status.OPEN, step.path, step.branch, origin="adopted", created_at=now())
+        record = StreamRecord(
+            step.kind, step.name, Status.OPEN, step.path, step.branch, origin="adopted", created_at=now()
+        )
         known = git.commit_id(base_ref(record.stream))
         if known is not None and git.is_ancestor(known, step.commit):
             # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known.
@@ -150,17 +174,24 @@ class Applier:
             base = git.maybe("merge-base", step.commit, self.context.integration_ref) or step.commit
         record = replace(record, base=base)
         self.context.store.update(
-            lambda s: s if s.streams.get(record.stream, record).status not in {Status.ARCHIVED, Status.OPEN}
-            else s.with_stream(record)
+            lambda s: (
+                s
+                if s.streams.get(record.stream, record).status not in {Status.ARCHIVED, Status.OPEN}
+                else s.with_stream(record)
+            )
         )
         furnish(self.context, record)
-        events.record(self.site, "adopted", record.stream, commit=step.commit, evidence={"path": step.path, "branch": step.branch})
+        events.record(
+            self.site, "adopted", record.stream, commit=step.commit, evidence={"path": step.path, "branch": step.branch}
+        )
         untrusted = untrusted_reason(self.context)
         if untrusted:
             self.change(record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
             return "done", untrusted
         copy_environment(self.context, record)
-        start_detached(worker_argv("worker", "setup", record.stream, str(self.site.root)), cwd=self.site.root, env=scrubbed())
+        start_detached(
+            worker_argv("worker", "setup", record.stream, str(self.site.root)), cwd=self.site.root, env=scrubbed()
+        )
         return DONE
 
     def _prepare(self, step: Step) -> Taken:
@@ -188,10 +219,24 @@ class Applier:
             SessionTree(record.session, record.agent_process).end(grace=2)
         unlock_dead(self.site, Path(record.path))
         tip = self.context.git.commit_id(f"refs/heads/{record.branch}") or ""
-        self.move(step.stream, Status.FAILED, session=None, agent_process=None, claim=None, ended_at=now(), reason=step.reason,
-                  last_run=record.started_at, before=f"failed: {step.reason}", tip=tip)
+        self.move(
+            step.stream,
+            Status.FAILED,
+            session=None,
+            agent_process=None,
+            claim=None,
+            ended_at=now(),
+            reason=step.reason,
+            last_run=record.started_at,
+            before=f"failed: {step.reason}",
+            tip=tip,
+        )
         events.record(self.site, "session-failed", step.stream, commit=tip, detail=step.reason)
-        signal_files.emit(self.site, SignalName("WORKTREE_FAILED", step.stream), {**body_of(record, commit=tip), "reason": step.reason})
+        signal_files.emit(
+            self.site,
+            SignalName("WORKTREE_FAILED", step.stream),
+            {**body_of(record, commit=tip), "reason": step.reason},
+        )
         return DONE
 
     def _vanished(self, step: Step) -> Taken:
@@ -246,11 +291,21 @@ class Applier:
         git = self.context.git
         git.update_ref(conflict_ref(step.stream), record.tip, None, "conflicted")  # however it is resolved, this was it
         meeting = git.maybe("merge-base", record.tip, step.commit) or record.base
-        sides = {path: {"ours": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{step.commit}", "--", path) or "",
-                        "theirs": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{record.tip}", "--", path) or ""}
-                 for path in step.paths[:20]}
-        events.record(self.site, "conflicted", step.stream, commit=record.tip, detail=step.reason,
-                      evidence={"with": step.commit, "files": sides})
+        sides = {
+            path: {
+                "ours": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{step.commit}", "--", path) or "",
+                "theirs": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{record.tip}", "--", path) or "",
+            }
+            for path in step.paths[:20]
+        }
+        events.record(
+            self.site,
+            "conflicted",
+            step.stream,
+            commit=record.tip,
+            detail=step.reason,
+            evidence={"with": step.commit, "files": sides},
+        )
         return "done", step.reason
 
     def _test(self, step: Step) -> Taken:
@@ -270,12 +325,15 @@ class Applier:
         subject = tested[0] if len(tested) == 1 else ("train" if tested else self.context.integration)
         pid = start_detached(
             worker_argv("worker", "gate", step.commit, step.tree, subject, str(self.site.root)),
-            cwd=self.site.root, env=scrubbed(), output=self.site.folder("logs") / "runner.log",
+            cwd=self.site.root,
+            env=scrubbed(),
+            output=self.site.folder("logs") / "runner.log",
         )
         who = identify(pid)
         write_atomic(self.site.folder("state") / STARTING, dump_json({"runner": who.to_json() if who else None}))
-        events.record(self.site, "testing", subject, commit=step.commit,
-                      evidence={"tree": step.tree, "streams": tested})
+        events.record(
+            self.site, "testing", subject, commit=step.commit, evidence={"tree": step.tree, "streams": tested}
+        )
         return "done", f"started for {', '.join(tested) or self.context.integration}"
 
     def _upstream_moved(self) -> bool:
@@ -297,11 +355,17 @@ class Applier:
         signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
         signal_files.emit(self.site, SignalName("TESTS_PASSED", record.name), body)
         if upstream_alive(self.context):
-            events.record(self.site, "merge-request-withheld", step.stream,
-                          detail="an upstream run is alive: it would merge the branch at once")
+            events.record(
+                self.site,
+                "merge-request-withheld",
+                step.stream,
+                detail="an upstream run is alive: it would merge the branch at once",
+            )
         else:
             signal_files.emit(self.site, SignalName("MERGE_REQUESTED", record.stream), {**body, "exit_code": 0})
-        events.record(self.site, "passed", step.stream, commit=record.tip, evidence={"tree": step.tree, "tested": step.commit})
+        events.record(
+            self.site, "passed", step.stream, commit=record.tip, evidence={"tree": step.tree, "tested": step.commit}
+        )
         return DONE
 
     def _reject(self, step: Step) -> Taken:
@@ -316,10 +380,19 @@ class Applier:
         signal_files.clear(self.site, SignalName("TESTS_PASSED", record.name))
         signal_files.clear(self.site, SignalName("MERGE_REQUESTED", record.stream))
         report = [result.to_json() for result in failed]
-        signal_files.emit(self.site, SignalName("TESTS_FAILED", record.name),
-                          {**body_of(record, tree=step.tree), "reason": reason, "report": report})
-        events.record(self.site, "rejected", step.stream, commit=record.tip, detail=reason,
-                      evidence={"tree": step.tree, "gates": [result.gate for result in failed]})
+        signal_files.emit(
+            self.site,
+            SignalName("TESTS_FAILED", record.name),
+            {**body_of(record, tree=step.tree), "reason": reason, "report": report},
+        )
+        events.record(
+            self.site,
+            "rejected",
+            step.stream,
+            commit=record.tip,
+            detail=reason,
+            evidence={"tree": step.tree, "gates": [result.gate for result in failed]},
+        )
         return "done", reason
 
     def _show_results(self, step: Step) -> list[GateResult]:
@@ -343,14 +416,18 @@ class Applier:
             for stream in streams:  # what passed stays proved by its tree; the next pass lands it
                 self.move(stream, Status.READY, reason=f"waits to land: {moved.reason}")
                 signal_files.clear(self.site, SignalName("MERGE_REQUESTED", stream))
-            events.record(self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams})
+            events.record(
+                self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams}
+            )
             return "waits", moved.reason
         for car in step.cars:
             git = self.context.git
             git.run("update-ref", "-d", conflict_ref(car.stream))
             self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
             signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
-            events.record(self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree})
+            events.record(
+                self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree}
+            )
         self.context.git.delete_ref(TRAIN_REF, step.commit)
         return "done", ", ".join(streams)
 
@@ -363,7 +440,7 @@ class Applier:
             return DONE
         return "waits", moved.reason
 
-    def _push(self, step: Step) -> Taken:
+    def _push(self, _: Step) -> Taken:
         problem = remote.push(self.context)
         return ("waits", problem) if problem else DONE
 
@@ -380,7 +457,9 @@ class Applier:
             return "failed", "it is not queued any more"
         pid = start_detached(
             worker_argv("worker", "session", step.stream, token, str(self.site.root)),
-            cwd=self.site.root, env=scrubbed(), output=self.site.folder("logs") / "runner.log",
+            cwd=self.site.root,
+            env=scrubbed(),
+            output=self.site.folder("logs") / "runner.log",
         )
         runner = identify(pid)
 
@@ -400,4 +479,3 @@ def upstream_alive(context: Context) -> bool:
     """Return whether an upstream Loki Mode run lives in the same ``.loki/`` (it says so in ``loki.pid``)."""
     raw = read_json(context.site.loki / "loki.pid")
     return type(raw) is int and raw > 0 and identify(raw) is not None
-

@@ -66,8 +66,11 @@ def facts_of(context: Context, record: StreamRecord) -> WorktreeFacts:
 def judge_all(context: Context) -> list[Verdict]:
     """Return the verdict on every stream that is not archived, by id."""
     state = context.store.read()
-    return [Verdict(r, judge(context, r)) for _, r in sorted(state.streams.items())
-            if r.status is not Status.ARCHIVED and r.kind != "main"]
+    return [
+        Verdict(r, judge(context, r))
+        for _, r in sorted(state.streams.items())
+        if r.status is not Status.ARCHIVED and r.kind != "main"
+    ]
 
 
 def clean_stream(context: Context, record: StreamRecord) -> Removal:
@@ -76,8 +79,16 @@ def clean_stream(context: Context, record: StreamRecord) -> Removal:
     return retire(context, record, Going.ALL, removal, time=stamp()) if removal.remove else removal
 
 
-def retire(context: Context, record: StreamRecord, going: Going, removal: Removal, *, time: str, work: str = "",
-           more: Mapping[str, Any] | None = None) -> Removal:
+def retire(
+    context: Context,
+    record: StreamRecord,
+    going: Going,
+    removal: Removal,
+    *,
+    time: str,
+    work: str = "",
+    more: Mapping[str, Any] | None = None,
+) -> Removal:
     """Remove what ``going`` names, which ``removal`` allowed; return the verdict of the last look, just before.
 
     ``work``: a commit, made of what was uncommitted, that is pinned instead of the tip. ``more`` goes into the
@@ -112,12 +123,21 @@ def retire(context: Context, record: StreamRecord, going: Going, removal: Remova
         _remove_branch(context, record, tip)
         _move_logs(context, record, archive)
     context.store.update(lambda s: _retired(s, record.stream, going))
-    for kind, subject in (("WORKTREE_FAILED", record.stream), ("MERGE_REQUESTED", record.stream),
-                          ("FEATURE_READY", record.name), ("TESTS_FAILED", record.name)):
+    for kind, subject in (
+        ("WORKTREE_FAILED", record.stream),
+        ("MERGE_REQUESTED", record.stream),
+        ("FEATURE_READY", record.name),
+        ("TESTS_FAILED", record.name),
+    ):
         signal_files.clear(site, SignalName(kind, subject))
-    events.record(site, "removed" if going is Going.ALL else "kept" if going is Going.WORKTREE else "abandoned",
-                  record.stream, commit=tip, detail="; ".join(removal.reasons),
-                  evidence={"path": str(path), "branch": record.branch, "trash": trash, "archive": str(archive)})
+    events.record(
+        site,
+        "removed" if going is Going.ALL else "kept" if going is Going.WORKTREE else "abandoned",
+        record.stream,
+        commit=tip,
+        detail="; ".join(removal.reasons),
+        evidence={"path": str(path), "branch": record.branch, "trash": trash, "archive": str(archive)},
+    )
     return removal
 
 
@@ -178,22 +198,31 @@ def _archive(context: Context, record: StreamRecord, time: str, facts: Mapping[s
     """Keep the stream's prompt and CONTINUITY.md, with how to undo. Environment files are not kept."""
     site = context.site
     folder = site.folder("archive", f"{flat(record.stream)}-{time}")
-    for source, name in ((Path(record.path) / LOKI / "CONTINUITY.md", "CONTINUITY.md"),
-                         (site.loki / "state" / "prompts" / f"{record.stream}.md", "prompt.md")):
+    for source, name in (
+        (Path(record.path) / LOKI / "CONTINUITY.md", "CONTINUITY.md"),
+        (site.loki / "state" / "prompts" / f"{record.stream}.md", "prompt.md"),
+    ):
         data = read_plain(source) if record.path else None
         if data is not None:
             write_atomic(folder / name, data)
     write_atomic(folder / "record.json", dump_json({**record.to_json(), **facts}))
     by_hand = f"    git worktree add -b {record.branch} '{record.path}' {facts['tip']}\n" if facts["trash"] else ""
     kept = f" Its tip {facts['tip']} is kept as `{facts['trash']}`." if facts["trash"] else ""
-    write_atomic(folder / "UNDO.md", f"# How to bring {record.stream} back\n\n    loki-hooks restore {record.name}\n\n"
-                 f"does it.{kept}" + (f" By hand:\n\n{by_hand}" if by_hand else "\n"))
+    write_atomic(
+        folder / "UNDO.md",
+        f"# How to bring {record.stream} back\n\n    loki-hooks restore {record.name}\n\n"
+        f"does it.{kept}" + (f" By hand:\n\n{by_hand}" if by_hand else "\n"),
+    )
     return folder
 
 
 def _move_logs(context: Context, record: StreamRecord, archive: Path) -> None:
     logs = context.site.loki / "logs"
-    for pattern in (f"session-{record.stream}.log", f"session-{record.stream}.log.[0-9]*", f"setup-{record.stream}.log"):
+    for pattern in (
+        f"session-{record.stream}.log",
+        f"session-{record.stream}.log.[0-9]*",
+        f"setup-{record.stream}.log",
+    ):
         for log in sorted(logs.glob(pattern)):
             if not log.is_symlink():
                 shutil.move(log, archive / log.name)

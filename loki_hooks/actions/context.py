@@ -49,11 +49,19 @@ class Context:
         """The user's name as a path component: git's, else the system's."""
         return slug(self.git.config("user.name") or getpass.getuser()) or "user"
 
-    def values(self, *, kind: str, name: str, stream: str, task_id: str = "", task: str = "", agent: str = "") -> dict[str, str]:
+    def values(
+        self, *, kind: str, name: str, stream: str, task_id: str = "", task: str = "", agent: str = ""
+    ) -> dict[str, str]:
         """Return what each placeholder of a template means for this stream."""
         return {
-            "project": self.site.project, "stream": stream, "kind": kind, "name": flat(name), "task_id": task_id or flat(name),
-            "slug": slug(task) or flat(name), "agent": agent or self.config.working.session.agent, "user": self.user,
+            "project": self.site.project,
+            "stream": stream,
+            "kind": kind,
+            "name": flat(name),
+            "task_id": task_id or flat(name),
+            "slug": slug(task) or flat(name),
+            "agent": agent or self.config.working.session.agent,
+            "user": self.user,
             "date": now()[:10],
         }
 
@@ -71,7 +79,11 @@ class Context:
         Raises ``BadInputError`` for a place that holds the main worktree or is inside git's own folder.
         """
         path = Path(self.site.root, fill(self.config.working.worktree_path, values)).resolve()
-        if path == self.site.root or path in self.site.root.parents or (self.site.main is not None and path.is_relative_to(self.site.common)):
+        if (
+            path == self.site.root
+            or path in self.site.root.parents
+            or (self.site.main is not None and path.is_relative_to(self.site.common))
+        ):
             raise BadInputError(f"{path} is no place for a worktree", "change worktrees.path in loki-hooks.toml")
         return path
 
@@ -80,8 +92,14 @@ class Context:
         return {"project": self.site.project, "user": self.user}
 
     def values_of(self, record: StreamRecord) -> dict[str, str]:
-        return self.values(kind=record.kind, name=record.name, stream=record.stream, task_id=record.task.id,
-                           task=record.task.title, agent=record.agent)
+        return self.values(
+            kind=record.kind,
+            name=record.name,
+            stream=record.stream,
+            task_id=record.task.id,
+            task=record.task.title,
+            agent=record.agent,
+        )
 
     def worktree_of_gate(self, worktree: str, number: int = 1) -> Path:
         """Return the path of a gate worktree; the second and later ones of a name carry their number."""
@@ -105,5 +123,10 @@ class Context:
 
 def body_of(record: StreamRecord, *, commit: str = "", tree: str = "") -> dict[str, object]:
     """Return what a signal about this stream says."""
-    return {"stream": record.stream, "branch": record.branch, "worktree": record.path, "commit": commit or record.tip,
-            "tree": tree}
+    return {
+        "stream": record.stream,
+        "branch": record.branch,
+        "worktree": record.path,
+        "commit": commit or record.tip,
+        "tree": tree,
+    }

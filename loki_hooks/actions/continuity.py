@@ -64,8 +64,15 @@ def siblings(context: Context, state: State, heads: Mapping[str, str]) -> tuple[
             between = f"{context.integration_ref}...{tip}"
             listed = context.git.maybe("diff", "--name-only", "-z", "--no-renames", between, "--")
             files += [name for name in split_z(listed or "") if name not in files]
-        found.append(Sibling(record.stream, record.branch, record.task.title, tuple(files[:FILES_SHOWN]),
-                             max(0, len(files) - FILES_SHOWN)))
+        found.append(
+            Sibling(
+                record.stream,
+                record.branch,
+                record.task.title,
+                tuple(files[:FILES_SHOWN]),
+                max(0, len(files) - FILES_SHOWN),
+            )
+        )
     return tuple(found)
 
 
@@ -75,7 +82,9 @@ def write_continuity(context: Context, record: StreamRecord, others: Sequence[Si
     if path.exists():
         return
     text = _template().render(
-        record=record, integration=context.integration, now=now(),
+        record=record,
+        integration=context.integration,
+        now=now(),
         others=[other for other in others if other.stream != record.stream],
     )
     write_atomic(path, text)

@@ -95,9 +95,12 @@ def run_demo(folder: Path, tell: Tell) -> tuple[Check, ...]:
     _show_history(site, tell)
     _show_docs(site, tell)
     _show_rejected(site, tell)
-    return (*_checks(Context(site)), *_push_checks(Context(site), green, red),
-            Check("it came to its end by itself", done),
-            Check("no process stayed behind", not left, ", ".join(left.values())))
+    return (
+        *_checks(Context(site)),
+        *_push_checks(Context(site), green, red),
+        Check("it came to its end by itself", done),
+        Check("no process stayed behind", not left, ", ".join(left.values())),
+    )
 
 
 # The journey ---------------------------------------------------------------------------------------------
@@ -130,8 +133,12 @@ def _make_project(folder: Path, project: Path, tell: Tell) -> None:
 
 def _settings(project: Path) -> dict[str, str]:
     """Return what the repository sets for itself, so that it also works, when kept, under whatever the user has set."""
-    return {"user.name": "A. Newcomer", "user.email": "newcomer@example.invalid", "commit.gpgsign": "false",
-            "core.hooksPath": str(project / ".git" / "hooks")}
+    return {
+        "user.name": "A. Newcomer",
+        "user.email": "newcomer@example.invalid",
+        "commit.gpgsign": "false",
+        "core.hooksPath": str(project / ".git" / "hooks"),
+    }
 
 
 def _install(project: Path, tell: Tell) -> Site:
@@ -238,23 +245,37 @@ def _checks(context: Context) -> tuple[Check, ...]:
     pinned = sorted({ref.split("/")[3] for ref in git.refs("refs/loki/trash/")})
     report = read_json(site.loki / "signals" / f"TESTS_FAILED_{BAD}")
     tail = str(report.get("report")) if isinstance(report, dict) else ""
-    documents = {place["path"] for item in queue_files.listed(site, "docs") if item.get("symbol") == DOCUMENTED
-                 for place in item["docs"]}
+    documents = {
+        place["path"]
+        for item in queue_files.listed(site, "docs")
+        if item.get("symbol") == DOCUMENTED
+        for place in item["docs"]
+    }
     dirt = git.out("status", "--porcelain")
     good = sorted(f"feature-{name}" for name in GOOD)
     return (
         Check(f"{' and '.join(GOOD)} landed on main, each by a merge commit", landed == good, f"merged: {landed}"),
         Check("the tests pass on main as it is now", tests.returncode == 0, tests.error_text[-300:]),
-        Check(f"{BAD} did not land; its branch and worktree are there to be mended",
-              f"feature/{BAD}" in branches and not git.is_ancestor(f"feature/{BAD}", "main")
-              and f"{PROJECT}-feature-{BAD}" in worktrees, f"branches: {branches}, worktrees: {worktrees}"),
+        Check(
+            f"{BAD} did not land; its branch and worktree are there to be mended",
+            f"feature/{BAD}" in branches
+            and not git.is_ancestor(f"feature/{BAD}", "main")
+            and f"{PROJECT}-feature-{BAD}" in worktrees,
+            f"branches: {branches}, worktrees: {worktrees}",
+        ),
         Check(f"the report of its tests is in the signal TESTS_FAILED_{BAD}", "FAIL: test_" in tail, tail[-300:]),
-        Check("the worktrees and branches of what landed are gone, their tips pinned",
-              branches == [f"feature/{BAD}", "main", "parallel-testing"] and pinned == good
-              and worktrees == [PROJECT, f"{PROJECT}-feature-{BAD}", f"{PROJECT}-testing"],
-              f"branches: {branches}, worktrees: {worktrees}, pinned: {pinned}"),
-        Check(f"the README, which explains {DOCUMENTED}(), is in the docs queue", "README.md" in documents,
-              f"{sorted(documents)}"),
+        Check(
+            "the worktrees and branches of what landed are gone, their tips pinned",
+            branches == [f"feature/{BAD}", "main", "parallel-testing"]
+            and pinned == good
+            and worktrees == [PROJECT, f"{PROJECT}-feature-{BAD}", f"{PROJECT}-testing"],
+            f"branches: {branches}, worktrees: {worktrees}, pinned: {pinned}",
+        ),
+        Check(
+            f"the README, which explains {DOCUMENTED}(), is in the docs queue",
+            "README.md" in documents,
+            f"{sorted(documents)}",
+        ),
         Check("the project's own worktree is clean", not dirt, dirt),
     )
 
@@ -263,13 +284,18 @@ def _push_checks(context: Context, green: Pushed, red: Pushed) -> tuple[Check, .
     theirs = Git(context.site.root.parent / REMOTE).refs("refs/heads/")
     tip = context.git.commit_id("main")
     return (
-        Check("main was pushed, from the recorded result: no test ran again",
-              green.done.returncode == 0 and theirs.get("refs/heads/main") == tip and green.gates_run == 0,
-              f"exit status {green.done.returncode}, tests run {green.gates_run} times"),
-        Check(f"the push of {BAD} was refused, with the tail of its tests",
-              red.done.returncode != 0 and f"refs/heads/feature/{BAD}" not in theirs
-              and "FAIL: test_" in red.done.error_text,
-              f"exit status {red.done.returncode}, the remote has {sorted(theirs)}"),
+        Check(
+            "main was pushed, from the recorded result: no test ran again",
+            green.done.returncode == 0 and theirs.get("refs/heads/main") == tip and green.gates_run == 0,
+            f"exit status {green.done.returncode}, tests run {green.gates_run} times",
+        ),
+        Check(
+            f"the push of {BAD} was refused, with the tail of its tests",
+            red.done.returncode != 0
+            and f"refs/heads/feature/{BAD}" not in theirs
+            and "FAIL: test_" in red.done.error_text,
+            f"exit status {red.done.returncode}, the remote has {sorted(theirs)}",
+        ),
     )
 
 
@@ -280,7 +306,6 @@ def _git(cwd: Path, *args: str) -> None:
 
 def _inside(folder: Path, path: str) -> str:
     return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
-
 
 
 def _gate(context: Context) -> Command:

@@ -33,8 +33,16 @@ def docs_items(context: Context, old: str, new: str) -> Iterator[dict[str, Any]]
         _, _, before, after, status = meta.lstrip(":").split(" ")
         if _TESTS.search(path) or not _CODE.search(path):
             continue
-        commits = git.out("rev-list", f"--max-count={MAX_COMMITS}", "--no-merges", f"{old}..{new}", "--", path).split() or [new]
-        base = {"file": path, "before": before, "after": after, "commit": commits[0], "stream": _stream_of(git, landings, commits[0])}
+        commits = git.out(
+            "rev-list", f"--max-count={MAX_COMMITS}", "--no-merges", f"{old}..{new}", "--", path
+        ).split() or [new]
+        base = {
+            "file": path,
+            "before": before,
+            "after": after,
+            "commit": commits[0],
+            "stream": _stream_of(git, landings, commits[0]),
+        }
         changes: list[Change] = []
         if path.endswith((".py", ".pyi")):
             sources = [_blob(git, oid) if status != gone else "" for oid, gone in ((before, "A"), (after, "D"))]
@@ -43,8 +51,15 @@ def docs_items(context: Context, old: str, new: str) -> Iterator[dict[str, Any]]
         for change in changes:
             commit = made_by.get(change.symbol, commits[0])
             docs = mentions(git, new, change.symbol.rsplit(".", 1)[-1], patterns)
-            yield {**base, "trigger": f"public-{change.trigger}", "symbol": change.symbol, "line": change.line, "docs": docs,
-                   "commit": commit, "stream": _stream_of(git, landings, commit)}
+            yield {
+                **base,
+                "trigger": f"public-{change.trigger}",
+                "symbol": change.symbol,
+                "line": change.line,
+                "docs": docs,
+                "commit": commit,
+                "stream": _stream_of(git, landings, commit),
+            }
         docs = mentions(git, new, path, patterns)
         if docs:
             kind = {"A": "file-added", "D": "file-removed"}.get(status, "file-changed")
@@ -53,8 +68,14 @@ def docs_items(context: Context, old: str, new: str) -> Iterator[dict[str, Any]]
 
 def _landings(git: Git, old: str, new: str) -> list[tuple[str, str]]:
     """Return (commit, stream) of the landings in the range, oldest first."""
-    listed = git.out("log", "-z", "--first-parent", "--reverse", "--format=%H%x09%(trailers:key=Loki-Stream,valueonly,separator=%x20)",
-                     f"{old}..{new}")
+    listed = git.out(
+        "log",
+        "-z",
+        "--first-parent",
+        "--reverse",
+        "--format=%H%x09%(trailers:key=Loki-Stream,valueonly,separator=%x20)",
+        f"{old}..{new}",
+    )
     pairs = (entry.partition("\t")[::2] for entry in split_z(listed))
     return [(commit, stream.strip()) for commit, stream in pairs if stream.strip()]
 
@@ -79,8 +100,20 @@ def _blob(git: Git, oid: str) -> str:
 
 def mentions(git: Git, revision: str, word: str, patterns: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return where the documents at ``revision`` have ``word`` as a whole word: ``[{path, line}]``."""
-    done = git.run("grep", "-n", "-z", "-I", "-F", "-w", "--full-name", "-e", word, revision, "--",
-                   *[f":(glob){p}" for p in patterns])
+    done = git.run(
+        "grep",
+        "-n",
+        "-z",
+        "-I",
+        "-F",
+        "-w",
+        "--full-name",
+        "-e",
+        word,
+        revision,
+        "--",
+        *[f":(glob){p}" for p in patterns],
+    )
     found = []
     for line in done.text.splitlines():
         parts = line.split("\0")
@@ -100,5 +133,11 @@ def blog_items(context: Context, old: str, new: str) -> Iterator[dict[str, Any]]
         commit, author, subject = entry.split("\t", 2)
         found = _FEATURE.match(subject)
         if found:
-            yield {"trigger": "feature", "symbol": found["what"], "commit": commit, "folder": blog, "people": [author],
-                   "breaking": bool(found["breaking"])}
+            yield {
+                "trigger": "feature",
+                "symbol": found["what"],
+                "commit": commit,
+                "folder": blog,
+                "people": [author],
+                "breaking": bool(found["breaking"]),
+            }

@@ -73,7 +73,15 @@ def _mended(site: Site, finding: Finding) -> Finding:
         why = error.message if isinstance(error, LokiError) else str(error)
         return replace(finding, evidence=f"{finding.evidence}; not repaired: {why}")
     if site.enabled:
-        events.record(site, "repaired", detail=f"{finding.what}: {finding.repair.cure.value}",
-                      evidence={"check": finding.check, "target": finding.repair.target, "before": finding.evidence,
-                                "proof": evidence})
+        events.record(
+            site,
+            "repaired",
+            detail=f"{finding.what}: {finding.repair.cure.value}",
+            evidence={
+                "check": finding.check,
+                "target": finding.repair.target,
+                "before": finding.evidence,
+                "proof": evidence,
+            },
+        )
     return replace(finding, fixed=True, evidence="; ".join(filter(None, (finding.evidence, evidence))))

@@ -30,8 +30,11 @@ def check_hooks(context: Context) -> list[Finding]:
     """Prove for each worktree and each hook that is installed that git comes to our script."""
     site = context.site
     if not site.enabled:
-        return [Finding("hooks", False, f"loki-hooks is not on in {site.root}", f"there is no {site.enabled_marker}",
-                        _INSTALL)]
+        return [
+            Finding(
+                "hooks", False, f"loki-hooks is not on in {site.root}", f"there is no {site.enabled_marker}", _INSTALL
+            )
+        ]
     wanted = wanted_hooks(site)
     prober = Prober(site)
     found: list[Finding] = []
@@ -70,8 +73,16 @@ def _silent(site: Site, path: Path, answers: list[Answer]) -> list[Finding]:
     for answer in answers:
         if answer.not_executable:
             repair = Repair(Cure.MAKE_EXECUTABLE, answer.not_executable)
-            found.append(Finding("hooks", False, f"{answer.hook} does not fire in {path}", answer.why,
-                                 f"chmod +x {answer.not_executable}", repair))
+            found.append(
+                Finding(
+                    "hooks",
+                    False,
+                    f"{answer.hook} does not fire in {path}",
+                    answer.why,
+                    f"chmod +x {answer.not_executable}",
+                    repair,
+                )
+            )
         else:
             by_reason.setdefault(answer.why.replace(answer.hook, "HOOK"), []).append(answer)
     setting, scope = hooks_path(site)
@@ -81,13 +92,25 @@ def _silent(site: Site, path: Path, answers: list[Answer]) -> list[Finding]:
         evidence, todo = f"{names}: {why}", _INSTALL
         if relative and "there is no" in why:
             evidence += f"; core.hooksPath is {setting} ({scope}), which git looks up in each worktree"
-            todo = (f"run husky's set-up in {path}" if ".husky" in setting
-                    else f"bring that folder into {path}, or make core.hooksPath absolute: git config core.hooksPath "
-                         f"{site.root / setting}")
+            todo = (
+                f"run husky's set-up in {path}"
+                if ".husky" in setting
+                else f"bring that folder into {path}, or make core.hooksPath absolute: git config core.hooksPath "
+                f"{site.root / setting}"
+            )
         elif "no configuration of" in why:
             todo = f"bring .pre-commit-config.yaml into {path} (merge or rebase its branch)"
-        found.append(Finding("hooks", False, f"no {'hook' if len(those) > 1 else those[0].hook} of ours fires in {path}"
-                             if len(those) == len(HOOKS) else f"{names} does not fire in {path}", evidence, todo))
+        found.append(
+            Finding(
+                "hooks",
+                False,
+                f"no {'hook' if len(those) > 1 else those[0].hook} of ours fires in {path}"
+                if len(those) == len(HOOKS)
+                else f"{names} does not fire in {path}",
+                evidence,
+                todo,
+            )
+        )
     return found
 
 
@@ -107,11 +130,27 @@ def check_scripts(context: Context) -> list[Finding]:
     found = []
     copy = Repair(Cure.COPY_SCRIPTS)
     if stale:
-        found.append(Finding("scripts", False, "our hook scripts are another version's, or damaged",
-                             f"{', '.join(stale)} in {folder} differ from {shipped}", _INSTALL, copy))
+        found.append(
+            Finding(
+                "scripts",
+                False,
+                "our hook scripts are another version's, or damaged",
+                f"{', '.join(stale)} in {folder} differ from {shipped}",
+                _INSTALL,
+                copy,
+            )
+        )
     if closed:
-        found.append(Finding("scripts", False, "our hook scripts cannot be run", f"not executable: {', '.join(closed)}",
-                             _INSTALL, copy))
+        found.append(
+            Finding(
+                "scripts",
+                False,
+                "our hook scripts cannot be run",
+                f"not executable: {', '.join(closed)}",
+                _INSTALL,
+                copy,
+            )
+        )
     gone = _python_gone(site)
     if gone:
         found.append(Finding("scripts", False, "the Python that our hooks start is gone", gone, _INSTALL, copy))

@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
     from loki_hooks.system.site import Site
 
-_LOCKS = ("index.lock", "HEAD.lock", "config.lock", "config.worktree.lock", "packed-refs.lock", "shallow.lock",
-          "ORIG_HEAD.lock", "MERGE_HEAD.lock", "FETCH_HEAD.lock")
+_LOCKS = (
+    "index.lock",
+    "HEAD.lock",
+    "config.lock",
+    "config.worktree.lock",
+    "packed-refs.lock",
+    "shallow.lock",
+    "ORIG_HEAD.lock",
+    "MERGE_HEAD.lock",
+    "FETCH_HEAD.lock",
+)
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
@@ -37,17 +46,34 @@ def check_settings(context: Context) -> list[Finding]:
     config = site.common / "config"
     found = []
     if bare_is_damage(site):
-        found.append(Finding("repository", False, "core.bare was set in a repository with a work tree",
-                             f"{config} says bare, but {site.common.parent} has the files of {site.common / 'index'}: "
-                             "some program ran `git init` with the GIT_DIR that git exports into hooks",
-                             "git config core.bare false", Repair(Cure.UNSET_BARE, str(config))))
+        found.append(
+            Finding(
+                "repository",
+                False,
+                "core.bare was set in a repository with a work tree",
+                f"{config} says bare, but {site.common.parent} has the files of {site.common / 'index'}: "
+                "some program ran `git init` with the GIT_DIR that git exports into hooks",
+                "git config core.bare false",
+                Repair(Cure.UNSET_BARE, str(config)),
+            )
+        )
     elsewhere = worktree_is_damage(site)
     if elsewhere:
-        found.append(Finding("repository", False, f"core.worktree leads to {elsewhere}",
-                             f"{config} says so, but the files of {site.common / 'index'} are in {site.common.parent}",
-                             "git config --unset core.worktree", Repair(Cure.UNSET_WORKTREE, str(config), elsewhere)))
-    return found or [Finding("repository", True, "no leaked GIT_DIR has changed the settings",
-                             f"core.bare and core.worktree in {config}")]
+        found.append(
+            Finding(
+                "repository",
+                False,
+                f"core.worktree leads to {elsewhere}",
+                f"{config} says so, but the files of {site.common / 'index'} are in {site.common.parent}",
+                "git config --unset core.worktree",
+                Repair(Cure.UNSET_WORKTREE, str(config), elsewhere),
+            )
+        )
+    return found or [
+        Finding(
+            "repository", True, "no leaked GIT_DIR has changed the settings", f"core.bare and core.worktree in {config}"
+        )
+    ]
 
 
 def bare_is_damage(site: Site) -> bool:
@@ -92,14 +118,28 @@ def check_locks(context: Context) -> list[Finding]:
         except FileNotFoundError:
             continue
         if dead:
-            found.append(Finding("locks", False, f"{path} was left by a process that is gone", evidence,
-                                 f"move it away: git refuses to work until then (mv {path} {path}.old)",
-                                 Repair(Cure.MOVE_LOCK_ASIDE, str(path), f"{seen.st_dev}:{seen.st_ino}")))
+            found.append(
+                Finding(
+                    "locks",
+                    False,
+                    f"{path} was left by a process that is gone",
+                    evidence,
+                    f"move it away: git refuses to work until then (mv {path} {path}.old)",
+                    Repair(Cure.MOVE_LOCK_ASIDE, str(path), f"{seen.st_dev}:{seen.st_ino}"),
+                )
+            )
         elif "git is at work" in evidence or "open in" in evidence:
             found.append(Finding("locks", True, f"{path} is held", evidence))
         else:
-            found.append(Finding("locks", False, f"{path} stands in git's way", evidence,
-                                 "see whether its owner lives; remove it when not"))
+            found.append(
+                Finding(
+                    "locks",
+                    False,
+                    f"{path} stands in git's way",
+                    evidence,
+                    "see whether its owner lives; remove it when not",
+                )
+            )
     return found or [Finding("locks", True, "git has no lock files", f"none below {site.common}")]
 
 
@@ -126,8 +166,14 @@ def check_worktrees(context: Context) -> list[Finding]:
     found: list[Finding] = []
     for admin in _admins(site.common):
         found += _one(site, admin)
-    return found or [Finding("worktrees", True, "every registered worktree is there, and none is locked by the dead",
-                             f"{len(_admins(site.common))} linked, `git worktree list`")]
+    return found or [
+        Finding(
+            "worktrees",
+            True,
+            "every registered worktree is there, and none is locked by the dead",
+            f"{len(_admins(site.common))} linked, `git worktree list`",
+        )
+    ]
 
 
 def _one(site: Site, admin: Path) -> list[Finding]:
@@ -141,13 +187,26 @@ def _one(site: Site, admin: Path) -> list[Finding]:
     if reason == "initializing":
         found += _initializing(site, path)
     elif lock is not None and lock_is_dead(reason):
-        found.append(Finding("worktrees", False, f"{path} is locked by a session that is over",
-                             f"no process has the pid and the start time in the reason: {reason}",
-                             f"git worktree unlock {path}", Repair(Cure.UNLOCK_WORKTREE, str(path), reason)))
+        found.append(
+            Finding(
+                "worktrees",
+                False,
+                f"{path} is locked by a session that is over",
+                f"no process has the pid and the start time in the reason: {reason}",
+                f"git worktree unlock {path}",
+                Repair(Cure.UNLOCK_WORKTREE, str(path), reason),
+            )
+        )
     elif lock is not None and (named := _PID.search(reason)) and identify(int(named[1])) is None:
-        found.append(Finding("worktrees", True, f"{path} is locked, and the process that its reason names is gone",
-                             f"there is no pid {named[1]} here: {reason}; it is not our lock",
-                             f"git worktree unlock {path}, if you know it to be over"))
+        found.append(
+            Finding(
+                "worktrees",
+                True,
+                f"{path} is locked, and the process that its reason names is gone",
+                f"there is no pid {named[1]} here: {reason}; it is not our lock",
+                f"git worktree unlock {path}, if you know it to be over",
+            )
+        )
     if not os.path.lexists(path / ".git") and reason != "initializing":
         found.append(_gone(admin, path, locked=lock is not None and not lock_is_dead(reason)))
     return found
@@ -159,42 +218,76 @@ def _half_made(site: Site, admin: Path) -> list[Finding]:
         return [Finding("worktrees", True, f"{admin} is being made", f"git is at work: {', '.join(at_work)}")]
     precious = [name for name in ("index", "logs/HEAD") if (admin / name).exists()]
     if precious:
-        return [Finding("worktrees", False, f"{admin} is a damaged registration",
-                        f"gitdir, commondir or HEAD is missing, but it has {', '.join(precious)}",
-                        "write what is missing (gitrepository-layout(5), \"worktrees\"), or keep a copy and remove it")]
-    return [Finding("worktrees", False, f"{admin} is a registration that was only begun",
-                    "gitdir, commondir or HEAD is missing, there is no index, and no live git process works in this "
-                    "repository",
-                    f"mv {admin} elsewhere", Repair(Cure.MOVE_ENTRY_ASIDE, str(admin)))]
+        return [
+            Finding(
+                "worktrees",
+                False,
+                f"{admin} is a damaged registration",
+                f"gitdir, commondir or HEAD is missing, but it has {', '.join(precious)}",
+                'write what is missing (gitrepository-layout(5), "worktrees"), or keep a copy and remove it',
+            )
+        ]
+    return [
+        Finding(
+            "worktrees",
+            False,
+            f"{admin} is a registration that was only begun",
+            "gitdir, commondir or HEAD is missing, there is no index, and no live git process works in this repository",
+            f"mv {admin} elsewhere",
+            Repair(Cure.MOVE_ENTRY_ASIDE, str(admin)),
+        )
+    ]
 
 
 def _initializing(site: Site, path: Path) -> list[Finding]:
     at_work = git_at_work(site)
     if at_work:
         return [Finding("worktrees", True, f"{path} is being made", f"git is at work: {', '.join(at_work)}")]
-    return [Finding("worktrees", False, f"{path} was half made: its `git worktree add` died",
-                    "its lock says `initializing`, and no live git process works in this repository",
-                    f"git worktree unlock {path}; then `git -C {path} status` shows what is missing in it",
-                    Repair(Cure.UNLOCK_WORKTREE, str(path), "initializing"))]
+    return [
+        Finding(
+            "worktrees",
+            False,
+            f"{path} was half made: its `git worktree add` died",
+            "its lock says `initializing`, and no live git process works in this repository",
+            f"git worktree unlock {path}; then `git -C {path} status` shows what is missing in it",
+            Repair(Cure.UNLOCK_WORKTREE, str(path), "initializing"),
+        )
+    ]
 
 
 def _gone(admin: Path, path: Path, *, locked: bool) -> Finding:
     moved = moved_to(admin, path)
     if moved is not None:
-        return Finding("worktrees", False, f"the worktree {path} was moved", f"{moved / '.git'} points at {admin}",
-                       f"git worktree repair {moved}", Repair(Cure.RECONNECT_WORKTREE, str(moved), str(admin)))
+        return Finding(
+            "worktrees",
+            False,
+            f"the worktree {path} was moved",
+            f"{moved / '.git'} points at {admin}",
+            f"git worktree repair {moved}",
+            Repair(Cure.RECONNECT_WORKTREE, str(moved), str(admin)),
+        )
     if locked:
-        return Finding("worktrees", True, f"the worktree {path} is not there, and locked",
-                       "git keeps it: it may be on a disk that is not plugged in",
-                       f"git worktree unlock {path}, then prune, if it is gone for good")
+        return Finding(
+            "worktrees",
+            True,
+            f"the worktree {path} is not there, and locked",
+            "git keeps it: it may be on a disk that is not plugged in",
+            f"git worktree unlock {path}, then prune, if it is gone for good",
+        )
     why = why_not_forget(admin, path)
     if why:
-        return Finding("worktrees", False, f"the worktree {path} is gone", why,
-                       f"look, then `git worktree remove {path}`")
-    return Finding("worktrees", False, f"the worktree {path} is gone",
-                   f"{path.parent} is there, {path} is not; nothing is staged or in progress in {admin}, and its "
-                   f"HEAD is on a branch",
-                   f"git worktree remove {path}", Repair(Cure.FORGET_WORKTREE, str(path), str(admin)))
+        return Finding(
+            "worktrees", False, f"the worktree {path} is gone", why, f"look, then `git worktree remove {path}`"
+        )
+    return Finding(
+        "worktrees",
+        False,
+        f"the worktree {path} is gone",
+        f"{path.parent} is there, {path} is not; nothing is staged or in progress in {admin}, and its "
+        f"HEAD is on a branch",
+        f"git worktree remove {path}",
+        Repair(Cure.FORGET_WORKTREE, str(path), str(admin)),
+    )
 
 
 def moved_to(admin: Path, path: Path) -> Path | None:
@@ -245,12 +338,27 @@ def check_refs(context: Context) -> list[Finding]:
     for oid, name in pairs:
         if oid not in known:
             repair = Repair(Cure.DELETE_RESULT, name, oid) if name.startswith(PREFIX) else None
-            found.append(Finding("refs", False, f"{name} names an object that is not there", f"git has no {oid}",
-                                 _last_good(git, site.common, name) or "fetch it from a remote that has it", repair))
-    found += [Finding("refs", False, f"{name} is no gate result that can be read", f"the blob {oid} is none",
-                      "it will be made anew", Repair(Cure.DELETE_RESULT, name, oid))
-              for oid, name in unreadable_results(git, [(o, n) for o,
-                                                        n in pairs if n.startswith(PREFIX) and o in known])]
+            found.append(
+                Finding(
+                    "refs",
+                    False,
+                    f"{name} names an object that is not there",
+                    f"git has no {oid}",
+                    _last_good(git, site.common, name) or "fetch it from a remote that has it",
+                    repair,
+                )
+            )
+    found += [
+        Finding(
+            "refs",
+            False,
+            f"{name} is no gate result that can be read",
+            f"the blob {oid} is none",
+            "it will be made anew",
+            Repair(Cure.DELETE_RESULT, name, oid),
+        )
+        for oid, name in unreadable_results(git, [(o, n) for o, n in pairs if n.startswith(PREFIX) and o in known])
+    ]
     return found or [Finding("refs", True, "every ref can be read", f"{len(pairs)} refs, each with its object")]
 
 
@@ -268,8 +376,14 @@ def broken_refs(common: Path) -> Iterator[str]:
 
 def _broken(git: Git, common: Path, name: str) -> Finding:
     repair = Repair(Cure.DELETE_RESULT, name) if name.startswith(PREFIX) else None
-    return Finding("refs", False, f"{name} cannot be read", f"{common / name} holds no object id",
-                   _last_good(git, common, name) or f"remove {common / name}, and make the ref again", repair)
+    return Finding(
+        "refs",
+        False,
+        f"{name} cannot be read",
+        f"{common / name} holds no object id",
+        _last_good(git, common, name) or f"remove {common / name}, and make the ref again",
+        repair,
+    )
 
 
 def _last_good(git: Git, common: Path, name: str) -> str:
@@ -320,12 +434,23 @@ def check_patches(context: Context) -> list[Finding]:
         for tree in trees:
             if is_lost_work(patches.look(patch, tree, blobs)):
                 files = ", ".join(patch.files[:5])
-                found.append(Finding(
-                    "patches", False, f"{patch.tool} was killed and left unstaged changes of {tree} in a patch",
-                    f"{patch.path} ({files}): it applies, its changes are not in the worktree nor in git, process "
-                    f"{patch.pid} is "
-                    "gone, and the files have not been written since",
-                    f"git -C {tree} apply --whitespace=nowarn {patch.path} (or remove the patch, if you do not want "
-                    f"them back)"))
-    return found or [Finding("patches", True, "no hook framework was killed with somebody's changes in its hands",
-                             f"{looked} patches of this repository, of {len(kept)} in all")]
+                found.append(
+                    Finding(
+                        "patches",
+                        False,
+                        f"{patch.tool} was killed and left unstaged changes of {tree} in a patch",
+                        f"{patch.path} ({files}): it applies, its changes are not in the worktree nor in git, process "
+                        f"{patch.pid} is "
+                        "gone, and the files have not been written since",
+                        f"git -C {tree} apply --whitespace=nowarn {patch.path} (or remove the patch, if you do not want "
+                        f"them back)",
+                    )
+                )
+    return found or [
+        Finding(
+            "patches",
+            True,
+            "no hook framework was killed with somebody's changes in its hands",
+            f"{looked} patches of this repository, of {len(kept)} in all",
+        )
+    ]

@@ -34,8 +34,11 @@ def gather_evidence(context: Context, records: Sequence[StreamRecord]) -> dict[s
 
 def footprints(records: Sequence[StreamRecord]) -> tuple[int, ...]:
     """Return the memory of each session that runs, in bytes, its whole tree of processes."""
-    return tuple(footprint(SessionTree(r.session, r.agent_process))
-                 for r in records if r.session is not None and is_alive(r.session))
+    return tuple(
+        footprint(SessionTree(r.session, r.agent_process))
+        for r in records
+        if r.session is not None and is_alive(r.session)
+    )
 
 
 def _of(context: Context, record: StreamRecord, load: tuple[int, float, int] | None) -> Evidence:

@@ -66,15 +66,17 @@ def gather(context: Context, memory: Memory) -> Facts:
         if record.standing or record.status is Status.ARCHIVED:
             continue
         at = refs.get(f"refs/heads/{record.branch}", "")
-        streams.append(StreamFacts(
-            record=record,
-            tip=at,
-            worktree=record.path in present,
-            session_alive=is_alive(record.session),
-            claim_alive=is_alive(record.claim),
-            signalled=record.stream in ready,
-            merged=_has_landed(context, memory, record, at, tip),
-        ))
+        streams.append(
+            StreamFacts(
+                record=record,
+                tip=at,
+                worktree=record.path in present,
+                session_alive=is_alive(record.session),
+                claim_alive=is_alive(record.claim),
+                signalled=record.stream in ready,
+                merged=_has_landed(context, memory, record, at, tip),
+            )
+        )
     gates = context.config.in_force.gates
     members = [s for s in streams if s.record.status in IN_TRAIN and not s.merged and s.tip and s.tip == s.record.tip]
     train: Train | None = None
@@ -90,8 +92,11 @@ def gather(context: Context, memory: Memory) -> Facts:
         try:
             looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
             streams = [looked.get(s.record.stream, s) for s in streams]
-            able = [s for s in looked.values()
-                    if not s.merged and not s.conflicts and s.solo not in {Standing.FAILED, Standing.BLOCKED}]
+            able = [
+                s
+                for s in looked.values()
+                if not s.merged and not s.conflicts and s.solo not in {Standing.FAILED, Standing.BLOCKED}
+            ]
             if not context.config.working.merge.auto and any(s.wanted for s in able):
                 able = [s for s in able if s.wanted]  # what nobody asked for must not hold up, nor come along
             train = _train(context, memory, tip, able)

@@ -124,16 +124,24 @@ def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:
         merged = merge_trees(git, old, outlook.tip)
         if merged.conflicts:
             files = ", ".join(merged.conflicts[:10])
-            raise RefusedError(f"{record.name} conflicts with {context.integration} in {files}",
-                               f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}")
+            raise RefusedError(
+                f"{record.name} conflicts with {context.integration} in {files}",
+                f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}",
+            )
         lines = [line for line in message_of(context, record).splitlines() if not line.startswith("Loki-Gates:")]
         commit = commit_tree(git, merged.tree, (old, outlook.tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n")
         moved = advance(context, commit, old, f"land {record.stream}, ungated")
         if not moved.moved:
             raise RefusedError(f"{record.name} cannot land: {moved.reason}", "nothing was changed")
         context.store.update(lambda state: _landed(state, record.stream, outlook.tip, commit))
-        events.record(context.site, "landed", record.stream, commit=commit, detail="ungated, by a person",
-                      evidence={"tip": outlook.tip, "tree": merged.tree, "ungated": True})
+        events.record(
+            context.site,
+            "landed",
+            record.stream,
+            commit=commit,
+            detail="ungated, by a person",
+            evidence={"tip": outlook.tip, "tree": merged.tree, "ungated": True},
+        )
     reconcile(context.site, wait=PATIENCE, say=say)
     return commit
 
@@ -151,8 +159,10 @@ def _refuse_diverged(context: Context, ours: str) -> None:
     upstream = remote.upstream_of(context)
     theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
     if theirs is not None and not context.git.is_ancestor(theirs, ours):
-        raise RefusedError(f"{context.integration} does not have what {upstream.remote} has",
-                           "bring the two together first, then it can land")
+        raise RefusedError(
+            f"{context.integration} does not have what {upstream.remote} has",
+            "bring the two together first, then it can land",
+        )
 
 
 def keep(context: Context, record: StreamRecord) -> None:

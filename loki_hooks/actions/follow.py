@@ -30,9 +30,12 @@ def follow(context: Context, old: str, new: str) -> str:
             made += queue_files.put(site, "docs", item, key=_key(item))[1]
         if made:
             said.append(f"{made} docs item{'s' if made > 1 else ''}")
-        for item in blog_items(context, start, new):
-            if queue_files.put(site, "blog", item, key=f"{item['trigger']}\0{item['commit']}")[1]:
-                said.append("a blog item")
+        told = sum(
+            queue_files.put(site, "blog", item, key=f"{item['trigger']}\0{item['commit']}")[1]
+            for item in blog_items(context, start, new)
+        )
+        if told:
+            said.append(f"{told} blog item{'s' if told > 1 else ''}")
         show_queues(context)
     testing = context.store.read().streams.get("testing")
     if testing is not None and Path(testing.path).is_dir():
@@ -58,6 +61,15 @@ def show_queues(context: Context) -> None:
             signal_files.clear(context.site, name)
         elif not (context.site.loki / "signals" / name.file).exists():
             tip = context.git.commit_id(context.integration_ref) or ""
-            signal_files.emit(context.site, name, {"stream": "main", "branch": context.integration,
-                                                   "worktree": str(context.site.root), "commit": tip, "tree": "",
-                                                   "items": len(items)})
+            signal_files.emit(
+                context.site,
+                name,
+                {
+                    "stream": "main",
+                    "branch": context.integration,
+                    "worktree": str(context.site.root),
+                    "commit": tip,
+                    "tree": "",
+                    "items": len(items),
+                },
+            )

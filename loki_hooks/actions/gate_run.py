@@ -89,8 +89,18 @@ def run_gate(context: Context, job: Job) -> tuple[GateResult, bool]:
 def could_not_run(context: Context, job: Job, reason: str) -> GateResult:
     """Record that the gate could not be run on the tree, and return that."""
     hashed = gate_results.hash_of(job.gate, context.config.in_force)
-    result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), reason,
-                        command=command_text(job.gate.command), gate_hash=hashed)
+    result = GateResult(
+        job.gate.name,
+        job.tree,
+        job.commit,
+        Outcome.COULD_NOT_RUN,
+        None,
+        0.0,
+        now(),
+        reason,
+        command=command_text(job.gate.command),
+        gate_hash=hashed,
+    )
     gate_results.store(context.git, result)
     _publish(context, job, result)
     return result
@@ -168,10 +178,26 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     runs = 0
     try:
         if job.setup:
-            run_setup(context, path, config.environment, stream=job.gate.worktree, branch="", values=values,
-                      log=context.site.folder("logs") / f"setup-{job.gate.worktree}.log", ports=ports, stop=job.stop)
-        env = env_files.variables(path, main=context.site.root, stream=job.gate.worktree, branch="",
-                                  environment=config.environment, values=values, ports=ports)
+            run_setup(
+                context,
+                path,
+                config.environment,
+                stream=job.gate.worktree,
+                branch="",
+                values=values,
+                log=context.site.folder("logs") / f"setup-{job.gate.worktree}.log",
+                ports=ports,
+                stop=job.stop,
+            )
+        env = env_files.variables(
+            path,
+            main=context.site.root,
+            stream=job.gate.worktree,
+            branch="",
+            environment=config.environment,
+            values=values,
+            ports=ports,
+        )
     except InterruptedRunError:
         raise
     except LokiError as error:
@@ -197,8 +223,13 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
         result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), error.message)
     finally:
         _tidy(context, git, path)
-    return replace(result, seconds=round(time.monotonic() - began, 3), command=command_text(job.gate.command),
-                   gate_hash=hashed, runs=max(runs, 1))
+    return replace(
+        result,
+        seconds=round(time.monotonic() - began, 3),
+        command=command_text(job.gate.command),
+        gate_hash=hashed,
+        runs=max(runs, 1),
+    )
 
 
 def _execute(context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path) -> tuple[int, bool, str]:
@@ -247,10 +278,19 @@ def _running(context: Context, job: Job) -> Iterator[Callable[[int], None]]:
 
     def register(pid: int) -> None:
         child = identify(pid)
-        write_atomic(path, dump_json({
-            "runner": myself().to_json(), "child": child.to_json() if child else None, "gate": job.gate.name,
-            "commit": job.commit, "tree": job.tree, "started_at": now(),
-        }))
+        write_atomic(
+            path,
+            dump_json(
+                {
+                    "runner": myself().to_json(),
+                    "child": child.to_json() if child else None,
+                    "gate": job.gate.name,
+                    "commit": job.commit,
+                    "tree": job.tree,
+                    "started_at": now(),
+                }
+            ),
+        )
 
     try:
         yield register
@@ -312,8 +352,14 @@ def gate_under_way(context: Context) -> bool:
 
 def _publish(context: Context, job: Job, result: GateResult) -> None:
     show_results(context, job.subject or context.integration, [result])
-    events.record(context.site, f"gate-{result.outcome}", job.subject, commit=result.commit, detail=result.reason,
-                  evidence={"gate": result.gate, "tree": result.tree, "seconds": result.seconds, "runs": result.runs})
+    events.record(
+        context.site,
+        f"gate-{result.outcome}",
+        job.subject,
+        commit=result.commit,
+        detail=result.reason,
+        evidence={"gate": result.gate, "tree": result.tree, "seconds": result.seconds, "runs": result.runs},
+    )
 
 
 def show_results(context: Context, subject: str, results: Iterable[GateResult]) -> None:
@@ -326,8 +372,14 @@ def show_results(context: Context, subject: str, results: Iterable[GateResult]) 
             entry = known.get(subject)
             gates = dict(entry["gates"]) if isinstance(entry, dict) and isinstance(entry.get("gates"), dict) else {}
             gates[result.gate] = result.to_json()
-            known[subject] = {"stream": subject, "outcome": result.outcome.value, "commit": result.commit,
-                              "tree": result.tree, "finished_at": result.finished_at, "gates": gates}
+            known[subject] = {
+                "stream": subject,
+                "outcome": result.outcome.value,
+                "commit": result.commit,
+                "tree": result.tree,
+                "finished_at": result.finished_at,
+                "gates": gates,
+            }
         try:
             write_atomic(path, dump_json(known))
         except LokiError as error:  # it only shows; the result itself is a ref

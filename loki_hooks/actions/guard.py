@@ -60,12 +60,21 @@ def guard_merge(site: Site, framework: str, *, say: Say) -> int:
     parents = [here.out("rev-parse", "HEAD"), *_merge_heads(here)]
     from loki_hooks.system.merges import commit_tree
 
-    env = {"GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
-           "GIT_COMMITTER_NAME": "loki-hooks", "GIT_COMMITTER_EMAIL": "loki-hooks@localhost"}
+    env = {
+        "GIT_AUTHOR_NAME": "loki-hooks",
+        "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
+        "GIT_COMMITTER_NAME": "loki-hooks",
+        "GIT_COMMITTER_EMAIL": "loki-hooks@localhost",
+    }
     commit = commit_tree(context.git, tree, parents, "a merge that is being tested\n", env=env)
     gates = tuple(context.config.in_force.gates.values())
-    return _judge(context, [Wanted(context.integration, commit, tree, gates)], framework, say,
-                  budget=context.config.in_force.push_budget)
+    return _judge(
+        context,
+        [Wanted(context.integration, commit, tree, gates)],
+        framework,
+        say,
+        budget=context.config.in_force.push_budget,
+    )
 
 
 def _merge_heads(git: Git) -> list[str]:
@@ -81,7 +90,9 @@ def _gates_for(context: Context, branch: str) -> tuple[Gate, ...]:
     is_stream = identify(context, branch) is not None or any(
         r.branch == branch and not r.standing for r in context.store.read().streams.values()
     )
-    return tuple(g for g in config.gates.values() if g.guards(branch, integration=context.integration, is_stream=is_stream))
+    return tuple(
+        g for g in config.gates.values() if g.guards(branch, integration=context.integration, is_stream=is_stream)
+    )
 
 
 def _judge(context: Context, wanted: list[Wanted], framework: str, say: Say, *, budget: float) -> int:
@@ -107,13 +118,17 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"
     left = deadline - time.monotonic()
     if left <= 0:
-        say(f"loki-hooks: {item.ref} has no result of the gate {gate.name}, and there is no time left to run it (push.budget)")
+        say(
+            f"loki-hooks: {item.ref} has no result of the gate {gate.name}, and there is no time left to run it (push.budget)"
+        )
         say(f"hint: {ahead}")
         return False
     untrusted = untrusted_reason(context, gates_only=True)
     native = framework == "native"
     if untrusted and native:
-        raise RefusedError(f"the gate {gate.name} may not run: {untrusted}", "`loki-hooks trust --show` shows what it would run")
+        raise RefusedError(
+            f"the gate {gate.name} may not run: {untrusted}", "`loki-hooks trust --show` shows what it would run"
+        )
     say(f"loki-hooks: running the gate {gate.name} on {item.ref} (at most {left:.0f} s)")
     if untrusted:
         say(f"loki-hooks: without set-up, which {untrusted}")
@@ -139,4 +154,3 @@ def _say_result(item: Wanted, gate: Gate, result: GateResult, say: Say, *, recor
     say(f"loki-hooks: {item.ref} is refused, {gate.name} {result.outcome}{why}{how}")
     say(f"hint: the command is `{result.command}`; see it run with `loki-hooks test {item.ref}`")
     return False
-

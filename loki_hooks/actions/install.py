@@ -104,7 +104,8 @@ def gather(site: Site) -> Facts:
         templates={name: template_text(f"install/{name}") for name in _TEMPLATES},
         lefthook=base is not None and any((base / name).is_file() for name in _LEFTHOOK),
         programs=_programs(),
-        framework_config=None if config is None
+        framework_config=None
+        if config is None
         else read_config(config, template_text("install/pre-commit-hook.yaml"), tuple(installed)),
         prek_toml=base is not None and (base / "prek.toml").is_file(),
         proposal=_proposal(base),
@@ -158,9 +159,11 @@ def _proposal(base: Path | None) -> Write | None:
             files[name] = raw.decode("utf-8", "replace")
     if "[tool.loki-hooks" in files.get(PYPROJECT, ""):
         return None
-    tests = any(next((base / folder).glob(pattern), None) is not None
-                for folder, pattern in ((".", "test_*.py"), ("tests", "**/test_*.py"), ("test", "**/test_*.py"))
-                if (base / folder).is_dir())
+    tests = any(
+        next((base / folder).glob(pattern), None) is not None
+        for folder, pattern in ((".", "test_*.py"), ("tests", "**/test_*.py"), ("test", "**/test_*.py"))
+        if (base / folder).is_dir()
+    )
     gate = propose(files, tests)
     if gate is None:
         return None
@@ -242,6 +245,8 @@ def _run_installer(site: Site, step: RunInstaller, record: InstallRecord) -> Ins
     write_record(site, final)
     if done.returncode != 0:
         said = (done.error_text.strip() or done.text.strip()).splitlines()
-        raise LokiError(f"`{' '.join(step.argv[:2])}` failed: {said[-1] if said else f'exit status {done.returncode}'}",
-                        "run it yourself to see more, then install again; `loki-hooks uninstall` takes everything back")
+        raise LokiError(
+            f"`{' '.join(step.argv[:2])}` failed: {said[-1] if said else f'exit status {done.returncode}'}",
+            "run it yourself to see more, then install again; `loki-hooks uninstall` takes everything back",
+        )
     return final

@@ -38,15 +38,26 @@ def advance(context: Context, new: str, old: str, why: str) -> Advance:
         return Advance(False, held)
     holders = [w for w in list_worktrees(git) if w.branch == context.integration and not w.bare]
     if len(holders) > 1:  # moved in the one, it would look in the others as if the new files were deleted
-        return Advance(False, f"{context.integration} is checked out in {len(holders)} worktrees: {_some([str(h.path) for h in holders])}")
+        return Advance(
+            False,
+            f"{context.integration} is checked out in {len(holders)} worktrees: {_some([str(h.path) for h in holders])}",
+        )
     if holders:
         for holder in holders:
             reason = obstacle(holder, git, old, new)
             if reason:
                 return Advance(False, reason)
         there = Git(holders[0].path)
-        done = there.run("merge", "--ff-only", "--no-autostash", "--no-overwrite-ignore", "--no-verify-signatures",
-                         "--quiet", new, env={"GIT_REFLOG_ACTION": f"loki-hooks: {why}"})
+        done = there.run(
+            "merge",
+            "--ff-only",
+            "--no-autostash",
+            "--no-overwrite-ignore",
+            "--no-verify-signatures",
+            "--quiet",
+            new,
+            env={"GIT_REFLOG_ACTION": f"loki-hooks: {why}"},
+        )
         if done.returncode != 0:
             return Advance(False, f"git refused in {holders[0].path}: {_last_line(done.error_text)}")
     elif not git.update_ref(context.integration_ref, new, old, f"loki-hooks: {why}"):
@@ -70,7 +81,9 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     there = Git(where)
     if there.maybe("symbolic-ref", "-q", "HEAD") != f"refs/heads/{holder.branch}":
         return f"{where} is not on {holder.branch}"
-    listed = there.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=none")
+    listed = there.run(
+        "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=none"
+    )
     if listed.returncode != 0:
         return f"git cannot tell the state of {where}: {_last_line(listed.error_text)}"
     entries = [(entry[:2], entry[3:]) for entry in split_z(listed.text)]
@@ -132,7 +145,19 @@ def _git_at_work(where: Path) -> str:
             words, folder = process.cmdline(), Path(process.cwd())
         except psutil.Error:
             continue
-        verbs = {"commit", "merge", "rebase", "cherry-pick", "revert", "am", "checkout", "switch", "reset", "pull", "stash"}
+        verbs = {
+            "commit",
+            "merge",
+            "rebase",
+            "cherry-pick",
+            "revert",
+            "am",
+            "checkout",
+            "switch",
+            "reset",
+            "pull",
+            "stash",
+        }
         if verbs & set(words[1:6]) and (folder == where or where in folder.parents):
             return f"`{' '.join(words[:3])}`, pid {process.pid}"
     return ""

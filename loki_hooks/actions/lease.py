@@ -30,8 +30,9 @@ class _ToldToEndError(BaseException):
         self.number = number
 
 
-def run_locked(site: Site, name: str, argv: Sequence[str], *, timeout: float | None,
-               waiting: Callable[[Holder], None]) -> int:
+def run_locked(
+    site: Site, name: str, argv: Sequence[str], *, timeout: float | None, waiting: Callable[[Holder], None]
+) -> int:
     """Run ``argv`` in the current folder under the lease; return its exit status (128 and the signal that ended it).
 
     Raises ``LokiError`` when the lease was not got in time, or the command cannot be started, and ``KeyboardInterrupt``

@@ -25,13 +25,51 @@ if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
     from loki_hooks.domain.streams import StreamRecord
 
-SECRETS = (".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "id_rsa*", "id_ed25519*",
-           "id_ecdsa*", "id_dsa*", "credentials*", "*credentials.json", "secrets.*", ".netrc", ".pypirc", ".npmrc",
-           "*.kdbx", ".htpasswd", "service-account*.json", ".envrc", ".env-*", ".env_*", ".env~", "*.ppk", ".git-credentials",
-           ".pgpass", "*.agekey", "kubeconfig")
+SECRETS = (
+    ".env",
+    ".env.*",
+    "*.env",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.keystore",
+    "id_rsa*",
+    "id_ed25519*",
+    "id_ecdsa*",
+    "id_dsa*",
+    "credentials*",
+    "*credentials.json",
+    "secrets.*",
+    ".netrc",
+    ".pypirc",
+    ".npmrc",
+    "*.kdbx",
+    ".htpasswd",
+    "service-account*.json",
+    ".envrc",
+    ".env-*",
+    ".env_*",
+    ".env~",
+    "*.ppk",
+    ".git-credentials",
+    ".pgpass",
+    "*.agekey",
+    "kubeconfig",
+)
 SECRET_FOLDERS = (".ssh", ".gnupg", ".aws", ".kube")
-NOT_SECRET = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub", "credentials*.py", "credentials*.md",
-              "secrets.py", "secrets.md")
+NOT_SECRET = (
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    ".env.dist",
+    "*.pub",
+    "credentials*.py",
+    "credentials*.md",
+    "secrets.py",
+    "secrets.md",
+)
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TOTAL = 50 * 1024 * 1024
 _KEY = re.compile(rb"^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----", re.MULTILINE)
@@ -44,7 +82,9 @@ def looks_secret(path: str) -> bool:
     *folders, name = path.lower().rstrip("/").split("/")
     if any(folder in SECRET_FOLDERS for folder in folders):
         return True
-    return any(fnmatch.fnmatchcase(name, p) for p in SECRETS) and not any(fnmatch.fnmatchcase(name, p) for p in NOT_SECRET)
+    return any(fnmatch.fnmatchcase(name, p) for p in SECRETS) and not any(
+        fnmatch.fnmatchcase(name, p) for p in NOT_SECRET
+    )
 
 
 def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:
@@ -56,8 +96,15 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     git = Git(path)
     paths = _uncommitted(git)
     copied = dict(record.copied)
-    kept = tuple(p for p in paths if looks_secret(p) or _huge(path / p) or _is_repository(path / p)
-                 or _copied(path / p, p, copied) or _has_key(path / p))
+    kept = tuple(
+        p
+        for p in paths
+        if looks_secret(p)
+        or _huge(path / p)
+        or _is_repository(path / p)
+        or _copied(path / p, p, copied)
+        or _has_key(path / p)
+    )
     todo = [p for p in paths if p not in set(kept)]
     if not wanted:
         return tuple(paths), "" if not paths else "session.commit is off or the session did not end well"
@@ -65,7 +112,10 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
         return kept, _NEVER if kept else ""
     total = sum(_size(path / p) for p in todo)
     if total > MAX_TOTAL:
-        return tuple(paths), f"together they have {total // 2**20} MiB, and never more than {MAX_TOTAL // 2**20} are committed by themselves"
+        return (
+            tuple(paths),
+            f"together they have {total // 2**20} MiB, and never more than {MAX_TOTAL // 2**20} are committed by themselves",
+        )
     operation = operation_in(git_dir_of(path))
     if operation:
         return tuple(paths), f"a {operation} is in progress"
@@ -74,17 +124,34 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     known = set(split_z(git.out("ls-files", "-z")))
     changed = "\0".join(p for p in todo if p in known or os.path.lexists(path / p)).encode("utf-8", "surrogateescape")
     with_hooks = Git(path, hooks=True)
-    added = git.run("--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=changed)
+    added = git.run(
+        "--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=changed
+    )
     if added.returncode != 0:
         return tuple(paths), f"git add refused: {added.error_text.strip()[-200:]}"
     title = record.task.title or f"Work of {record.stream}"
-    done = with_hooks.run("--literal-pathspecs", "commit", "--quiet", "-m", title, "-m",
-                          f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}",
-                          "--pathspec-from-file=-", "--pathspec-file-nul", stdin=spec, timeout=600)
+    done = with_hooks.run(
+        "--literal-pathspecs",
+        "commit",
+        "--quiet",
+        "-m",
+        title,
+        "-m",
+        f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}",
+        "--pathspec-from-file=-",
+        "--pathspec-file-nul",
+        stdin=spec,
+        timeout=600,
+    )
     if done.returncode != 0:
         return tuple(_uncommitted(git)), f"the commit was refused: {done.error_text.strip()[-200:]}"
-    events.record(context.site, "leftovers-committed", record.stream, commit=git.commit_id("HEAD") or "",
-                  evidence={"files": todo[:50]})
+    events.record(
+        context.site,
+        "leftovers-committed",
+        record.stream,
+        commit=git.commit_id("HEAD") or "",
+        evidence={"files": todo[:50]},
+    )
     left = tuple(_uncommitted(git))
     return left, _NEVER if left else ""
 

@@ -45,11 +45,16 @@ class Orphan:
         return {"what": self.what, "about": self.about, "command": self.command}
 
 
-def orphans(context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str],
-            worktrees: Sequence[WorktreeEntry]) -> tuple[Orphan, ...]:
+def orphans(
+    context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str], worktrees: Sequence[WorktreeEntry]
+) -> tuple[Orphan, ...]:
     """Return every orphan. ``records``: the streams that are not standing nor archived; ``heads``: all branches."""
-    return (*_streams(records, heads), *_branches(context, records, heads, worktrees),
-            *_registrations(records, worktrees), *_folders(context, worktrees))
+    return (
+        *_streams(records, heads),
+        *_branches(context, records, heads, worktrees),
+        *_registrations(records, worktrees),
+        *_folders(context, worktrees),
+    )
 
 
 def _streams(records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Iterator[Orphan]:
@@ -67,8 +72,9 @@ def _streams(records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Itera
             yield Orphan("a stream whose worktree is gone", record.stream, f"loki-hooks restore {name}")
 
 
-def _branches(context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str],
-              worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:
+def _branches(
+    context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str], worktrees: Sequence[WorktreeEntry]
+) -> Iterator[Orphan]:
     known = {r.branch for r in records} | {w.branch for w in worktrees}
     for ref in sorted(heads):
         branch = ref.removeprefix("refs/heads/")
@@ -105,5 +111,8 @@ def _folders(context: Context, worktrees: Sequence[WorktreeEntry]) -> Iterator[O
                 continue
             text = (read_plain(dot) or b"").decode("utf-8", "surrogateescape").removeprefix("gitdir: ").strip()
             if text and Path(text).parent == registrations:
-                yield Orphan("a worktree's folder that git does not know", str(folder),
-                             f"loki-hooks restore {shlex.quote(str(folder))}")
+                yield Orphan(
+                    "a worktree's folder that git does not know",
+                    str(folder),
+                    f"loki-hooks restore {shlex.quote(str(folder))}",
+                )

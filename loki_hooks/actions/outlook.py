@@ -63,27 +63,35 @@ def require_finishable(record: StreamRecord) -> None:
     if is_alive(record.session) or is_alive(record.claim):
         raise RefusedError(f"the session of {record.name} is alive", f"end it first: `loki-hooks stop {record.name}`")
     if record.status in {Status.PLANNED, Status.PREPARING, Status.RUNNING, Status.QUEUED}:
-        raise RefusedError(f"{record.name} waits for a session ({record.status})",
-                           f"take it out of the queue: `loki-hooks stop {record.name}`")
+        raise RefusedError(
+            f"{record.name} waits for a session ({record.status})",
+            f"take it out of the queue: `loki-hooks stop {record.name}`",
+        )
 
 
 def require_committed(record: StreamRecord, outlook: Outlook) -> None:
     """Raise ``RefusedError`` when the worktree holds what no commit has: finishing never discards it."""
     if outlook.uncommitted:
         shown = ", ".join(outlook.uncommitted[:5]) + (" …" if len(outlook.uncommitted) > 5 else "")
-        raise RefusedError(f"{record.name} has uncommitted work: {shown}",
-                           f"commit it in {record.path}, or give all up with `loki-hooks finish {record.name} --abandon`")
+        raise RefusedError(
+            f"{record.name} has uncommitted work: {shown}",
+            f"commit it in {record.path}, or give all up with `loki-hooks finish {record.name} --abandon`",
+        )
 
 
 def require_work(context: Context, record: StreamRecord, outlook: Outlook) -> None:
     """Raise ``LokiError`` when there is nothing to merge or to propose."""
     if not outlook.tip:
-        raise LokiError(f"the branch {record.branch} of {record.name} is gone",
-                        f"`loki-hooks restore --list` shows what was removed; `loki-hooks finish {record.name} "
-                        "--abandon` takes it off the list")
+        raise LokiError(
+            f"the branch {record.branch} of {record.name} is gone",
+            f"`loki-hooks restore --list` shows what was removed; `loki-hooks finish {record.name} "
+            "--abandon` takes it off the list",
+        )
     if not outlook.ahead:
-        raise RefusedError(f"{record.name} has no commit that {context.integration} does not have",
-                           f"`loki-hooks finish {record.name} --abandon` ends it")
+        raise RefusedError(
+            f"{record.name} has no commit that {context.integration} does not have",
+            f"`loki-hooks finish {record.name} --abandon` ends it",
+        )
 
 
 def refuse(record: StreamRecord, reasons: tuple[str, ...], going: Going) -> RefusedError:

@@ -21,10 +21,21 @@ def show_spawn_queue(context: Context) -> None:
     """Have ``queue/spawn/`` hold exactly the streams that wait to be started; the others' items are done."""
     waiting = {_key(r): r for r in context.store.read().streams.values() if r.status is Status.QUEUED}
     for key, record in waiting.items():
-        queue_files.put(context.site, QUEUE, {
-            "stream": record.stream, "name": record.name, "branch": record.branch, "worktree": record.path,
-            "task": record.task.title, "priority": record.priority, "after": list(record.after), "key": key,
-        }, key)
+        queue_files.put(
+            context.site,
+            QUEUE,
+            {
+                "stream": record.stream,
+                "name": record.name,
+                "branch": record.branch,
+                "worktree": record.path,
+                "task": record.task.title,
+                "priority": record.priority,
+                "after": list(record.after),
+                "key": key,
+            },
+            key,
+        )
     for item in queue_files.listed(context.site, QUEUE):
         if "stream" in item and item.get("key") not in waiting:
             queue_files.done(context.site, QUEUE, str(item["id"]))

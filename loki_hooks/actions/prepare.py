@@ -119,8 +119,13 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
         return record
     unsafe = env_files.exclude(Git(path), context.site.common, names)  # before they are there
     if unsafe:
-        events.record(context.site, "environment-not-copied", record.stream, evidence={"files": list(unsafe)},
-                      detail="the ignore rules of the branch would show them to git")
+        events.record(
+            context.site,
+            "environment-not-copied",
+            record.stream,
+            evidence={"files": list(unsafe)},
+            detail="the ignore rules of the branch would show them to git",
+        )
     safe = [name for name in names if name not in unsafe]
     linked = env_files.link_files(context.site.main, path, [name for name in safe if name in to_link])
     copied = linked + env_files.copy_files(context.site.main, path, [name for name in safe if name not in to_link])
@@ -156,5 +161,7 @@ def require_trust(context: Context) -> None:
     """Raise ``LokiError`` unless the user has trusted what the repository brings."""
     reason = untrusted_reason(context)
     if reason:
-        raise LokiError(f"this repository's commands are not trusted yet: {reason.partition(': ')[2]}",
-                        "read them with `loki-hooks trust --show`, then say `loki-hooks trust`")
+        raise LokiError(
+            f"this repository's commands are not trusted yet: {reason.partition(': ')[2]}",
+            "read them with `loki-hooks trust --show`, then say `loki-hooks trust`",
+        )

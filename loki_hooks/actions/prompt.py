@@ -32,27 +32,45 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-
 def render_prompt(context: Context, record: StreamRecord, *, stage: str = "build") -> str:
     """Return the prompt of the stream's session at this stage."""
     page = _pages().select_template(list(templates_for(record.kind, stage)))
-    return page.render(
-        task=record.task.text.strip() or f"Continue the work on {record.name}.", files=list(record.task.files),
-        kind=record.kind, name=record.name, stream=record.stream, branch=record.branch, worktree=record.path,
-        main=str(context.site.root), integration=context.integration, again=record.again.strip(),
-        gates=[gate.command if isinstance(gate.command, str) else " ".join(gate.command)
-               for gate in context.config.in_force.gates.values()],
-        commits_for_them=context.config.working.session.commit == "all", siblings=_siblings(context, record),
-        before=_what_is_there(context, record), read_dirs=read_dirs(context, record),
-    ).strip() + "\n"
+    return (
+        page.render(
+            task=record.task.text.strip() or f"Continue the work on {record.name}.",
+            files=list(record.task.files),
+            kind=record.kind,
+            name=record.name,
+            stream=record.stream,
+            branch=record.branch,
+            worktree=record.path,
+            main=str(context.site.root),
+            integration=context.integration,
+            again=record.again.strip(),
+            gates=[
+                gate.command if isinstance(gate.command, str) else " ".join(gate.command)
+                for gate in context.config.in_force.gates.values()
+            ],
+            commits_for_them=context.config.working.session.commit == "all",
+            siblings=_siblings(context, record),
+            before=_what_is_there(context, record),
+            read_dirs=read_dirs(context, record),
+        ).strip()
+        + "\n"
+    )
 
 
 @functools.cache
 def _pages() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(loader=FileSystemLoader(asset_dir("templates") / "prompts"), undefined=StrictUndefined,
-                       autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701  not HTML
+    return Environment(
+        loader=FileSystemLoader(asset_dir("templates") / "prompts"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  plain text for an agent, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def prompt_path(context: Context, stream: str) -> Path:
@@ -62,7 +80,9 @@ def prompt_path(context: Context, stream: str) -> Path:
 
 def write_prompt(context: Context, record: StreamRecord, prompt: str) -> None:
     context.site.folder("state", "prompts")
-    write_atomic(prompt_path(context, record.stream), prompt, 0o600)  # a task may hold what not everybody here shall read
+    write_atomic(
+        prompt_path(context, record.stream), prompt, 0o600
+    )  # a task may hold what not everybody here shall read
 
 
 def agent_argv(context: Context, record: StreamRecord, prompt: str) -> list[str]:
@@ -74,11 +94,18 @@ def agent_argv(context: Context, record: StreamRecord, prompt: str) -> list[str]
     launch = config.session.launch(record.kind, record.agent)
     agent = config.agents.get(launch.agent)
     if agent is None:
-        raise BadInputError(f"there is no agent called {shown(launch.agent)}", "known are " + ", ".join(sorted(config.agents)))
+        raise BadInputError(
+            f"there is no agent called {shown(launch.agent)}", "known are " + ", ".join(sorted(config.agents))
+        )
     path = str(prompt_path(context, record.stream))
     values = {
-        "prompt": as_argument(prompt, path), "task": as_argument(record.task.text, path), "prompt_file": path,
-        "stream": record.stream, "name": record.name, "worktree": record.path, "branch": record.branch,
+        "prompt": as_argument(prompt, path),
+        "task": as_argument(record.task.text, path),
+        "prompt_file": path,
+        "stream": record.stream,
+        "name": record.name,
+        "worktree": record.path,
+        "branch": record.branch,
         "main": str(context.site.root),
     }
     return agent_words(agent, launch, values, read_dirs(context, record))
@@ -95,8 +122,10 @@ def require_agent(context: Context, record: StreamRecord) -> None:
     if not found:
         config = context.config.working
         name = config.session.launch(record.kind, record.agent).agent
-        raise RefusedError(f"the agent {name} needs {program}, which is not on PATH",
-                           f"install it, or choose another: {', '.join(sorted(config.agents))}")
+        raise RefusedError(
+            f"the agent {name} needs {program}, which is not on PATH",
+            f"install it, or choose another: {', '.join(sorted(config.agents))}",
+        )
 
 
 def read_dirs(context: Context, record: StreamRecord) -> list[str]:
@@ -125,8 +154,11 @@ def _siblings(context: Context, record: StreamRecord) -> list[Sibling]:
 
 def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | None:
     """Return what a run before has left, None for a first run in which nothing was done yet."""
-    commits = context.git.maybe("log", "--reverse", "--format=%h %s", f"{record.base}..refs/heads/{record.branch}") \
-        if record.base else ""
+    commits = (
+        context.git.maybe("log", "--reverse", "--format=%h %s", f"{record.base}..refs/heads/{record.branch}")
+        if record.base
+        else ""
+    )
     if not record.last_run and not record.before and not commits:
         return None
     path = Path(record.path)
@@ -134,8 +166,11 @@ def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | N
     log = _tail_of_log(context, record)
     rejected = record.before.startswith(Status.REJECTED.value)
     return {
-        "how": record.before, "commits": listed((commits or "").splitlines(), 30), "dirt": listed((dirt or "").splitlines(), 30),
-        "log": fenced(log, lines=20) if log.strip() else "", "report": _report(context, record) if rejected else [],
+        "how": record.before,
+        "commits": listed((commits or "").splitlines(), 30),
+        "dirt": listed((dirt or "").splitlines(), 30),
+        "log": fenced(log, lines=20) if log.strip() else "",
+        "report": _report(context, record) if rejected else [],
         "conflicts": _conflicts(context, record) if record.before.startswith(Status.CONFLICTED.value) else {},
     }
 
@@ -153,8 +188,13 @@ def _report(context: Context, record: StreamRecord) -> list[dict[str, str]]:
     found = []
     for name, result in sorted(gates.items()) if isinstance(gates, dict) else ():
         if isinstance(result, Mapping) and result.get("outcome") == "failed":
-            found.append({"gate": str(name), "command": str(result.get("command") or ""),
-                          "tail": fenced(str(result.get("tail") or ""))})
+            found.append(
+                {
+                    "gate": str(name),
+                    "command": str(result.get("command") or ""),
+                    "tail": fenced(str(result.get("tail") or "")),
+                }
+            )
     return found
 
 
@@ -168,5 +208,8 @@ def _conflicts(context: Context, record: StreamRecord) -> dict[str, dict[str, st
     files = evidence.get("files") if isinstance(evidence, Mapping) else None
     if not isinstance(files, Mapping):
         return {}
-    return {str(path): {side: str(sides.get(side, "")) for side in ("ours", "theirs")}
-            for path, sides in files.items() if isinstance(sides, Mapping)}
+    return {
+        str(path): {side: str(sides.get(side, "")) for side in ("ours", "theirs")}
+        for path, sides in files.items()
+        if isinstance(sides, Mapping)
+    }

@@ -50,8 +50,14 @@ def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
     title, body = title_of(context, record), body_text(context, record, outlook)
     proposal = _open(context, record, remote, title, body)
     context.store.update(lambda state: _proposed(state, record.stream, outlook.tip, proposal))
-    events.record(context.site, "proposed", record.stream, commit=outlook.tip, detail=proposal.url or proposal.todo,
-                  evidence={"remote": remote, "branch": record.branch})
+    events.record(
+        context.site,
+        "proposed",
+        record.stream,
+        commit=outlook.tip,
+        detail=proposal.url or proposal.todo,
+        evidence={"remote": remote, "branch": record.branch},
+    )
     return proposal
 
 
@@ -66,8 +72,10 @@ def push_branch(context: Context, record: StreamRecord, tip: str, remote: str, *
     if done.returncode != 0:
         lines = [line for line in done.error_text.splitlines() if line.strip()]
         why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else lines[-1] if lines else "no reason given"
-        raise LokiError(f"cannot push {record.branch} to {remote}: {why}",
-                        "where it was rebased since it was pushed: `git push --force-with-lease`")
+        raise LokiError(
+            f"cannot push {record.branch} to {remote}: {why}",
+            "where it was rebased since it was pushed: `git push --force-with-lease`",
+        )
 
 
 def _proposed(state: State, stream: str, tip: str, proposal: Proposal) -> State:
@@ -116,11 +124,32 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
     if shutil.which("gh") is None:
         return Proposal(remote, todo=f"{by_hand}, or install gh and repeat this")
     env = scrubbed(GH_PROMPT_DISABLED="1", NO_COLOR="1")
-    made = run(["gh", "pr", "create", "--base", context.integration, "--head", record.branch, "--title", title,
-                "--body-file", "-"], cwd=context.site.root, env=env, stdin=body.encode(), timeout=PUSH_TIMEOUT)
+    made = run(
+        [
+            "gh",
+            "pr",
+            "create",
+            "--base",
+            context.integration,
+            "--head",
+            record.branch,
+            "--title",
+            title,
+            "--body-file",
+            "-",
+        ],
+        cwd=context.site.root,
+        env=env,
+        stdin=body.encode(),
+        timeout=PUSH_TIMEOUT,
+    )
     if made.returncode != 0:
-        there = run(["gh", "pr", "view", record.branch, "--json", "url", "--jq", ".url"], cwd=context.site.root,
-                    env=env, timeout=PUSH_TIMEOUT)
+        there = run(
+            ["gh", "pr", "view", record.branch, "--json", "url", "--jq", ".url"],
+            cwd=context.site.root,
+            env=env,
+            timeout=PUSH_TIMEOUT,
+        )
         if there.returncode == 0 and there.text.strip():
             return Proposal(remote, url=there.text.strip())
         why = (made.error_text.strip().splitlines() or ["no reason given"])[-1]

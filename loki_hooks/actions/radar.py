@@ -58,9 +58,12 @@ def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str,
         looks = dict(zip((r.stream for r in records), pool.map(_look, records), strict=True))
     live = [r for r in records if _takes_part(r, tips[r.stream], looks[r.stream])]
     before = _read(context)
-    radar = replace(before, seen_at=now(), onto=base, looks={
-        r.stream: Look(tips[r.stream], _mark(r, tips[r.stream], looks[r.stream]), tips[r.stream]) for r in live
-    })
+    radar = replace(
+        before,
+        seen_at=now(),
+        onto=base,
+        looks={r.stream: Look(tips[r.stream], _mark(r, tips[r.stream], looks[r.stream]), tips[r.stream]) for r in live},
+    )
     with ExitStack() as stack:
         objects: dict[str, str] = {}
 
@@ -140,7 +143,11 @@ def _wanted(radar: Radar, base: str) -> tuple[Pair, ...]:
 
 
 def _with_heads(
-    before: Radar, radar: Radar, live: Sequence[StreamRecord], looks: Mapping[str, WorktreeLook | None], base: str,
+    before: Radar,
+    radar: Radar,
+    live: Sequence[StreamRecord],
+    looks: Mapping[str, WorktreeLook | None],
+    base: str,
     borrow: Callable[[], Mapping[str, str]],
 ) -> Radar:
     """Return the radar with every stream's head, and the snapshots made that merging will need."""
@@ -191,8 +198,10 @@ def _merge(git: Git, pairs: Sequence[Pair], objects: Mapping[str, str]) -> dict[
             return {}
         middle = len(pairs) // 2
         return _merge(git, pairs[:middle], objects) | _merge(git, pairs[middle:], objects)
-    return {pair: tuple(dict.fromkeys(plain_path(path, pair) for path in result.conflicts))
-            for pair, result in zip(pairs, merged, strict=True)}
+    return {
+        pair: tuple(dict.fromkeys(plain_path(path, pair) for path in result.conflicts))
+        for pair, result in zip(pairs, merged, strict=True)
+    }
 
 
 def _with_alone(context: Context, radar: Radar, base: str, borrow: Callable[[], Mapping[str, str]]) -> Radar:

@@ -109,8 +109,13 @@ def _take(applier: Applier, step: Step) -> Done:
         outcome, detail = applier.take(step)
     except LokiError as error:
         outcome, detail = "failed", error.message
-        events.record(applier.context.site, "step-failed", step.stream, detail=error.message,
-                      evidence={"step": step.verb.value, "hint": error.hint or ""})
+        events.record(
+            applier.context.site,
+            "step-failed",
+            step.stream,
+            detail=error.message,
+            evidence={"step": step.verb.value, "hint": error.hint or ""},
+        )
         applier.escalate_if_ours(step, error)
     return Done(step, outcome, detail)
 

@@ -30,8 +30,9 @@ def upstream_of(context: Context) -> Upstream:
     """Return the configured upstream of the integration branch, else the same name on a remote that is fetched."""
     git = context.git
     name = context.integration
-    configured = git.maybe("for-each-ref", "--format=%(upstream:remotename)%00%(upstream:remoteref)%00%(upstream)",
-                           context.integration_ref)
+    configured = git.maybe(
+        "for-each-ref", "--format=%(upstream:remotename)%00%(upstream:remoteref)%00%(upstream)", context.integration_ref
+    )
     if configured and configured.replace("\0", ""):
         remote, theirs, ref = configured.split("\0")
         if remote not in {"", "."} and ref:
@@ -57,8 +58,16 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
     if last is not None and last < (AFTER_FAILURE if how else every):
         return ""
     write_atomic(stamp, now())
-    done = context.git.run("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
-                           upstream.remote, f"+refs/heads/{upstream.branch}:{upstream.ref}", timeout=FETCH_TIMEOUT)
+    done = context.git.run(
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--no-write-fetch-head",
+        upstream.remote,
+        f"+refs/heads/{upstream.branch}:{upstream.ref}",
+        timeout=FETCH_TIMEOUT,
+    )
     if done.returncode == 0:
         return ""
     if "couldn't find remote ref" in done.error_text:
@@ -91,8 +100,13 @@ def push(context: Context) -> str:
     from loki_hooks.system.git import Git
 
     with_hooks = Git(context.site.root, hooks=True)
-    done = with_hooks.run("push", "--porcelain", upstream.remote,
-                          f"{context.integration_ref}:refs/heads/{upstream.branch}", timeout=PUSH_TIMEOUT)
+    done = with_hooks.run(
+        "push",
+        "--porcelain",
+        upstream.remote,
+        f"{context.integration_ref}:refs/heads/{upstream.branch}",
+        timeout=PUSH_TIMEOUT,
+    )
     if done.returncode == 0:
         events.record(context.site, "pushed", detail=f"{context.integration} to {upstream.remote}")
         return ""

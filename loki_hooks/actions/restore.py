@@ -47,9 +47,19 @@ class Trashed:
 
     def to_json(self) -> dict[str, Any]:
         r = self.record
-        return {"name": r.name, "stream": r.stream, "time": self.time, "branch": r.branch, "commit": self.tip,
-                "path": r.path, "uncommitted": self.work or None, "files": self.files or None, "ref": self.ref,
-                "archive": str(self.archive) if self.archive else None, "removed_because": list(self.reasons)}
+        return {
+            "name": r.name,
+            "stream": r.stream,
+            "time": self.time,
+            "branch": r.branch,
+            "commit": self.tip,
+            "path": r.path,
+            "uncommitted": self.work or None,
+            "files": self.files or None,
+            "ref": self.ref,
+            "archive": str(self.archive) if self.archive else None,
+            "removed_because": list(self.reasons),
+        }
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,12 @@ def _entry(context: Context, ref: str, oid: str, stream: str, time: str) -> Tras
     reasons = facts.get("removed_because")
     folder = context.site.loki / "trash" / f"{flat(stream)}-{time}"
     return Trashed(
-        record, time, ref, tip, work=oid if made else "", index=made.get("Index", ""),
+        record,
+        time,
+        ref,
+        tip,
+        work=oid if made else "",
+        index=made.get("Index", ""),
         files=str(folder) if folder.is_dir() and not folder.is_symlink() else "",
         archive=archive if archive.is_dir() and not archive.is_symlink() else None,
         reasons=tuple(r for r in reasons if isinstance(r, str)) if isinstance(reasons, list) else (),
@@ -96,8 +111,15 @@ def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord
         kind, name = "feature", stream
     values = context.values(kind=kind, name=name, stream=stream)
     base = context.git.maybe("merge-base", tip, context.integration_ref) or tip
-    return StreamRecord(kind, name, Status.KEPT, str(context.path_for(values)),
-                        branch or context.branch_for(kind, values, name), base=base, created_at=now())
+    return StreamRecord(
+        kind,
+        name,
+        Status.KEPT,
+        str(context.path_for(values)),
+        branch or context.branch_for(kind, values, name),
+        base=base,
+        created_at=now(),
+    )
 
 
 def restore(context: Context, word: str) -> Restored:
@@ -107,12 +129,17 @@ def restore(context: Context, word: str) -> Restored:
     if living is not None and living.status is not Status.ARCHIVED:
         return _give_worktree(context, living)
     everything = trashed(context)
-    wanted = [t for t in everything
-              if word in {t.record.name, t.record.stream, t.record.branch, f"{t.record.stream}/{t.time}"}]
+    wanted = [
+        t
+        for t in everything
+        if word in {t.record.name, t.record.stream, t.record.branch, f"{t.record.stream}/{t.time}"}
+    ]
     if not wanted:
         near = nearest(word, [t.record.name for t in everything])
-        raise BadInputError(f"there is nothing to restore that is called {shown(word)}",
-                            f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is")
+        raise BadInputError(
+            f"there is nothing to restore that is called {shown(word)}",
+            f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is",
+        )
     with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
         if not mine:
             raise RefusedError("a pass is under way and does not end", "try again")
@@ -125,12 +152,16 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
     if record.standing or record.status in IN_SESSION:
         raise RefusedError(f"{record.name} is {record.status}: there is nothing to restore", "see `loki-hooks status`")
     if record.path and (path / ".git").exists():
-        raise RefusedError(f"{record.name} is here, in {record.path} ({record.status})",
-                           "an earlier one of the name comes back once this one is finished")
+        raise RefusedError(
+            f"{record.name} is here, in {record.path} ({record.status})",
+            "an earlier one of the name comes back once this one is finished",
+        )
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if tip is None:
-        raise RefusedError(f"the branch {record.branch} of {record.name} is gone",
-                           f"`loki-hooks finish {record.name} --abandon` takes it off the list; then restore it")
+        raise RefusedError(
+            f"the branch {record.branch} of {record.name} is gone",
+            f"`loki-hooks finish {record.name} --abandon` takes it off the list; then restore it",
+        )
     _refuse_clashes(context, record, path, tip)
     forget_missing(context.site, path)
     add(context.site, path, record.branch, tip, new_branch=False)
@@ -149,29 +180,50 @@ def _bring_back(context: Context, entry: Trashed) -> Restored:
     forget_missing(context.site, path)
     add(context.site, path, old.branch, entry.tip, new_branch=existing is None)
     record = StreamRecord(
-        old.kind, old.name, Status.KEPT, str(path), old.branch, base=old.base, origin=old.origin, task=old.task,
-        agent=old.agent, priority=old.priority, created_at=old.created_at or now(), tip=entry.tip,
-        explicit_base=old.explicit_base, reason="restored", extra=old.extra,
+        old.kind,
+        old.name,
+        Status.KEPT,
+        str(path),
+        old.branch,
+        base=old.base,
+        origin=old.origin,
+        task=old.task,
+        agent=old.agent,
+        priority=old.priority,
+        created_at=old.created_at or now(),
+        tip=entry.tip,
+        explicit_base=old.explicit_base,
+        reason="restored",
+        extra=old.extra,
     )
     context.store.update(lambda s: s.with_stream(record))
     furnish(context, record)
-    notes = [f"{name} stays in {entry.files}: something is in its place"
-             for name in bring_back(path, entry.work, entry.index, entry.files)]
+    notes = [
+        f"{name} stays in {entry.files}: something is in its place"
+        for name in bring_back(path, entry.work, entry.index, entry.files)
+    ]
     head = trailers(context.git, entry.work).get("Head") if entry.work else None
     if head:
         notes.append(f"its worktree was detached at {head}: `git -C {path} switch --detach {head}` goes there")
     _unpack(context, record, entry)
     _furnish(context, record)  # last: what the person had changed in a copied file is what comes back
-    events.record(context.site, "restored", record.stream, commit=entry.tip,
-                  evidence={"path": str(path), "branch": record.branch, "trash": entry.ref})
+    events.record(
+        context.site,
+        "restored",
+        record.stream,
+        commit=entry.tip,
+        evidence={"path": str(path), "branch": record.branch, "trash": entry.ref},
+    )
     return Restored(record, tuple(notes))
 
 
 def _refuse_clashes(context: Context, record: StreamRecord, path: Path, tip: str) -> None:
     at = context.git.commit_id(f"refs/heads/{record.branch}")
     if at is not None and at != tip:
-        raise RefusedError(f"the branch {record.branch} exists, at another commit ({at[:12]})",
-                           f"rename it (`git branch -m {record.branch} NEW`), then restore again")
+        raise RefusedError(
+            f"the branch {record.branch} exists, at another commit ({at[:12]})",
+            f"rename it (`git branch -m {record.branch} NEW`), then restore again",
+        )
     holder = next((w for w in list_worktrees(context.git) if w.branch == record.branch and w.path.is_dir()), None)
     if holder is not None:
         raise RefusedError(f"the branch {record.branch} is checked out in {holder.path}", "switch that worktree first")

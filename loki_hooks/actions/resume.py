@@ -22,8 +22,9 @@ from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.git import list_worktrees
 
-RESUMABLE = frozenset({Status.FAILED, Status.STOPPED, Status.REJECTED, Status.ESCALATED, Status.CONFLICTED, Status.KEPT,
-                       Status.OPEN})
+RESUMABLE = frozenset(
+    {Status.FAILED, Status.STOPPED, Status.REJECTED, Status.ESCALATED, Status.CONFLICTED, Status.KEPT, Status.OPEN}
+)
 WAIT_FOR_PASS = 30.0
 
 
@@ -49,15 +50,32 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
         ended = current.before
         if current.status in RESUMABLE - {Status.OPEN}:
             ended = f"{current.status}: {current.reason}" if current.reason else str(current.status)
-        return state.with_stream(current.moved(
-            Status.QUEUED, path=made.path, agent=wanted.agent, tmux=wanted.tmux, again=wanted.again, before=ended, reason="",
-            not_before="", turned_away=0, claim=None, claim_token="", session=None, agent_process=None, launch=True, wanted="",
-        ))
+        return state.with_stream(
+            current.moved(
+                Status.QUEUED,
+                path=made.path,
+                agent=wanted.agent,
+                tmux=wanted.tmux,
+                again=wanted.again,
+                before=ended,
+                reason="",
+                not_before="",
+                turned_away=0,
+                claim=None,
+                claim_token="",
+                session=None,
+                agent_process=None,
+                launch=True,
+                wanted="",
+            )
+        )
 
     after = context.store.update(queue).streams[record.stream]
     _clear_signals(context, after)
     signal_files.emit(context.site, SignalName("SPAWN_QUEUED", after.stream), body_of(after))
-    events.record(context.site, "resumed", after.stream, detail=after.before, evidence={"task": bool(task), "path": after.path})
+    events.record(
+        context.site, "resumed", after.stream, detail=after.before, evidence={"task": bool(task), "path": after.path}
+    )
     reconcile(context.site, wait=WAIT_FOR_PASS)
     return context.store.read().streams.get(record.stream, after)
 
@@ -70,30 +88,41 @@ def _require_resumable(record: StreamRecord) -> None:
     if record.status is Status.QUEUED and not record.not_before:
         raise RefusedError(f"{record.name} waits already", record.reason or "it starts when there is a free place")
     if record.status is not Status.QUEUED and record.status not in RESUMABLE:
-        raise RefusedError(f"{record.name} is {record.status}: there is nothing to resume",
-                           "a new stream goes on with a branch by `loki-hooks spawn NAME --branch BRANCH`")
+        raise RefusedError(
+            f"{record.name} is {record.status}: there is nothing to resume",
+            "a new stream goes on with a branch by `loki-hooks spawn NAME --branch BRANCH`",
+        )
 
 
 def _worktree_of(context: Context, record: StreamRecord) -> StreamRecord:
     """Return the stream with a worktree that stands on its branch; one is made where there is none."""
     git = context.git
     if git.commit_id(f"refs/heads/{record.branch}") is None:
-        raise RefusedError(f"the branch {record.branch} of {record.name} is gone", "`loki-hooks restore --list` shows what was removed")
+        raise RefusedError(
+            f"the branch {record.branch} of {record.name} is gone", "`loki-hooks restore --list` shows what was removed"
+        )
     worktrees = [w for w in list_worktrees(git) if w.path.is_dir()]
     holder = next((w for w in worktrees if w.branch == record.branch), None)
     if holder is not None and str(holder.path) == record.path:
         return record
     if holder is not None:
-        raise RefusedError(f"the branch {record.branch} is checked out in {holder.path}", "switch that worktree to another branch first")
+        raise RefusedError(
+            f"the branch {record.branch} is checked out in {holder.path}",
+            "switch that worktree to another branch first",
+        )
     if any(str(w.path) == record.path for w in worktrees):
-        raise RefusedError(f"{record.path} is not on {record.branch} any more",
-                           f"`git -C {shown(record.path)} switch {record.branch}` brings it back; look at its work first")
+        raise RefusedError(
+            f"{record.path} is not on {record.branch} any more",
+            f"`git -C {shown(record.path)} switch {record.branch}` brings it back; look at its work first",
+        )
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
     made = replace(record, path=str(path))
     try:
-        make_worktree(context, replace(made, explicit_base=True))  # the branch is there: it is never made, nor taken back
+        make_worktree(
+            context, replace(made, explicit_base=True)
+        )  # the branch is there: it is never made, nor taken back
     except LokiError as error:
         raise RefusedError(f"no worktree can be made for {record.name}: {error.message}", error.hint) from error
     return made
@@ -102,6 +131,10 @@ def _worktree_of(context: Context, record: StreamRecord) -> StreamRecord:
 def _clear_signals(context: Context, record: StreamRecord) -> None:
     """Take away what the run before said: it is not so any more."""
     take_ready_signals(context, record)
-    for kind, subject in (("TESTS_FAILED", record.name), ("TESTS_PASSED", record.name), ("WORKTREE_FAILED", record.stream),
-                          ("MERGE_REQUESTED", record.stream)):
+    for kind, subject in (
+        ("TESTS_FAILED", record.name),
+        ("TESTS_PASSED", record.name),
+        ("WORKTREE_FAILED", record.stream),
+        ("MERGE_REQUESTED", record.stream),
+    ):
         signal_files.clear(context.site, SignalName(kind, subject))

@@ -138,8 +138,11 @@ def _records(context: Context, days: int) -> int:
     """Archived streams leave the state; the events still tell of them."""
 
     def old(state: State) -> list[str]:
-        return [key for key, r in state.streams.items() if r.status is Status.ARCHIVED
-                and days > 0 and (seconds_since(r.ended_at) or 0) > days * 86400]
+        return [
+            key
+            for key, r in state.streams.items()
+            if r.status is Status.ARCHIVED and days > 0 and (seconds_since(r.ended_at) or 0) > days * 86400
+        ]
 
     def without(state: State) -> State:
         for key in old(state):

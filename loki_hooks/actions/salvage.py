@@ -83,11 +83,19 @@ def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, 
             shutil.copyfile(index, copy)
         env = {"GIT_INDEX_FILE": str(copy)}
         if secret:
-            git.out("--literal-pathspecs", "reset", "--quiet", "--pathspec-from-file=-", "--pathspec-file-nul",
-                    stdin=_nul(secret), env=env)
+            git.out(
+                "--literal-pathspecs",
+                "reset",
+                "--quiet",
+                "--pathspec-from-file=-",
+                "--pathspec-file-nul",
+                stdin=_nul(secret),
+                env=env,
+            )
         staged = git.out("write-tree", env=env)
-        git.out("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env,
-                timeout=1800)
+        git.out(
+            "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env, timeout=1800
+        )
         return git.out("write-tree", env=env), staged
 
 

@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from loki_hooks.actions.context import Context, body_of
@@ -70,8 +71,18 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
         record = state.streams.get(stream)
         if record is None or record.claim_token != token or record.status is not Status.QUEUED:
             return state
-        started = record.moved(Status.PREPARING, session=me, claim=None, claim_token="", started_at=now(), ended_at="",
-                               exit_code=None, reason="", agent_process=None, not_before="")
+        started = record.moved(
+            Status.PREPARING,
+            session=me,
+            claim=None,
+            claim_token="",
+            started_at=now(),
+            ended_at="",
+            exit_code=None,
+            reason="",
+            agent_process=None,
+            not_before="",
+        )
         return state.with_stream(started)
 
     record = context.store.update(take).streams.get(stream)
@@ -100,8 +111,9 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
             unlock(context.site, path, me)
 
 
-def _run(context: Context, record: StreamRecord, stop: threading.Event,
-         ports: tuple[int, ...]) -> tuple[Ending, StreamRecord]:
+def _run(
+    context: Context, record: StreamRecord, stop: threading.Event, ports: tuple[int, ...]
+) -> tuple[Ending, StreamRecord]:
     path = Path(record.path)
     if not any(w.path == path and w.branch == record.branch for w in list_worktrees(context.git)[1:]):
         raise LokiError(f"{record.path or 'nowhere'} is no worktree on {record.branch}", "a session runs nowhere else")
@@ -113,10 +125,27 @@ def _run(context: Context, record: StreamRecord, stop: threading.Event,
     furnish(context, record)
     record = copy_environment(context, record)
     tree = SessionTree(myself())
-    run_setup(context, path, config.environment, stream=record.stream, branch=record.branch, values=values,
-              log=logs / f"setup-{record.stream}.log", ports=ports, stop=stop, mark=mark_of(tree.runner))
-    env = env_files.variables(path, main=context.site.root, stream=record.stream, branch=record.branch,
-                              environment=config.environment, values=values, ports=ports)
+    run_setup(
+        context,
+        path,
+        config.environment,
+        stream=record.stream,
+        branch=record.branch,
+        values=values,
+        log=logs / f"setup-{record.stream}.log",
+        ports=ports,
+        stop=stop,
+        mark=mark_of(tree.runner),
+    )
+    env = env_files.variables(
+        path,
+        main=context.site.root,
+        stream=record.stream,
+        branch=record.branch,
+        environment=config.environment,
+        values=values,
+        ports=ports,
+    )
     if lent := word_for_sessions(context.site):
         env["LOKI_TRUST"] = lent
     env[SESSION_MARK] = mark_of(tree.runner)
@@ -195,8 +224,16 @@ def _look(context: Context, record: StreamRecord, code: int, *, stopped: bool, t
         left, why = commit_leftovers(context, record, wanted=wanted)
     commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if record.base else "0"
     away = turned_away(tail(log), context.config.working.session.rate_limit.words)
-    return Ending(code, stopped=stopped, timed_out=timed_out, commits=int(commits), left=left, left_why=why,
-                  wrong_branch=wrong, turned_away=away)
+    return Ending(
+        code,
+        stopped=stopped,
+        timed_out=timed_out,
+        commits=int(commits),
+        left=left,
+        left_why=why,
+        wrong_branch=wrong,
+        turned_away=away,
+    )
 
 
 def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> None:
@@ -210,29 +247,57 @@ def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> No
         if current is None or current.session != record.session:
             return state
         over = current.moved(
-            status, session=None, agent_process=None, ended_at=now(), last_run=current.started_at,
-            exit_code=ending.exit_code, reason=reason, tip=tip, turned_away=0, not_before="",
+            status,
+            session=None,
+            agent_process=None,
+            ended_at=now(),
+            last_run=current.started_at,
+            exit_code=ending.exit_code,
+            reason=reason,
+            tip=tip,
+            turned_away=0,
+            not_before="",
             before=f"{status}: {reason}" if status is not Status.READY else "",
         )
         if waits_for_its_provider(ending, current.turned_away, limit.tries):
             wait = seconds_to_wait(ending.turned_away, time.time(), current.turned_away, limit.wait, limit.longest)
-            over = over.moved(Status.QUEUED, not_before=later(wait), turned_away=current.turned_away + 1,
-                              before=f"{status}: its provider turned it away", reason="its provider turned it away")
+            over = over.moved(
+                Status.QUEUED,
+                not_before=later(wait),
+                turned_away=current.turned_away + 1,
+                before=f"{status}: its provider turned it away",
+                reason="its provider turned it away",
+            )
         return state.with_stream(over)
 
     after = context.store.update(ended).streams.get(record.stream, record)
     if after.status is Status.QUEUED and after.not_before:
-        events.record(context.site, "turned-away", record.stream, commit=tip, detail=ending.turned_away,
-                      evidence={"exit_code": ending.exit_code, "again_at": after.not_before, "times": after.turned_away})
+        events.record(
+            context.site,
+            "turned-away",
+            record.stream,
+            commit=tip,
+            detail=ending.turned_away,
+            evidence={"exit_code": ending.exit_code, "again_at": after.not_before, "times": after.turned_away},
+        )
         signal_files.emit(context.site, SignalName("SPAWN_QUEUED", record.stream), body_of(after, commit=tip))
         return
-    events.record(context.site, f"session-{status}", record.stream, commit=tip, detail=reason,
-                  evidence={"exit_code": ending.exit_code, "commits": ending.commits, "left": list(ending.left)})
+    events.record(
+        context.site,
+        f"session-{status}",
+        record.stream,
+        commit=tip,
+        detail=reason,
+        evidence={"exit_code": ending.exit_code, "commits": ending.commits, "left": list(ending.left)},
+    )
     if status is Status.READY:
         signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(after, commit=tip))
     elif status is not Status.STOPPED:
-        signal_files.emit(context.site, SignalName("WORKTREE_FAILED", record.stream),
-                          {**body_of(after, commit=tip), "reason": reason, "left": list(ending.left)})
+        signal_files.emit(
+            context.site,
+            SignalName("WORKTREE_FAILED", record.stream),
+            {**body_of(after, commit=tip), "reason": reason, "left": list(ending.left)},
+        )
 
 
 def _catch_up(context: Context, record: StreamRecord) -> None:
@@ -254,7 +319,7 @@ def _keep_earlier(log: Path) -> None:
     if not os.path.lexists(log):
         return
     names = [log, *(log.with_name(f"{log.name}.{number}") for number in range(1, KEEP_LOGS + 2))]
-    for newer, older in reversed(list(zip(names, names[1:], strict=False))):
+    for newer, older in reversed(list(pairwise(names))):
         if os.path.lexists(newer) and not older.is_dir():
             newer.replace(older)
 
@@ -263,5 +328,8 @@ def _heartbeat(context: Context) -> None:
     """While anything runs, one of the runners has a pass made now and then: for signals that were merely touched."""
     with held(context.site.private / "heartbeat.lock", timeout=0) as mine:
         if mine:
-            start_detached(worker_argv("worker", "reconcile", "heartbeat", "native", str(context.site.root)),
-                           cwd=context.site.root, env=scrubbed())
+            start_detached(
+                worker_argv("worker", "reconcile", "heartbeat", "native", str(context.site.root)),
+                cwd=context.site.root,
+                env=scrubbed(),
+            )

@@ -22,13 +22,23 @@ TIMEOUT = 1800.0
 LOOK = 0.05
 
 
-def run_setup(context: Context, worktree: Path, environment: Environment, *, stream: str, branch: str,
-              values: Mapping[str, str], log: Path, ports: tuple[int, ...] = (),
-              stop: threading.Event | None = None, mark: str = "") -> str:
+def run_setup(
+    context: Context,
+    worktree: Path,
+    environment: Environment,
+    *,
+    stream: str,
+    branch: str,
+    values: Mapping[str, str],
+    log: Path,
+    ports: tuple[int, ...] = (),
+    stop: threading.Event | None = None,
+    mark: str = "",
+) -> str:
     """Run what `environment.setup` asks for unless it was done for the same inputs; return what was seen, or ''.
 
-    ``mark`` names the session that it belongs to, in its processes' environment. Raises ``LokiError`` with the tail of the
-    output when a command fails or is stopped.
+    ``mark`` names the session that it belongs to, in its processes' environment. Raises ``LokiError`` with the tail of
+    the output when a command fails or is stopped.
     """
     plan = env_files.plan_setup(worktree, environment)
     if plan is None:
@@ -43,8 +53,15 @@ def run_setup(context: Context, worktree: Path, environment: Environment, *, str
         if context.site.main is not None and (warm := env_files.warm_up(context.site.main, worktree, plan.warm)):
             _note(sink, f"# cloned from the main worktree: {', '.join(warm)}")
         for step in plan.steps:
-            env = env_files.variables(worktree, main=context.site.root, stream=stream, branch=branch,
-                                      environment=environment, values=values, ports=ports) | dict(plan.env)
+            env = env_files.variables(
+                worktree,
+                main=context.site.root,
+                stream=stream,
+                branch=branch,
+                environment=environment,
+                values=values,
+                ports=ports,
+            ) | dict(plan.env)
             env |= {SESSION_MARK: mark} if mark else {}
             if step.optional and env_files.is_missing(step.argv, env, worktree):
                 _note(sink, f"# left out, as {step.argv[0]} is not here: {command_text(step.argv)}")
@@ -63,8 +80,9 @@ def run_setup(context: Context, worktree: Path, environment: Environment, *, str
                 _note(sink, f"# exit status {child.returncode}: it would only have warmed a cache")
             elif child.returncode != 0:
                 output = (read_plain(log) or b"").decode("utf-8", "replace")
-                raise LokiError(f"`{command_text(step.argv)}` ended with exit status {child.returncode}",
-                                tail_of(output, 15))
+                raise LokiError(
+                    f"`{command_text(step.argv)}` ended with exit status {child.returncode}", tail_of(output, 15)
+                )
     remember_made(worktree, before)
     write_atomic(marker, key + "\n")
     return plan.why

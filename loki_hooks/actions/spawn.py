@@ -59,8 +59,15 @@ class Spawned:
     error: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "stream": self.stream, "branch": self.branch, "path": self.path, "status": self.status,
-                "pid": self.pid, "error": self.error or None}
+        return {
+            "name": self.name,
+            "stream": self.stream,
+            "branch": self.branch,
+            "path": self.path,
+            "status": self.status,
+            "pid": self.pid,
+            "error": self.error or None,
+        }
 
 
 def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
@@ -72,8 +79,10 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
     agent = request.agent or config.session.launch(request.kind).agent
     if agent not in config.agents:
         near = nearest(agent, config.agents)
-        raise BadInputError(f"there is no agent called {shown(agent)}",
-                            (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(config.agents))}")
+        raise BadInputError(
+            f"there is no agent called {shown(agent)}",
+            (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(config.agents))}",
+        )
     if "\0" in request.task:
         raise BadInputError("the task is binary", "a task is text")
     base = base_commit(context, request.base)
@@ -85,7 +94,9 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
         stream = stream_id(request.kind, name)
         _refuse_clash(state, planned, stream, name)
         task = Task(id=flat(name), text=request.task)
-        values = context.values(kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=agent)
+        values = context.values(
+            kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=agent
+        )
         branch = request.branch or context.branch_for(request.kind, values, name)
         path = context.path_for(values)
         if branch == context.integration:
@@ -93,21 +104,39 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
         exists = context.git.commit_id(f"refs/heads/{branch}")
         holder = next((w for w in worktrees if w.branch == branch), None)
         if holder is not None:
-            raise RefusedError(f"the branch {branch} is checked out in {holder.path}", "switch that worktree to another branch first")
+            raise RefusedError(
+                f"the branch {branch} is checked out in {holder.path}", "switch that worktree to another branch first"
+            )
         if request.branch and exists is None:
             raise BadInputError(f"there is no branch {shown(branch)}", "leave --branch out to make a new one")
         if exists and not request.branch:
-            raise RefusedError(f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name")
+            raise RefusedError(
+                f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name"
+            )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
         if any(p.path == str(path) or p.branch == branch for p in planned):
-            raise BadInputError(f"two of the streams would share {branch} or {path}", "change the templates, or the names")
+            raise BadInputError(
+                f"two of the streams would share {branch} or {path}", "change the templates, or the names"
+            )
         start = (context.git.maybe("merge-base", exists, base) or exists) if request.branch and exists else base
-        planned.append(StreamRecord(
-            request.kind, name, Status.PLANNED, str(path), branch, base=start, task=task, agent=agent,
-            priority=request.priority, after=after, created_at=now(), explicit_base=bool(request.base or request.branch),
-            tmux=request.tmux,
-        ))
+        planned.append(
+            StreamRecord(
+                request.kind,
+                name,
+                Status.PLANNED,
+                str(path),
+                branch,
+                base=start,
+                task=task,
+                agent=agent,
+                priority=request.priority,
+                after=after,
+                created_at=now(),
+                explicit_base=bool(request.base or request.branch),
+                tmux=request.tmux,
+            )
+        )
     return tuple(planned)
 
 
@@ -122,8 +151,10 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
     if request.launch and planned:
         require_agent(context, planned[0])
     if context.site.main is not None and context.git.maybe("status", "--porcelain", "--untracked-files=no"):
-        say(f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
-            "(commit or stash them to take them along)")
+        say(
+            f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
+            "(commit or stash them to take them along)"
+        )
     require_room(context.site, context.git, planned[0].base, [Path(record.path) for record in planned])
     context.site.enable("spawn")
     made = _make(context, planned, launch=request.launch)
@@ -176,9 +207,13 @@ def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) ->
     for stream in failed:
         context.git.run("update-ref", "-d", base_ref(stream))
     for record in made:
-        for kind, subject in (("TESTS_PASSED", record.name), ("TESTS_FAILED", record.name),
-                              ("FEATURE_READY", record.name), ("WORKTREE_FAILED", record.stream),
-                              ("MERGE_REQUESTED", record.stream)):
+        for kind, subject in (
+            ("TESTS_PASSED", record.name),
+            ("TESTS_FAILED", record.name),
+            ("FEATURE_READY", record.name),
+            ("WORKTREE_FAILED", record.stream),
+            ("MERGE_REQUESTED", record.stream),
+        ):
             signal_files.clear(context.site, SignalName(kind, subject))  # what an earlier stream of the name left
     status = Status.QUEUED if launch else Status.OPEN
 
@@ -198,19 +233,33 @@ def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) ->
         _tell(context, record, launch=launch)
     problems |= failed
     return [
-        Spawned(r.name, r.stream, r.branch, r.path, error=problems[r.stream].message) if r.stream in problems
+        Spawned(r.name, r.stream, r.branch, r.path, error=problems[r.stream].message)
+        if r.stream in problems
         else Spawned(r.name, r.stream, r.branch, r.path, status.value)
         for r in records
     ]
 
 
 def _tell(context: Context, record: StreamRecord, *, launch: bool) -> None:
-    events.record(context.site, "spawned", record.stream, commit=record.base,
-                  evidence={"path": record.path, "branch": record.branch, "launch": launch})
+    events.record(
+        context.site,
+        "spawned",
+        record.stream,
+        commit=record.base,
+        evidence={"path": record.path, "branch": record.branch, "launch": launch},
+    )
     if launch:
-        signal_files.emit(context.site, SignalName("SPAWN_QUEUED", record.stream), {
-            "stream": record.stream, "branch": record.branch, "worktree": record.path, "commit": record.base, "tree": "",
-        })
+        signal_files.emit(
+            context.site,
+            SignalName("SPAWN_QUEUED", record.stream),
+            {
+                "stream": record.stream,
+                "branch": record.branch,
+                "worktree": record.path,
+                "commit": record.base,
+                "tree": "",
+            },
+        )
 
 
 def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, name: str) -> None:
@@ -222,15 +271,20 @@ def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, na
         if other.stream != stream or other.name != name:
             raise RefusedError(f"{shown(name)} clashes with the stream {other.stream}", "take another name")
         if other.status in IN_SESSION:
-            raise RefusedError(f"{name} is already running", f"look in with `loki-hooks logs {name}` or in {other.path}")
-        raise RefusedError(f"there is a stream {name} already ({other.status})", "take another name; `loki-hooks status` tells more")
+            raise RefusedError(
+                f"{name} is already running", f"look in with `loki-hooks logs {name}` or in {other.path}"
+            )
+        raise RefusedError(
+            f"there is a stream {name} already ({other.status})", "take another name; `loki-hooks status` tells more"
+        )
 
 
 def preview(context: Context, record: StreamRecord) -> dict[str, Any]:
     """Return what `--dry-run` shows of one stream: where, on what, with exactly which prompt and argument vector."""
     prompt = render_prompt(context, record)
-    return {**Spawned(record.name, record.stream, record.branch, record.path, "planned").to_json(), "base": record.base,
-            "prompt": prompt, "argv": agent_argv(context, record, prompt)}
-
-
-
+    return {
+        **Spawned(record.name, record.stream, record.branch, record.path, "planned").to_json(),
+        "base": record.base,
+        "prompt": prompt,
+        "argv": agent_argv(context, record, prompt),
+    }

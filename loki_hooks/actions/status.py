@@ -51,13 +51,29 @@ class StreamStatus:
         r = self.record
         process = r.session or r.claim
         return {
-            "name": r.name, "stream": r.stream, "kind": r.kind, "branch": r.branch, "path": r.path, "status": r.status.value,
-            "task": r.task.title, "ahead": self.ahead, "behind": self.behind, "dirty": self.dirty,
-            "session": {"pid": process.pid if process else None, "alive": self.session_alive, "started_at": r.started_at or None,
-                        "evidence": self.evidence.to_json() if self.evidence else None},
+            "name": r.name,
+            "stream": r.stream,
+            "kind": r.kind,
+            "branch": r.branch,
+            "path": r.path,
+            "status": r.status.value,
+            "task": r.task.title,
+            "ahead": self.ahead,
+            "behind": self.behind,
+            "dirty": self.dirty,
+            "session": {
+                "pid": process.pid if process else None,
+                "alive": self.session_alive,
+                "started_at": r.started_at or None,
+                "evidence": self.evidence.to_json() if self.evidence else None,
+            },
             "conflicts": list(self.conflicts),
             "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
-            "gate": self.gate, "reason": r.reason, "agent": r.agent, "origin": r.origin, "commit": self.tip,
+            "gate": self.gate,
+            "reason": r.reason,
+            "agent": r.agent,
+            "origin": r.origin,
+            "commit": self.tip,
         }
 
 
@@ -83,8 +99,12 @@ class Overview:
         return {
             "integration_branch": self.integration,
             "main": {"path": self.main_path, "branch": self.main_branch, "dirty": self.main_dirty},
-            "cap": self.cap, "active": self.active, "verdict": self.verdict.to_json(),
-            "streams": [s.to_json() for s in self.streams], "queues": self.queues, "notes": list(self.notes),
+            "cap": self.cap,
+            "active": self.active,
+            "verdict": self.verdict.to_json(),
+            "streams": [s.to_json() for s in self.streams],
+            "queues": self.queues,
+            "notes": list(self.notes),
             "orphans": [o.to_json() for o in self.orphans],
             "shared_files": {path: list(names) for path, names in self.shared.items()},
         }
@@ -105,7 +125,10 @@ def overview(context: Context) -> Overview:
     evidence = gather_evidence(context, records)
     streams = tuple(
         StreamStatus(
-            record=r, tip=tips[r.stream], ahead=counts.get(tips[r.stream], (0, 0))[0], behind=counts.get(tips[r.stream], (0, 0))[1],
+            record=r,
+            tip=tips[r.stream],
+            ahead=counts.get(tips[r.stream], (0, 0))[0],
+            behind=counts.get(tips[r.stream], (0, 0))[1],
             dirty=look.dirty if (look := seen.looks.get(r.stream)) else None,
             session_alive=is_alive(r.session) or is_alive(r.claim),
             conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
@@ -123,14 +146,18 @@ def overview(context: Context) -> Overview:
         active=sum(1 for s in streams if s.session_alive),
         verdict=judge_streams(records),
         streams=streams,
-        queues={queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")},
+        queues={
+            queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")
+        },
         notes=(*_notes(context, records), *_aged(streams, context.integration)),
         orphans=orphans(context, records, heads, list_worktrees(git)),
         shared=_shared(context, base, records, tips),
     )
 
 
-def _shared(context: Context, base: str, records: Sequence[StreamRecord], tips: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _shared(
+    context: Context, base: str, records: Sequence[StreamRecord], tips: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
     """Return the files that more than one living stream touches since it left the integration branch."""
     live = [r for r in records if r.status in LIVING and tips[r.stream]] if base else []
     meetings = merge_bases(context.site, base, [tips[r.stream] for r in live]) if live else {}
@@ -187,7 +214,9 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
         written = " (loki-hooks.toml has some, but it is not committed there)" if config.working.gates else ""
         notes.append(f"no gate is configured on {config.integration}{written}: nothing lands by itself")
     elif config.not_in_force:
-        notes.append(f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}")
+        notes.append(
+            f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
+        )
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
@@ -198,5 +227,7 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
             continue
         fits = entry.branch and identify(context, entry.branch)
         if not fits:
-            notes.append(f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]")
+            notes.append(
+                f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]"
+            )
     return tuple(notes)

@@ -57,7 +57,17 @@ def _settled(state: State, stream: str) -> State:
         return state
     if is_alive(current.session):
         return state  # it was started meanwhile
-    return state.with_stream(current.moved(
-        Status.STOPPED, session=None, claim=None, claim_token="", agent_process=None, ended_at=now(), not_before="",
-        last_run=current.started_at or current.last_run, before="stopped: by a person", reason="stopped by a person",
-    ))
+    return state.with_stream(
+        current.moved(
+            Status.STOPPED,
+            session=None,
+            claim=None,
+            claim_token="",
+            agent_process=None,
+            ended_at=now(),
+            not_before="",
+            last_run=current.started_at or current.last_run,
+            before="stopped: by a person",
+            reason="stopped by a person",
+        )
+    )

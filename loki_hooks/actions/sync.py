@@ -88,8 +88,16 @@ def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
 
 
 def _merge_words(context: Context, onto: str) -> tuple[str, ...]:
-    return ("merge", "--no-edit", "--no-autostash", "--no-overwrite-ignore", "--quiet",
-            "-m", f"Merge {context.integration} to be up to date", onto)
+    return (
+        "merge",
+        "--no-edit",
+        "--no-autostash",
+        "--no-overwrite-ignore",
+        "--quiet",
+        "-m",
+        f"Merge {context.integration} to be up to date",
+        onto,
+    )
 
 
 def _rebase_words(git: Git, onto: str, tip: str) -> tuple[str, ...]:
@@ -118,8 +126,10 @@ def _require_quiet(context: Context, record: StreamRecord, git: Git) -> None:
         ("it has untracked files", ", ".join(facts.untracked[:5])),
     ):
         if found:
-            raise RefusedError(f"{record.name} is not brought up to date: {what}: {found}",
-                               f"see to it in {record.path}, then repeat `loki-hooks sync {record.name}`")
+            raise RefusedError(
+                f"{record.name} is not brought up to date: {what}: {found}",
+                f"see to it in {record.path}, then repeat `loki-hooks sync {record.name}`",
+            )
     if record.status in {Status.MERGING, Status.MERGED}:
         raise RefusedError(f"{record.name} is {record.status}", "there is nothing to bring up to date")
 
@@ -130,15 +140,22 @@ def _take_back(git: Git, record: StreamRecord, tip: str, how: str, error: str) -
     at = git.maybe("log", "-1", "--format=%h %s", "REBASE_HEAD") if how == "rebase" else None
     if operation_in(git_dir_of(git.cwd)):
         git.run(how, "--abort", timeout=_LONG)
-    same = (git.commit_id("HEAD") == tip and git.maybe("symbolic-ref", "-q", "--short", "HEAD") == record.branch
-            and not operation_in(git_dir_of(git.cwd))
-            and not git.maybe("status", "--porcelain", "--untracked-files=no"))
+    same = (
+        git.commit_id("HEAD") == tip
+        and git.maybe("symbolic-ref", "-q", "--short", "HEAD") == record.branch
+        and not operation_in(git_dir_of(git.cwd))
+        and not git.maybe("status", "--porcelain", "--untracked-files=no")
+    )
     if not same:
-        return LokiError(f"the {how} of {record.name} stopped, and could not be taken back wholly",
-                         f"look into {record.path}; its tip was {tip}")
+        return LokiError(
+            f"the {how} of {record.name} stopped, and could not be taken back wholly",
+            f"look into {record.path}; its tip was {tip}",
+        )
     if not conflicts:
         why = (error.strip().splitlines() or ["no reason given"])[-1]
         return RefusedError(f"git refused the {how} of {record.name}: {why}", "all is as it was before")
     where = f" (at {at})" if at else ""
-    return RefusedError(f"{record.name} conflicts in {', '.join(conflicts[:10])}{where}; all is as it was before",
-                        f"resolve it by hand: `git -C {record.path} {how} …`, or hand it to an agent")
+    return RefusedError(
+        f"{record.name} conflicts in {', '.join(conflicts[:10])}{where}; all is as it was before",
+        f"resolve it by hand: `git -C {record.path} {how} …`, or hand it to an agent",
+    )

@@ -37,8 +37,15 @@ class Tested:
     cached: bool
 
     def to_json(self) -> dict[str, Any]:
-        return {"stream": self.subject, "gate": self.gate, "tree": self.result.tree, "outcome": self.result.outcome.value,
-                "cached": self.cached, "seconds": self.result.seconds, "reason": self.result.reason}
+        return {
+            "stream": self.subject,
+            "gate": self.gate,
+            "tree": self.result.tree,
+            "outcome": self.result.outcome.value,
+            "cached": self.cached,
+            "seconds": self.result.seconds,
+            "reason": self.result.reason,
+        }
 
 
 def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> list[Subject]:
@@ -51,7 +58,11 @@ def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> l
         raise RefusedError(f"{context.integration} has no commit yet", "make one first")
     state = context.store.read()
     if everything:
-        records = [r for r in state.streams.values() if r.status in LIVING and git.commit_id(f"refs/heads/{r.branch}") not in {None, r.base}]
+        records = [
+            r
+            for r in state.streams.values()
+            if r.status in LIVING and git.commit_id(f"refs/heads/{r.branch}") not in {None, r.base}
+        ]
         words = tuple(r.stream for r in records)
     elif not words:
         words = (context.integration,)
@@ -61,7 +72,9 @@ def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> l
         if record is None or record.standing:
             commit = git.commit_id(context.integration_ref if record else word)
             if commit is None:
-                raise BadInputError(f"there is no stream and no branch {shown(word)}", "`loki-hooks status` lists the streams")
+                raise BadInputError(
+                    f"there is no stream and no branch {shown(word)}", "`loki-hooks status` lists the streams"
+                )
             found.append(Subject(record.stream if record else word, commit, git.tree_id(commit)))
             continue
         at = git.commit_id(f"refs/heads/{record.branch}")
@@ -69,22 +82,31 @@ def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> l
             raise LokiError(f"the branch {record.branch} of {record.name} is gone")
         merged = merge_trees(git, tip, at)
         if merged.conflicts:
-            raise LokiError(f"{record.name} conflicts with {context.integration} in {', '.join(merged.conflicts[:5])}",
-                            f"resolve it in {record.path}")
+            raise LokiError(
+                f"{record.name} conflicts with {context.integration} in {', '.join(merged.conflicts[:5])}",
+                f"resolve it in {record.path}",
+            )
         commit = commit_tree(git, merged.tree, (tip, at), f"Test {record.stream} merged into {context.integration}\n")
         found.append(Subject(record.stream, commit, merged.tree))
     return found
 
 
 def run_tests(
-    context: Context, wanted: list[Subject], *, again: bool = False, begin: Callable[[Subject, Gate], None],
-    echo: Callable[[str], None] | None, stop: threading.Event,
+    context: Context,
+    wanted: list[Subject],
+    *,
+    again: bool = False,
+    begin: Callable[[Subject, Gate], None],
+    echo: Callable[[str], None] | None,
+    stop: threading.Event,
 ) -> Iterator[Tested]:
     """Run each gate on each subject, unless its result is known; yield results as they come. Raises ``LokiError``."""
     gates = context.config.in_force.gates
     if not gates:
-        raise RefusedError(f"no gate is configured on {context.integration}",
-                           "add [gates.unit] command = \"…\" to loki-hooks.toml and commit it there")
+        raise RefusedError(
+            f"no gate is configured on {context.integration}",
+            'add [gates.unit] command = "…" to loki-hooks.toml and commit it there',
+        )
     untrusted = untrusted_reason(context, gates_only=True)
     if untrusted:
         raise RefusedError(f"the gate may not run: {untrusted}", "`loki-hooks trust --show` shows what it would run")

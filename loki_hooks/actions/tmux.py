@@ -39,7 +39,9 @@ def attach_command(context: Context, record: StreamRecord) -> str:
 def is_shown(context: Context, record: StreamRecord) -> bool:
     """Return whether the stream's tmux session is there."""
     try:
-        done = run([TMUX, "has-session", "-t", f"={tmux_name(context, record)}"], cwd=context.site.root, timeout=_TIMEOUT)
+        done = run(
+            [TMUX, "has-session", "-t", f"={tmux_name(context, record)}"], cwd=context.site.root, timeout=_TIMEOUT
+        )
     except LokiError:
         return False
     return done.returncode == 0
@@ -52,10 +54,18 @@ def show_in_tmux(context: Context, record: StreamRecord) -> None:
     try:
         if is_shown(context, record):  # of a run before
             run([TMUX, "kill-session", "-t", f"={name}"], cwd=context.site.root, timeout=_TIMEOUT)
-        done = run([TMUX, "new-session", "-d", "-s", name, "-c", str(context.site.root), viewer], cwd=context.site.root,
-                   timeout=_TIMEOUT)
+        done = run(
+            [TMUX, "new-session", "-d", "-s", name, "-c", str(context.site.root), viewer],
+            cwd=context.site.root,
+            timeout=_TIMEOUT,
+        )
         problem = "" if done.returncode == 0 else done.error_text.strip()[-200:]
     except LokiError as error:
         problem = error.message
-    events.record(context.site, "tmux-failed" if problem else "tmux-opened", record.stream, detail=problem,
-                  evidence={"session": name})
+    events.record(
+        context.site,
+        "tmux-failed" if problem else "tmux-opened",
+        record.stream,
+        detail=problem,
+        evidence={"session": name},
+    )

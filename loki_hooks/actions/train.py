@@ -82,8 +82,14 @@ def message_of(context: Context, record: StreamRecord, *, squash: bool = False) 
     """Return the landing commit's message: it names the stream, its task and the gates."""
     if squash:
         lines = [record.task.title or f"Add {record.name}", ""]
-        listed = context.git.out("log", "--reverse", "--no-merges", "--format=- %s", "--max-count=50",
-                                 f"{context.integration_ref}..{record.tip}")
+        listed = context.git.out(
+            "log",
+            "--reverse",
+            "--no-merges",
+            "--format=- %s",
+            "--max-count=50",
+            f"{context.integration_ref}..{record.tip}",
+        )
         lines += [*listed.splitlines(), "", f"{TIP_TRAILER}: {record.tip}"]
     else:
         lines = [f"Merge stream {record.name} ({record.branch}) into {context.integration}", ""]

@@ -25,7 +25,9 @@ def waits_for_a_time(context: Context, since: str = "") -> float | None:
     ``since``: what was not over at that time counts as waiting (default: now).
     """
     at = since or now()
-    times = [r.not_before for r in context.store.read().streams.values() if r.status is Status.QUEUED and r.not_before > at]
+    times = [
+        r.not_before for r in context.store.read().streams.values() if r.status is Status.QUEUED and r.not_before > at
+    ]
     ages = [seconds_since(time) for time in times]
     return min((max(0.0, -age) for age in ages if age is not None), default=None)
 

@@ -12,6 +12,9 @@ from loki_hooks.system.processes import is_alive
 def something_moves(context: Context) -> bool:
     """Return whether a session or a gate runs, or a stream waits for one that does."""
     records = context.store.read().streams.values()
-    if any(is_alive(r.session) or is_alive(r.claim) or r.status in IN_SESSION or r.status is Status.TESTING for r in records):
+    if any(
+        is_alive(r.session) or is_alive(r.claim) or r.status in IN_SESSION or r.status is Status.TESTING
+        for r in records
+    ):
         return True
     return gate_under_way(context) or waits_for_a_time(context) is not None

@@ -48,7 +48,9 @@ def _log(words: list[str]) -> None:
             try:
                 log = discover(Path(word)).folder("logs") / "hooks.log"
                 with open_log(log) as sink:
-                    sink.write(f"--- {now()} worker {' '.join(words[:2])}\n{traceback.format_exc()}".encode("utf-8", "replace"))
+                    sink.write(
+                        f"--- {now()} worker {' '.join(words[:2])}\n{traceback.format_exc()}".encode("utf-8", "replace")
+                    )
             except (LokiError, OSError):
                 continue
             return
@@ -150,8 +152,15 @@ def _setup(words: list[str]) -> None:
         return
     log = context.site.folder("logs") / f"setup-{stream}.log"
     try:
-        seen = run_setup(context, Path(record.path), context.config.working.environment, stream=stream, branch=record.branch,
-                         values=context.values_of(record), log=log)
+        seen = run_setup(
+            context,
+            Path(record.path),
+            context.config.working.environment,
+            stream=stream,
+            branch=record.branch,
+            values=context.values_of(record),
+            log=log,
+        )
     except LokiError as error:
         events.record(context.site, "setup-failed", stream, detail=error.message)
         return

@@ -26,8 +26,11 @@ def cleanup(dry_run: bool, as_json: bool) -> None:
     site = require_enabled()
     already: list[tuple[str, Removal]] = []
     if not dry_run:  # the pass takes what it may by itself
-        already = [(d.step.stream, Removal(True, (d.detail,))) for d in reconcile(site, wait=30).steps
-                   if d.step.verb is Verb.CLEAN and d.outcome == "done"]
+        already = [
+            (d.step.stream, Removal(True, (d.detail,)))
+            for d in reconcile(site, wait=30).steps
+            if d.step.verb is Verb.CLEAN and d.outcome == "done"
+        ]
     context = Context(site)
     verdicts = [(v.record, v.removal) for v in judge_all(context)]
     if not dry_run:
@@ -41,10 +44,16 @@ def cleanup(dry_run: bool, as_json: bool) -> None:
         verdicts = done
     shown = already + [(record.stream, removal) for record, removal in verdicts]
     if as_json:
-        answer_json([{"stream": stream, "action": "remove" if removal.remove else "keep", "reasons": list(removal.reasons)}
-                     for stream, removal in shown])
+        answer_json(
+            [
+                {"stream": stream, "action": "remove" if removal.remove else "keep", "reasons": list(removal.reasons)}
+                for stream, removal in shown
+            ]
+        )
     elif shown:
-        table(("STREAM", "ACTION", "BECAUSE"),
-              [(stream, "remove" if r.remove else "keep", "; ".join(r.reasons)) for stream, r in shown])
+        table(
+            ("STREAM", "ACTION", "BECAUSE"),
+            [(stream, "remove" if r.remove else "keep", "; ".join(r.reasons)) for stream, r in shown],
+        )
     else:
         say("there is nothing to clean up")

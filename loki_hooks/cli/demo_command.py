@@ -73,10 +73,12 @@ def _show(checks: tuple[Check, ...]) -> bool:
 
 
 def _show_where(project: Path) -> None:
-    answer(f"\nIt is kept. To look around:\n\n  cd {shlex.quote(str(project))}\n  loki-hooks status\n"
-           "  loki-hooks queue list docs\n  cat .loki/state/events.jsonl\n"
-           "  loki-hooks trust             (before you spawn there yourself)\n\n"
-           f"To be rid of it: rm -rf {shlex.quote(str(project.parent))}")
+    answer(
+        f"\nIt is kept. To look around:\n\n  cd {shlex.quote(str(project))}\n  loki-hooks status\n"
+        "  loki-hooks queue list docs\n  cat .loki/state/events.jsonl\n"
+        "  loki-hooks trust             (before you spawn there yourself)\n\n"
+        f"To be rid of it: rm -rf {shlex.quote(str(project.parent))}"
+    )
 
 
 def _put_away(folder: Path, *, keep: bool) -> None:

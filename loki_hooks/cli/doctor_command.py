@@ -11,8 +11,9 @@ from loki_hooks.system.site import discover
 
 
 @click.command("doctor")
-@click.option("--fix", is_flag=True, help="Repair what can be repaired without losing anything; each is in the event "
-                                          "log.")
+@click.option(
+    "--fix", is_flag=True, help="Repair what can be repaired without losing anything; each is in the event log."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print [{check, ok, what, evidence, todo, fixable, fixed}].")
 def doctor(fix: bool, as_json: bool) -> int:
     """Look for what is broken, and prove it. Exit 1 when something is wrong.

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("lock")
 @click.argument("name", metavar="NAME")
-@click.option("--timeout", type=click.FloatRange(min=0), default=None, metavar="S",
-              help="Wait at most so many seconds for it; without it, for as long as it takes.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="S",
+    help="Wait at most so many seconds for it; without it, for as long as it takes.",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[--timeout S] -- COMMAND...")
 def lock(name: str, timeout: float | None, command: tuple[str, ...]) -> None:
     """Run COMMAND while holding the lock NAME, which all worktrees of the repository share.

@@ -43,8 +43,12 @@ def _queue_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @queue.command("list")
 @_queue_argument
-@click.option("--json", "as_json", is_flag=True, help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, "
-              "line, commit, docs: [{path, line}], state}].")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, line, commit, docs: [{path, line}], state}].",
+)
 def list_items(name: str, as_json: bool) -> None:
     """List what is open or claimed, oldest first."""
     items = queue_files.listed(require_enabled(), require_queue(name))
@@ -112,7 +116,9 @@ def _owner(site: Site, pid: int | None) -> ProcessId:
 def _summary(item: dict[str, Any]) -> str:
     """Return what an item is about, for people: of a docs item what changed where, and which documents say so."""
     if "trigger" not in item:
-        return ", ".join(f"{key}: {value}" for key, value in item.items() if key not in _HIDDEN and value not in ("", [], None))
+        return ", ".join(
+            f"{key}: {value}" for key, value in item.items() if key not in _HIDDEN and value not in ("", [], None)
+        )
     where = f"{item.get('file', '')}:{item.get('line', '')}" if item.get("file") else ""
     text = " ".join(str(part) for part in (item["trigger"], item.get("symbol", ""), where) if part)
     docs = [f"{d.get('path')}:{d.get('line')}" for d in item.get("docs", []) if isinstance(d, dict)]

@@ -17,8 +17,12 @@ from loki_hooks.system.site import require_enabled
 @click.command("restore")
 @click.argument("name", required=False)
 @click.option("--list", "listing", is_flag=True, help="Show what can be brought back.")
-@click.option("--json", "as_json", is_flag=True,
-              help="With --list: [{name, stream, time, branch, commit, path, uncommitted, files, ref, archive, …}].")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="With --list: [{name, stream, time, branch, commit, path, uncommitted, files, ref, archive, …}].",
+)
 def restore(name: str | None, listing: bool, as_json: bool) -> None:
     """Bring back NAME (a name, a branch, or STREAM/TIME of the list): branch, worktree, files. It is then kept.
 
@@ -33,8 +37,10 @@ def restore(name: str | None, listing: bool, as_json: bool) -> None:
     folder = Path(name).absolute()
     lost = "/" in name and (folder / ".git").is_file()
     restored = reregister(context, folder) if lost else bring_back(context, name)
-    say(f"{restored.record.name} is back in {restored.record.path}"
-        + (f" on {restored.record.branch}" if restored.record.branch else ""))
+    say(
+        f"{restored.record.name} is back in {restored.record.path}"
+        + (f" on {restored.record.branch}" if restored.record.branch else "")
+    )
     for note in restored.notes:
         say(note)
 
@@ -43,8 +49,10 @@ def _list(found: list[Trashed], as_json: bool) -> None:
     if as_json:
         answer_json([t.to_json() for t in found])
     elif found:
-        rows = [(t.record.name, f"{t.record.stream}/{t.time}", t.record.branch, t.tip[:12], _also(t),
-                 "; ".join(t.reasons)) for t in found]
+        rows = [
+            (t.record.name, f"{t.record.stream}/{t.time}", t.record.branch, t.tip[:12], _also(t), "; ".join(t.reasons))
+            for t in found
+        ]
         table(("NAME", "STREAM/TIME", "BRANCH", "COMMIT", "ALSO", "REMOVED BECAUSE"), rows)
     else:
         say("there is nothing to restore")

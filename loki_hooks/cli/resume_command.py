@@ -31,8 +31,10 @@ def resume(name: str, task: str, prompt_file: str, agent: str, tmux: bool) -> No
     agents = context.config.working.agents
     if agent and agent not in agents:
         near = nearest(agent, agents)
-        raise BadInputError(f"there is no agent called {shown(agent)}",
-                            (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(agents))}")
+        raise BadInputError(
+            f"there is no agent called {shown(agent)}",
+            (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(agents))}",
+        )
     if tmux:
         require_tmux()
     record = resume_stream(context, name, task=text, agent=agent, tmux=tmux)

@@ -21,7 +21,9 @@ LOOK = 0.1
 
 
 @click.command("run")
-@click.option("--once", is_flag=True, help="Make one pass and return; gates and sessions that it starts go on by themselves.")
+@click.option(
+    "--once", is_flag=True, help="Make one pass and return; gates and sessions that it starts go on by themselves."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print {steps: [{step, stream, outcome, detail}], verdict}.")
 def run(once: bool, as_json: bool) -> None:
     """Do the next right things: start, test, land, clean up. Without --once, go on until nothing is left to do.
@@ -65,8 +67,16 @@ def _tell(site: Site, told: int) -> int:
 
 def _document(report: Report, taken: list[Done]) -> dict[str, object]:
     return {
-        "steps": [{"step": d.step.verb.value, "stream": d.step.stream or d.step.name or None, "outcome": d.outcome,
-                   "detail": d.detail or d.step.reason} for d in taken if d.step.verb is not Verb.NOTE],
+        "steps": [
+            {
+                "step": d.step.verb.value,
+                "stream": d.step.stream or d.step.name or None,
+                "outcome": d.outcome,
+                "detail": d.detail or d.step.reason,
+            }
+            for d in taken
+            if d.step.verb is not Verb.NOTE
+        ],
         "verdict": report.verdict.to_json(),
     }
 

@@ -58,9 +58,7 @@ def list_signals(as_json: bool) -> None:
     """List the signals that are there."""
     found = signal_files.listed(require_enabled().loki / "signals")
     if as_json:
-        answer_json(
-            [{**s.body, "signal": s.name.file, "kind": s.name.kind, "subject": s.name.subject} for s in found]
-        )
+        answer_json([{**s.body, "signal": s.name.file, "kind": s.name.kind, "subject": s.name.subject} for s in found])
     elif found:
         table(
             ("signal", "stream", "commit", "since"),

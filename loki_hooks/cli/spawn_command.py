@@ -21,18 +21,37 @@ from loki_hooks.system.site import discover
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--task", default="", help="What the streams shall do.")
 @click.option("--prompt-file", default="", metavar="F", help="Read the task from a file ('-': from standard input).")
-@click.option("--kind", default="feature", show_default=True, help="feature, testing, qa, docs, blog, or a configured one.")
-@click.option("--agent", default="", help="The agent to run: claude, codex, gemini, aider, opencode, or a configured one.")
+@click.option(
+    "--kind", default="feature", show_default=True, help="feature, testing, qa, docs, blog, or a configured one."
+)
+@click.option(
+    "--agent", default="", help="The agent to run: claude, codex, gemini, aider, opencode, or a configured one."
+)
 @click.option("--base", default="", metavar="REV", help="Begin at this commit instead of the integration branch.")
 @click.option("--branch", default="", metavar="EXISTING", help="Work on this existing branch.")
-@click.option("--after", multiple=True, metavar="NAME", help="Start only when this stream has landed (may be repeated).")
+@click.option(
+    "--after", multiple=True, metavar="NAME", help="Start only when this stream has landed (may be repeated)."
+)
 @click.option("--priority", default=0, show_default=True, help="Higher ones start and land first.")
 @click.option("--tmux", is_flag=True, help="Show the sessions in tmux; `loki-hooks logs NAME` says how to attach.")
 @click.option("--no-launch", is_flag=True, help="Make the worktrees, start no session.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made and run; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print [{name, stream, branch, path, status, pid, error}].")
-def spawn(names: tuple[str, ...], task: str, prompt_file: str, kind: str, agent: str, base: str, branch: str,
-          after: tuple[str, ...], priority: int, tmux: bool, no_launch: bool, dry_run: bool, as_json: bool) -> None:
+def spawn(
+    names: tuple[str, ...],
+    task: str,
+    prompt_file: str,
+    kind: str,
+    agent: str,
+    base: str,
+    branch: str,
+    after: tuple[str, ...],
+    priority: int,
+    tmux: bool,
+    no_launch: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Make a worktree and a branch for each NAME and start an agent session in it.
 
     What the cap does not allow to run now waits, and starts by itself. Returns at once.
@@ -42,8 +61,18 @@ def spawn(names: tuple[str, ...], task: str, prompt_file: str, kind: str, agent:
     context = Context(site)
     for warning in context.config.working.warnings:
         say(warning)
-    request = Request(names, task=text, kind=kind, agent=agent, base=base,
-                      branch=branch, after=after, priority=priority, launch=not no_launch, tmux=tmux)
+    request = Request(
+        names,
+        task=text,
+        kind=kind,
+        agent=agent,
+        base=base,
+        branch=branch,
+        after=after,
+        priority=priority,
+        launch=not no_launch,
+        tmux=tmux,
+    )
     if tmux:
         require_tmux()
     if dry_run:
@@ -68,7 +97,9 @@ def spawn(names: tuple[str, ...], task: str, prompt_file: str, kind: str, agent:
 
 
 def _show(made: list[Spawned]) -> None:
-    table(("STREAM", "STATUS", "BRANCH", "LOOK IN"),
-          [(m.stream, m.status, m.branch, f"cd {m.path}" if not m.error else m.error) for m in made])
+    table(
+        ("STREAM", "STATUS", "BRANCH", "LOOK IN"),
+        [(m.stream, m.status, m.branch, f"cd {m.path}" if not m.error else m.error) for m in made],
+    )
     if any(m.status in {"running", "queued"} for m in made):
         say("`loki-hooks status` shows how it goes, `loki-hooks logs NAME -f` what a session prints")

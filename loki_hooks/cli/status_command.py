@@ -19,7 +19,9 @@ MAX_SHARED = 10
 
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Show it again every second until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print {integration_branch, main, cap, active, verdict, streams, queues}.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print {integration_branch, main, cap, active, verdict, streams, queues}."
+)
 def status(watch: bool, as_json: bool) -> None:
     """Show the streams, and what each of them waits for."""
     while True:
@@ -38,13 +40,15 @@ def status(watch: bool, as_json: bool) -> None:
 def show(found: Overview) -> None:
     """Print the overview for people."""
     dirty = ", uncommitted changes" if found.main_dirty else ""
-    answer(f"{found.main_path} on {found.main_branch or 'a detached HEAD'}{dirty}; streams merge into {found.integration}")
+    answer(
+        f"{found.main_path} on {found.main_branch or 'a detached HEAD'}{dirty}; streams merge into {found.integration}"
+    )
     answer(f"sessions: {found.active} running, cap {found.cap}")
     if found.streams:
         answer("")
         table(("STREAM", "STATUS", "BRANCH", "±", "GATE", "CONFLICTS", "WHY / TASK"), [_row(s) for s in found.streams])
     else:
-        answer("no streams yet: `loki-hooks spawn NAME --task \"…\"` starts one")
+        answer('no streams yet: `loki-hooks spawn NAME --task "…"` starts one')
     waiting = ", ".join(f"{count} {name}" for name, count in found.queues.items() if count)
     if waiting:
         answer(f"\nqueued: {waiting}")
@@ -64,6 +68,12 @@ def show(found: Overview) -> None:
 def _row(s: StreamStatus) -> tuple[str, ...]:
     dirt = " *" if s.dirty else ""
     gate = ", ".join(f"{name} {outcome}" for name, outcome in sorted(s.gate.items()))
-    return (s.record.stream, WORDS[s.record.status], s.record.branch, f"+{s.ahead} -{s.behind}{dirt}", gate,
-            "; ".join(f"{name} ({shown_files(files)})" for name, files in s.conflicts.items()),
-            s.record.reason or (str(infer(s.evidence)) if s.evidence else s.record.task.title))
+    return (
+        s.record.stream,
+        WORDS[s.record.status],
+        s.record.branch,
+        f"+{s.ahead} -{s.behind}{dirt}",
+        gate,
+        "; ".join(f"{name} ({shown_files(files)})" for name, files in s.conflicts.items()),
+        s.record.reason or (str(infer(s.evidence)) if s.evidence else s.record.task.title),
+    )

@@ -32,8 +32,9 @@ def _read(name: str) -> str:
         path = Path(name)
         try:
             if not path.is_file():
-                raise BadInputError(f"there is no file {shown(name)}",
-                                    "--prompt-file takes a text file, or - for standard input")
+                raise BadInputError(
+                    f"there is no file {shown(name)}", "--prompt-file takes a text file, or - for standard input"
+                )
             raw = read_plain(path.resolve(), limit=MAX_PROMPT)
         except (OSError, ValueError) as error:
             raise BadInputError(f"{shown(name)} cannot be read", "--prompt-file takes a text file") from error

@@ -22,7 +22,9 @@ def trust(show: bool) -> None:
     found = asked(site) if show else give_trust(site)
     for item in found.items:
         # in one line: what is trusted must not be able to look like two things
-        answer(f"{'new' if item in found.new else '   '} {printable(f'{item.kind} {item.name}: {item.command}', keep='')}")
+        answer(
+            f"{'new' if item in found.new else '   '} {printable(f'{item.kind} {item.name}: {item.command}', keep='')}"
+        )
     if show:
         say("nothing is new" if not found.new else f"{len(found.new)} not trusted yet: say so with `loki-hooks trust`")
     else:

@@ -187,8 +187,10 @@ def lowered_for_memory(decision: CapDecision, seen: Footprints) -> CapDecision:
     fitting = max(1, len(seen.sessions) + more)
     if fitting >= decision.cap:
         return decision
-    reason = (f"{fitting} fit in memory: a session takes up to {_mebibytes(largest)}, {_mebibytes(seen.available)} are free; "
-              f"without that {decision.reason}")
+    reason = (
+        f"{fitting} fit in memory: a session takes up to {_mebibytes(largest)}, {_mebibytes(seen.available)} are free; "
+        f"without that {decision.reason}"
+    )
     return replace(decision, cap=fitting, reason=reason)
 
 

@@ -23,8 +23,13 @@ _LINE_ENDS = {  # values that leave a blob's bytes alone where the platform's li
 _MODES = frozenset({0o100644, 0o100755, 0o120000})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _NEVER_TRUE = (
-    "core.sparsecheckout", "core.sparsecheckoutcone", "core.splitindex", "core.ignorecase", "core.precomposeunicode",
-    "core.protecthfs", "index.sparse",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "core.splitindex",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.protecthfs",
+    "index.sparse",
 )
 _NEVER_FALSE = ("core.symlinks", "core.filemode")
 _NEVER_SET = ("core.worktree", "core.fsmonitor", "core.sharedrepository", "extensions.partialclone")

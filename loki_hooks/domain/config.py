@@ -28,22 +28,40 @@ class Agent:
 PRESETS: Mapping[str, Agent] = {
     agent.name: agent
     for agent in (
-        Agent("claude", ("claude", "--dangerously-skip-permissions", "{args}", "-p", "{prompt}"),
-              ("--model", "{model}"), ("--add-dir", "{dir}")),
-        Agent("codex", ("codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "{args}", "{prompt}"),
-              ("--model", "{model}"), ("--add-dir", "{dir}")),
+        Agent(
+            "claude",
+            ("claude", "--dangerously-skip-permissions", "{args}", "-p", "{prompt}"),
+            ("--model", "{model}"),
+            ("--add-dir", "{dir}"),
+        ),
+        Agent(
+            "codex",
+            ("codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "{args}", "{prompt}"),
+            ("--model", "{model}"),
+            ("--add-dir", "{dir}"),
+        ),
         # A fresh worktree is a folder that Gemini does not know: headless, it ends at once unless told to trust it.
-        Agent("gemini", ("gemini", "--yolo", "--skip-trust", "{args}", "-p", "{prompt}"),
-              ("--model", "{model}"), ("--include-directories", "{dir}")),
+        Agent(
+            "gemini",
+            ("gemini", "--yolo", "--skip-trust", "{args}", "-p", "{prompt}"),
+            ("--model", "{model}"),
+            ("--include-directories", "{dir}"),
+        ),
         Agent("aider", ("aider", "--yes-always", "{args}", "--message-file", "{prompt_file}"), ("--model", "{model}")),
         Agent("opencode", ("opencode", "run", "--auto", "{args}", "{prompt}"), ("--model", "{model}")),
     )
 }
 
 RATE_WORDS = (
-    r"\brate[ _-]?limit", r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
-    r"hit your (usage |session |weekly )?limit", r"\b(status|error|code|http|rejected)\W{1,3}429\b", r"\btoo many requests\b",
-    r"\bRESOURCE_EXHAUSTED\b", r"\bquota (was |has been )?exceeded\b", r"exceeded your current quota", r"\boverloaded_error\b",
+    r"\brate[ _-]?limit",
+    r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
+    r"hit your (usage |session |weekly )?limit",
+    r"\b(status|error|code|http|rejected)\W{1,3}429\b",
+    r"\btoo many requests\b",
+    r"\bRESOURCE_EXHAUSTED\b",
+    r"\bquota (was |has been )?exceeded\b",
+    r"exceeded your current quota",
+    r"\boverloaded_error\b",
 )
 """How the presets' programs say that their provider turned them away; regular expressions, whatever the case."""
 
@@ -90,7 +108,9 @@ class Session:
         chosen = agent or mine.agent or self.agent
         of_kind = mine if chosen == (mine.agent or self.agent) else Launch()
         of_all = Launch(self.agent, self.model, self.args) if chosen == self.agent else Launch()
-        return Launch(chosen, of_kind.model or of_all.model, of_kind.args or of_all.args, mine.read_dirs or self.read_dirs)
+        return Launch(
+            chosen, of_kind.model or of_all.model, of_kind.args or of_all.args, mine.read_dirs or self.read_dirs
+        )
 
 
 @dataclass(frozen=True)

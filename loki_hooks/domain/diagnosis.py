@@ -57,8 +57,15 @@ class Finding:
         return not self.ok and not self.fixed
 
     def to_json(self) -> dict[str, Any]:
-        return {"check": self.check, "ok": self.ok, "what": self.what, "evidence": self.evidence, "todo": self.todo,
-                "fixable": self.repair is not None, "fixed": self.fixed}
+        return {
+            "check": self.check,
+            "ok": self.ok,
+            "what": self.what,
+            "evidence": self.evidence,
+            "todo": self.todo,
+            "fixable": self.repair is not None,
+            "fixed": self.fixed,
+        }
 
 
 def anything_wrong(findings: Iterable[Finding]) -> bool:
@@ -114,8 +121,12 @@ def is_lost_work(facts: PatchFacts) -> bool:
     The frameworks keep every patch, so most hold nothing that is missed. That it still applies is not enough: an edit
     that was put back and withdrawn later looks the same, but then the files were written later.
     """
-    return not facts.owner_alive and not facts.in_git and facts.applies and not facts.applies_in_reverse and (
-        facts.reset_then
+    return (
+        not facts.owner_alive
+        and not facts.in_git
+        and facts.applies
+        and not facts.applies_in_reverse
+        and (facts.reset_then)
     )
 
 
@@ -149,6 +160,7 @@ _FORMATS = {
 def unreadable_to_pygit2(settings: dict[str, str]) -> tuple[str, ...]:
     """Return why pygit2 cannot read a repository with these settings (last part of the key, lower case → value)."""
     return tuple(
-        words for key, (value, words) in _FORMATS.items()
+        words
+        for key, (value, words) in _FORMATS.items()
         if key in settings and (settings[key].lower() == value or (not value and settings[key]))
     )

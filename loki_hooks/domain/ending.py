@@ -51,7 +51,10 @@ def status_after(ending: Ending) -> tuple[Status, str]:
         return Status.ESCALATED, f"the agent left the worktree on {ending.wrong_branch}"
     if ending.left:
         more = f" and {len(ending.left) - 3} more" if len(ending.left) > 3 else ""
-        return Status.ESCALATED, f"uncommitted: {', '.join(ending.left[:3])}{more}{ending.left_why and f' ({ending.left_why})'}"
+        return (
+            Status.ESCALATED,
+            f"uncommitted: {', '.join(ending.left[:3])}{more}{ending.left_why and f' ({ending.left_why})'}",
+        )
     if ending.commits == 0:
         return Status.FAILED, "the agent made no commit"
     return Status.READY, ""

@@ -42,9 +42,14 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         activity = infer(self)
         return {
-            "runner_alive": self.runner_alive, "processes": self.processes, "cpu_percent": self.cpu, "memory_bytes": self.memory,
-            **{name: sign.to_json() if sign else None
-               for name, sign in (("last_change", self.change), ("last_commit", self.commit), ("last_line", self.line))},
+            "runner_alive": self.runner_alive,
+            "processes": self.processes,
+            "cpu_percent": self.cpu,
+            "memory_bytes": self.memory,
+            **{
+                name: sign.to_json() if sign else None
+                for name, sign in (("last_change", self.change), ("last_commit", self.commit), ("last_line", self.line))
+            },
             "activity": {"state": activity.state, "inferred_from": list(activity.sources)},
         }
 
@@ -64,8 +69,11 @@ def infer(seen: Evidence) -> Activity:
     """Return what the signs say."""
     if not seen.runner_alive:
         return Activity("gone", ("its runner does not live",))
-    signs = [(sign, name) for sign, name in ((seen.line, "output"), (seen.change, "a file changed"), (seen.commit, "a commit"))
-             if sign is not None]
+    signs = [
+        (sign, name)
+        for sign, name in ((seen.line, "output"), (seen.change, "a file changed"), (seen.commit, "a commit"))
+        if sign is not None
+    ]
     counted = f"{seen.processes} process{'es' if seen.processes != 1 else ''}"
     load = [] if seen.cpu is None else [f"CPU {seen.cpu:.0f} %"]
     if seen.processes == 0:
@@ -74,8 +82,11 @@ def infer(seen: Evidence) -> Activity:
     if recent or (seen.cpu is not None and seen.cpu >= BUSY):
         return Activity("working", (counted, *load, *recent))
     last = min((sign.age for sign, _ in signs), default=None)
-    silence = "no output, no change and no commit yet" if last is None else \
-        f"no output, change or commit for {shown_age(last)}"
+    silence = (
+        "no output, no change and no commit yet"
+        if last is None
+        else f"no output, change or commit for {shown_age(last)}"
+    )
     return Activity("quiet", (counted, *load, silence))
 
 

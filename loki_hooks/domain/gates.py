@@ -47,9 +47,17 @@ class GateResult:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "gate": self.gate, "tree": self.tree, "commit": self.commit, "outcome": self.outcome.value,
-            "exit_code": self.exit_code, "seconds": self.seconds, "finished_at": self.finished_at,
-            "reason": self.reason, "tail": self.tail, "command": self.command, "gate_hash": self.gate_hash,
+            "gate": self.gate,
+            "tree": self.tree,
+            "commit": self.commit,
+            "outcome": self.outcome.value,
+            "exit_code": self.exit_code,
+            "seconds": self.seconds,
+            "finished_at": self.finished_at,
+            "reason": self.reason,
+            "tail": self.tail,
+            "command": self.command,
+            "gate_hash": self.gate_hash,
             "runs": self.runs,
         }
 

@@ -197,8 +197,7 @@ def choose_way(facts: Facts, asked: Way | None) -> Way:
     if asked is Way.PRE_COMMIT:
         if facts.framework_config is None:
             raise RefusedError(
-                "there is no .pre-commit-config.yaml here"
-                + (" (prek.toml is not edited)" if facts.prek_toml else ""),
+                "there is no .pre-commit-config.yaml here" + (" (prek.toml is not edited)" if facts.prek_toml else ""),
                 "write one (`repos: []` is enough), or use `loki-hooks install --native`",
             )
         if facts.hooks_path and "prek" not in facts.programs:
@@ -231,11 +230,15 @@ def make_plan(facts: Facts, asked: Way | None) -> Plan:
     else:
         steps += [step for name in HOOKS for step in hook_file(facts, name)]
         if facts.hooks_path and facts.hooks_path_scope not in {"local", "worktree"}:
-            notes.append(f"core.hooksPath is set for all your repositories: {facts.hooks_folder} is shared by them; "
-                         "in the others our scripts there do nothing, but `uninstall` here takes them away")
+            notes.append(
+                f"core.hooksPath is set for all your repositories: {facts.hooks_folder} is shared by them; "
+                "in the others our scripts there do nothing, but `uninstall` here takes them away"
+            )
         elif facts.hooks_path and not facts.hooks_path.startswith("/"):
-            notes.append(f"core.hooksPath is {facts.hooks_path}, which git looks up in each worktree: where a worktree "
-                         "lacks that folder, no hook runs in it")
+            notes.append(
+                f"core.hooksPath is {facts.hooks_path}, which git looks up in each worktree: where a worktree "
+                "lacks that folder, no hook runs in it"
+            )
         if facts.lefthook:
             notes.append("lefthook writes its scripts anew when its configuration changes: install again then")
     if facts.prek_toml and facts.framework_config is None:
@@ -296,8 +299,10 @@ def shim(facts: Facts, name: str) -> bytes:
     if facts.own_folder:
         script = f"script=${{0%/*}}/../loki/hooks/{name}"
     else:
-        script = (f"script=${{GIT_DIR:-.git}}/loki/hooks/{name}\n"
-                  f'[ -x "$script" ] || script=$(git rev-parse --git-common-dir)/loki/hooks/{name}')
+        script = (
+            f"script=${{GIT_DIR:-.git}}/loki/hooks/{name}\n"
+            f'[ -x "$script" ] || script=$(git rev-parse --git-common-dir)/loki/hooks/{name}'
+        )
     text = facts.templates["shim-pre-push.sh" if name == "pre-push" else "shim.sh"]
     otherwise = "exit $?" if name == "pre-merge-commit" else "status=$?"
     return text.replace("@ID@", SHIM_ID).replace("@SCRIPT@", script).replace("@OTHERWISE@", otherwise).encode()
@@ -338,8 +343,10 @@ def _configured(facts: Facts) -> list[Step]:
 
 
 def _find_and_run(name: str) -> str:
-    return (f'h="${{GIT_DIR:-.git}}/loki/hooks/{name}"; '
-            f'[ -x "$h" ] || h="$(git rev-parse --git-common-dir)/loki/hooks/{name}"; [ ! -x "$h" ] || exec "$h" "$@"')
+    return (
+        f'h="${{GIT_DIR:-.git}}/loki/hooks/{name}"; '
+        f'[ -x "$h" ] || h="$(git rev-parse --git-common-dir)/loki/hooks/{name}"; [ ! -x "$h" ] || exec "$h" "$@"'
+    )
 
 
 def _through_husky(facts: Facts, notes: list[str]) -> list[Step]:
@@ -352,13 +359,22 @@ def _through_husky(facts: Facts, notes: list[str]) -> list[Step]:
         if old is not None and block.encode() in old:
             continue
         mode = None if old is not None or facts.hooks_path.rstrip("/").endswith("_") else 0o755
-        steps.append(Write(path, _on_top(old, block.encode(), shebang=mode is not None), mode,
-                           "a guarded line for loki-hooks, nothing to those who do not have it", (block,)))
+        steps.append(
+            Write(
+                path,
+                _on_top(old, block.encode(), shebang=mode is not None),
+                mode,
+                "a guarded line for loki-hooks, nothing to those who do not have it",
+                (block,),
+            )
+        )
     if steps:
         notes.append(f"commit the files in {facts.husky}")
     if not facts.hooks_path.startswith("/"):
-        notes.append(f"core.hooksPath is {facts.hooks_path}, which git looks up in each worktree: husky's hooks run in "
-                     "a new worktree only after its own set-up there")
+        notes.append(
+            f"core.hooksPath is {facts.hooks_path}, which git looks up in each worktree: husky's hooks run in "
+            "a new worktree only after its own set-up there"
+        )
     return steps
 
 
@@ -382,8 +398,10 @@ def _through_framework(facts: Facts, notes: list[str]) -> list[Step]:
     steps: list[Step] = []
     if config.wanted != config.data:
         steps.append(Write(config.path, config.wanted, None, "; ".join(config.changes), config.inserted))
-        notes.append(f"`git add {config.path.rpartition('/')[2]}` and commit: pre-commit refuses to run while its "
-                     "configuration is not staged")
+        notes.append(
+            f"`git add {config.path.rpartition('/')[2]}` and commit: pre-commit refuses to run while its "
+            "configuration is not staged"
+        )
     types = [name for name in HOOKS if name in config.types]
     program = _program(facts)
     wanted = [name for name in types if not _is_framework(facts.chains.get(name, ()))]
@@ -399,9 +417,11 @@ def _through_framework(facts: Facts, notes: list[str]) -> list[Step]:
         paths = [legacy(f"{facts.hooks_folder}/{name}", depth) for depth in (0, 1) for name in ("pre-commit", *types)]
         steps.append(RunInstaller(tuple(argv), facts.base, tuple(paths)))
     elif wanted:
-        notes.append(f"{' or '.join(_programs(facts))} is not found; once it is, run: "
-                     f"{_programs(facts)[0]} install --allow-missing-config "
-                     + " ".join(f"-t {name}" for name in ("pre-commit", *types)))
+        notes.append(
+            f"{' or '.join(_programs(facts))} is not found; once it is, run: "
+            f"{_programs(facts)[0]} install --allow-missing-config "
+            + " ".join(f"-t {name}" for name in ("pre-commit", *types))
+        )
     if "pre-push" in types and not (program and "pre-push" in wanted):
         chain = facts.chains.get("pre-push", ())
         if not chain or chain[0] is not Owner.FOREIGN:  # a later `pre-commit install` would overwrite the .legacy

@@ -35,18 +35,24 @@ def agent_words(agent: Agent, launch: Launch, values: Mapping[str, str], dirs: S
     extra: list[str] = []
     if launch.model and not model_in_command:
         if not agent.model_args:
-            raise BadInputError(f"the agent {agent.name} is given the model {shown(launch.model)} and has no place for it",
-                                f'say how it takes one: [agents.{agent.name}] model_args = ["--model", "{{model}}"]')
+            raise BadInputError(
+                f"the agent {agent.name} is given the model {shown(launch.model)} and has no place for it",
+                f'say how it takes one: [agents.{agent.name}] model_args = ["--model", "{{model}}"]',
+            )
         extra += [fill(word, {"model": launch.model}) for word in agent.model_args]
     if dirs and not agent.read_args:
-        raise BadInputError(f"the agent {agent.name} is given folders to read and has no place for them",
-                            f'say how it takes one: [agents.{agent.name}] read_args = ["--add-dir", "{{dir}}"]')
+        raise BadInputError(
+            f"the agent {agent.name} is given folders to read and has no place for them",
+            f'say how it takes one: [agents.{agent.name}] read_args = ["--add-dir", "{{dir}}"]',
+        )
     for folder in dirs:
         extra += [fill(word, {"dir": folder}) for word in agent.read_args]
     extra += [fill(word, values) for word in launch.args]
     if extra and ARGS not in command:
-        raise BadInputError(f"the agent {agent.name} is given more arguments, and its command has no place for them",
-                            f'put the word "{ARGS}" into [agents.{agent.name}] command, where they belong')
+        raise BadInputError(
+            f"the agent {agent.name} is given more arguments, and its command has no place for them",
+            f'put the word "{ARGS}" into [agents.{agent.name}] command, where they belong',
+        )
     filled = {**values, "model": launch.model}
     argv: list[str] = []
     for word in command:
@@ -69,7 +75,9 @@ def templates_for(kind: str, stage: str) -> tuple[str, ...]:
 def fenced(text: str, *, lines: int = 60, width: int = 300) -> str:
     """Return the end of ``text`` as an indented block, in which nothing can be taken for the prompt's own words."""
     last = text.rstrip().splitlines()[-lines:]
-    return "\n".join("    " + "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:width]) for line in last)
+    return "\n".join(
+        "    " + "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:width]) for line in last
+    )
 
 
 def listed(items: Iterable[str], most: int = 20) -> list[str]:

@@ -7,9 +7,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LOOKED_AT = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "package.json", "Cargo.toml", "go.mod", "Makefile",
-             "makefile", "GNUmakefile", "pom.xml", "gradlew", "mix.exs", "uv.lock", "poetry.lock", "pnpm-lock.yaml",
-             "yarn.lock", "bun.lock", "bun.lockb", "conftest.py")
+LOOKED_AT = (
+    "pyproject.toml",
+    "pytest.ini",
+    "tox.ini",
+    "setup.cfg",
+    "package.json",
+    "Cargo.toml",
+    "go.mod",
+    "Makefile",
+    "makefile",
+    "GNUmakefile",
+    "pom.xml",
+    "gradlew",
+    "mix.exs",
+    "uv.lock",
+    "poetry.lock",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+    "conftest.py",
+)
 """The files whose text decides (of some it is enough that they are there)."""
 
 
@@ -65,8 +84,12 @@ def _npm(files: Mapping[str, str]) -> Proposal | None:
         return None
     if not isinstance(script, str) or not script.strip() or "no test specified" in script:
         return None
-    for lock, command in (("pnpm-lock.yaml", "pnpm test"), ("yarn.lock", "yarn test"), ("bun.lock", "bun run test"),
-                          ("bun.lockb", "bun run test")):
+    for lock, command in (
+        ("pnpm-lock.yaml", "pnpm test"),
+        ("yarn.lock", "yarn test"),
+        ("bun.lock", "bun run test"),
+        ("bun.lockb", "bun run test"),
+    ):
         if lock in files:
             return Proposal("unit", command, 'the "test" script in package.json')
     return Proposal("unit", "npm test", 'the "test" script in package.json')
@@ -80,6 +103,11 @@ def _make(files: Mapping[str, str]) -> Proposal | None:
 
 
 def _others(files: Mapping[str, str]) -> tuple[Proposal | None, ...]:
-    table = (("Cargo.toml", "cargo test"), ("go.mod", "go test ./..."), ("gradlew", "./gradlew test"),
-             ("pom.xml", "mvn -q test"), ("mix.exs", "mix test"))
+    table = (
+        ("Cargo.toml", "cargo test"),
+        ("go.mod", "go test ./..."),
+        ("gradlew", "./gradlew test"),
+        ("pom.xml", "mvn -q test"),
+        ("mix.exs", "mix test"),
+    )
     return tuple(Proposal("unit", command, name) if name in files else None for name, command in table)

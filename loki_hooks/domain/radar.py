@@ -83,7 +83,9 @@ class Radar:
         """Return it without the pairs of heads that nobody has any more."""
         live = {self.onto, *(look.head for look in self.looks.values()), *(look.tip for look in self.looks.values())}
         return type(self)(
-            self.seen_at, self.onto, self.looks,
+            self.seen_at,
+            self.onto,
+            self.looks,
             {pair: files for pair, files in self.pairs.items() if live.issuperset(pair)},
             {key: tree for key, tree in self.alone.items() if key[0] == self.onto and key[1] in live},
         )
@@ -107,23 +109,30 @@ class Radar:
         looks = {
             stream: Look(entry["tip"], entry["mark"], entry["head"])
             for stream, entry in _entries(value.get("looks"))
-            if isinstance(entry, Mapping) and _is_oid(entry.get("tip")) and _is_oid(entry.get("head"))
+            if isinstance(entry, Mapping)
+            and _is_oid(entry.get("tip"))
+            and _is_oid(entry.get("head"))
             and isinstance(entry.get("mark"), str)
         }
         pairs = {
             pair_of(a, b): tuple(files)
-            for a, others in _entries(value.get("pairs")) for b, files in _entries(others)
+            for a, others in _entries(value.get("pairs"))
+            for b, files in _entries(others)
             if _is_oid(a) and _is_oid(b) and isinstance(files, list) and all(isinstance(f, str) for f in files)
         }
         alone = {
             (onto, tip): tree
-            for onto, others in _entries(value.get("alone")) for tip, tree in _entries(others)
+            for onto, others in _entries(value.get("alone"))
+            for tip, tree in _entries(others)
             if _is_oid(onto) and _is_oid(tip) and (tree == "" or _is_oid(tree))
         }
         seen_at, onto = value.get("seen_at"), value.get("onto")
         return cls(
-            seen_at if isinstance(seen_at, str) else "", onto if isinstance(onto, str) and _is_oid(onto) else "",
-            looks, pairs, alone,
+            seen_at if isinstance(seen_at, str) else "",
+            onto if isinstance(onto, str) and _is_oid(onto) else "",
+            looks,
+            pairs,
+            alone,
         )
 
 

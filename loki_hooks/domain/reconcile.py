@@ -147,7 +147,9 @@ def decide(facts: Facts) -> tuple[Step, ...]:
 
 def _register(facts: Facts) -> Iterator[Step]:
     for found in facts.found:
-        yield Step(Verb.ADOPT, path=found.path, branch=found.branch, kind=found.kind, name=found.name, commit=found.head)
+        yield Step(
+            Verb.ADOPT, path=found.path, branch=found.branch, kind=found.kind, name=found.name, commit=found.head
+        )
     for s in facts.streams:
         record = s.record
         if record.status is Status.PLANNED and not s.claim_alive:
@@ -178,9 +180,15 @@ def _ready(facts: Facts) -> Iterator[Step]:
             yield Step(Verb.READY, record.stream, "it has new commits", commit=s.tip)
         elif status in IN_TRAIN and s.tip != record.tip:
             yield Step(Verb.READY, record.stream, "its tip moved", commit=s.tip)
-        elif s.signalled and s.tip != record.base and (
-            status is Status.OPEN
-            or (status in {Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED} and s.tip != record.tip)
+        elif (
+            s.signalled
+            and s.tip != record.base
+            and (
+                status is Status.OPEN
+                or (
+                    status in {Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED} and s.tip != record.tip
+                )
+            )
         ):
             yield Step(Verb.READY, record.stream, "FEATURE_READY", commit=s.tip)
 
@@ -191,8 +199,13 @@ def _train(facts: Facts) -> Iterator[Step]:
         return
     for s in members:
         if s.conflicts and s.record.status is not Status.PASSED:
-            yield Step(Verb.CONFLICT, s.record.stream, f"conflicts in {', '.join(s.conflicts[:5])}", commit=facts.tip,
-                       paths=s.conflicts)
+            yield Step(
+                Verb.CONFLICT,
+                s.record.stream,
+                f"conflicts in {', '.join(s.conflicts[:5])}",
+                commit=facts.tip,
+                paths=s.conflicts,
+            )
     waiting = [s for s in members if not s.conflicts]
     if not facts.gates:
         yield from _note(waiting, "no gate is configured on the integration branch: nothing lands by itself")
@@ -209,8 +222,10 @@ def _train(facts: Facts) -> Iterator[Step]:
     if facts.gate_running:
         return
     suspects = [s for s in waiting if s.solo is Standing.FAILED]
-    yield from _note([s for s in waiting if s.solo is Standing.BLOCKED],
-                     "a gate could not be run on it merged with the integration branch: see test-results.json")
+    yield from _note(
+        [s for s in waiting if s.solo is Standing.BLOCKED],
+        "a gate could not be run on it merged with the integration branch: see test-results.json",
+    )
     if facts.train is not None and facts.train.cars:
         yield from _move_train(facts, facts.train, suspects, waiting)
     elif suspects:
@@ -244,7 +259,9 @@ def _move_train(facts: Facts, train: Train, suspects: list[StreamFacts], waiting
             car = train.cars[index]
             yield Step(Verb.REJECT, car.stream, "its tests failed", commit=car.commit, tree=car.tree)
         case Blocked(index):
-            yield from _note(cars, f"a gate could not be run on {train.cars[index].stream}'s merge: see test-results.json")
+            yield from _note(
+                cars, f"a gate could not be run on {train.cars[index].stream}'s merge: see test-results.json"
+            )
 
 
 def _judge_suspects(facts: Facts, suspects: list[StreamFacts]) -> Iterator[Step]:
@@ -287,8 +304,11 @@ def _start(facts: Facts) -> Iterator[Step]:
     active = sum(1 for s in facts.streams if s.session_alive or s.claim_alive)
     status = {s.record.stream: s.record.status for s in facts.streams}
     waiting = sorted(
-        (s for s in facts.streams if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged
-         and (s.tip or s.worktree)),
+        (
+            s
+            for s in facts.streams
+            if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged and (s.tip or s.worktree)
+        ),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )
     made = sum(1 for s in facts.streams if s.worktree and not s.record.standing and s.record.status in LIVING)

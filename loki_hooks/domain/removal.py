@@ -77,7 +77,11 @@ def classify(facts: WorktreeFacts, going: Going = Going.ALL) -> Removal:
     if keep:
         return Removal(False, tuple(keep))
     gone = () if facts.folder else ("its folder is gone",)
-    why = {Going.WORKTREE: "its branch stays", Going.TO_TRASH: "abandoned by a person", Going.ALL: "its stream has ended"}
+    why = {
+        Going.WORKTREE: "its branch stays",
+        Going.TO_TRASH: "abandoned by a person",
+        Going.ALL: "its stream has ended",
+    }
     return Removal(True, (facts.merged_by if going is Going.ALL and facts.merged_by else why[going], *gone))
 
 

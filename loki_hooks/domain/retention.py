@@ -26,7 +26,8 @@ def expired(entries: Iterable[Kept], *, days: int, most: int, needed: frozenset[
     """Return the names of the entries that go. What is ``needed`` never does."""
     youngest_first = sorted(entries, key=lambda e: (e.days if e.days is not None else 0.0, e.name))
     return tuple(
-        entry.name for place, entry in enumerate(youngest_first)
+        entry.name
+        for place, entry in enumerate(youngest_first)
         if entry.name not in needed and (place >= most or (days > 0 and entry.days is not None and entry.days > days))
     )
 

@@ -75,8 +75,15 @@ _IMMUTABLE = ("yarn", "install", "--immutable")
 _MAVEN = ("-B", "-q", "dependency:go-offline")
 _GRADLE = ("--no-daemon", "--quiet", "dependencies")
 _REQUIREMENTS = (
-    "requirements.txt", "requirements-dev.txt", "requirements-test.txt", "requirements_dev.txt", "dev-requirements.txt",
-    "test-requirements.txt", "requirements/dev.txt", "requirements/tests.txt", "requirements/test.txt",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-test.txt",
+    "requirements_dev.txt",
+    "dev-requirements.txt",
+    "test-requirements.txt",
+    "requirements/dev.txt",
+    "requirements/tests.txt",
+    "requirements/test.txt",
 )
 _PIP_INPUTS = ("pyproject.toml", "setup.py", "setup.cfg", *_REQUIREMENTS)
 _JVM = ("pom.xml", "mvnw", "gradle.lockfile", "buildscript-gradle.lockfile", "gradlew")

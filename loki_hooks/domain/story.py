@@ -7,9 +7,16 @@ from collections.abc import Mapping
 Event = Mapping[str, object]
 _TRAIN = "train"
 """The subject of a gate that several streams share."""
-_TROUBLE = frozenset({
-    "session-failed", "session-escalated", "session-stopped", "conflicted", "step-failed", "landing-waits",
-})
+_TROUBLE = frozenset(
+    {
+        "session-failed",
+        "session-escalated",
+        "session-stopped",
+        "conflicted",
+        "step-failed",
+        "landing-waits",
+    }
+)
 
 
 def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:

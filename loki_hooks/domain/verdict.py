@@ -29,8 +29,19 @@ class Verdict:
         return {"verdict": self.word.value, "reasons": list(self.reasons)}
 
 
-_ACTIVE = frozenset({Status.PLANNED, Status.QUEUED, Status.PREPARING, Status.RUNNING, Status.TESTING, Status.PASSED,
-                     Status.MERGING, Status.READY, Status.PROPOSED})
+_ACTIVE = frozenset(
+    {
+        Status.PLANNED,
+        Status.QUEUED,
+        Status.PREPARING,
+        Status.RUNNING,
+        Status.TESTING,
+        Status.PASSED,
+        Status.MERGING,
+        Status.READY,
+        Status.PROPOSED,
+    }
+)
 
 
 def judge_streams(records: Iterable[StreamRecord]) -> Verdict:
@@ -41,10 +52,12 @@ def judge_streams(records: Iterable[StreamRecord]) -> Verdict:
     again = [r for r in living if r.rejections >= REJECTIONS_TO_PIVOT]
     if again:
         return Verdict(Word.PIVOT, tuple(f"{r.stream}: its tests failed {r.rejections} times" for r in again))
-    stuck = tuple(f"{r.stream}: {r.status}{f', {r.reason}' if r.reason else ''}" for r in living
-                  if r.status in NEEDS_PERSON)
-    active = tuple(f"{r.stream}: {r.status}{f', {r.reason}' if r.reason else ''}" for r in living
-                   if r.status in _ACTIVE)
+    stuck = tuple(
+        f"{r.stream}: {r.status}{f', {r.reason}' if r.reason else ''}" for r in living if r.status in NEEDS_PERSON
+    )
+    active = tuple(
+        f"{r.stream}: {r.status}{f', {r.reason}' if r.reason else ''}" for r in living if r.status in _ACTIVE
+    )
     if active:
         return Verdict(Word.CONTINUE, active + stuck)
     if stuck:

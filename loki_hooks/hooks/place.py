@@ -45,10 +45,8 @@ def find_place() -> Place:
     git_dir = os.environ.get("GIT_DIR", "")
     if not git_dir:
         dot = os.path.join(root, ".git")
-        if os.path.isfile(dot):
-            git_dir = first_line(dot).removeprefix("gitdir: ")
-        else:
-            git_dir = dot if os.path.isdir(dot) else root
+        found = dot if os.path.isdir(dot) else root
+        git_dir = first_line(dot).removeprefix("gitdir: ") if os.path.isfile(dot) else found
     git_dir = os.path.realpath(os.path.join(root, git_dir))
     pointer = first_line(os.path.join(git_dir, "commondir"))
     shared = os.environ.get("GIT_COMMON_DIR", "") or os.path.join(git_dir, pointer)

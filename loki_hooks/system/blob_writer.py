@@ -89,8 +89,9 @@ class Sharing:
         return self.works
 
 
-def _small(data: bytes, size: int, mode: int, path: bytes, folders: list[int], found: list[list[bytes]],
-           sharing: Sharing) -> None:
+def _small(
+    data: bytes, size: int, mode: int, path: bytes, folders: list[int], found: list[list[bytes]], sharing: Sharing
+) -> None:
     if len(data) != size:
         raise EOFError
     permissions = 0o777 if mode & 0o100 else 0o666
@@ -110,8 +111,9 @@ def _small(data: bytes, size: int, mode: int, path: bytes, folders: list[int], f
         os.close(first)
 
 
-def _large(source: BinaryIO, size: int, mode: int, path: bytes, folders: list[int], found: list[list[bytes]],
-           sharing: Sharing) -> None:
+def _large(
+    source: BinaryIO, size: int, mode: int, path: bytes, folders: list[int], found: list[list[bytes]], sharing: Sharing
+) -> None:
     permissions = 0o777 if mode & 0o100 else 0o666
     handles = [os.open(path, os.O_RDWR | _FLAGS, permissions, dir_fd=folder) for folder in folders]
     # The first one whole; then the others share its blocks, or are copied from it.
@@ -122,14 +124,14 @@ def _large(source: BinaryIO, size: int, mode: int, path: bytes, folders: list[in
             raise EOFError
         left -= len(chunk)
         while chunk:
-            chunk = chunk[os.write(handles[0], chunk):]
+            chunk = chunk[os.write(handles[0], chunk) :]
     for handle in handles[1:]:
         if sharing.share(handles[0], handle):
             continue
         os.lseek(handles[0], 0, os.SEEK_SET)
         while chunk := os.read(handles[0], _CHUNK):
             while chunk:
-                chunk = chunk[os.write(handle, chunk):]
+                chunk = chunk[os.write(handle, chunk) :]
     for handle, records in zip(handles, found, strict=True):
         records.append(_record(mode, os.fstat(handle)))
         os.close(handle)
@@ -138,9 +140,18 @@ def _large(source: BinaryIO, size: int, mode: int, path: bytes, folders: list[in
 def _record(mode: int, seen: os.stat_result) -> bytes:
     """Return a file's stat data as an index entry has it; ``mode`` is the entry's own."""
     changed, modified = seen.st_ctime_ns, seen.st_mtime_ns
-    return _PACK(changed // 1000000000 & 0xFFFFFFFF, changed % 1000000000, modified // 1000000000 & 0xFFFFFFFF,
-                 modified % 1000000000, seen.st_dev & 0xFFFFFFFF, seen.st_ino & 0xFFFFFFFF, mode, seen.st_uid,
-                 seen.st_gid, seen.st_size & 0xFFFFFFFF)
+    return _PACK(
+        changed // 1000000000 & 0xFFFFFFFF,
+        changed % 1000000000,
+        modified // 1000000000 & 0xFFFFFFFF,
+        modified % 1000000000,
+        seen.st_dev & 0xFFFFFFFF,
+        seen.st_ino & 0xFFFFFFFF,
+        mode,
+        seen.st_uid,
+        seen.st_gid,
+        seen.st_size & 0xFFFFFFFF,
+    )
 
 
 if __name__ == "__main__":

@@ -20,8 +20,15 @@ def can_share(source: Path, folder: Path) -> bool:
     """Return whether files of the folder ``source`` can be cloned into ``folder``. Leaves nothing there."""
     if not hasattr(os, "O_TMPFILE") or source.stat().st_dev != folder.stat().st_dev:
         return False
-    probe = next((Path(base, name) for base, _, names in os.walk(source) for name in names
-                  if stat.S_ISREG(Path(base, name).lstat().st_mode) and Path(base, name).lstat().st_size), None)
+    probe = next(
+        (
+            Path(base, name)
+            for base, _, names in os.walk(source)
+            for name in names
+            if stat.S_ISREG(Path(base, name).lstat().st_mode) and Path(base, name).lstat().st_size
+        ),
+        None,
+    )
     if probe is None:
         return False
     try:

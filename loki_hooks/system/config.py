@@ -71,8 +71,10 @@ def load(site: Site, git: Git) -> Effective:
         session = working.session
         if chosen != session.agent:  # what is set for one agent is not for another
             session = replace(session, agent=chosen, model="", args=())
-        kinds = {kind: launch if launch.agent in {"", chosen} else Launch(read_dirs=launch.read_dirs)
-                 for kind, launch in session.kinds.items()}
+        kinds = {
+            kind: launch if launch.agent in {"", chosen} else Launch(read_dirs=launch.read_dirs)
+            for kind, launch in session.kinds.items()
+        }
         working = replace(working, session=replace(session, kinds=kinds))
     integration = working.integration_branch or default_integration(git)
     in_force = read_commit(git, f"refs/heads/{integration}")
@@ -163,22 +165,47 @@ def _to_config(file: Any, source: str) -> Config:
         branches={**default.branches, **file.branches},
         agents={**default.agents, **agents},
         session=Session(
-            s.agent, s.max, s.timeout, s.commit, s.model or "", tuple(s.args), tuple(s.read_dirs),
-            {kind: Launch(k.agent or "", k.model or "", tuple(k.args), tuple(k.read_dirs)) for kind, k in s.kinds.items()},
-            s.memory, RateLimit(tuple(s.rate_limit.words), s.rate_limit.wait, s.rate_limit.longest, s.rate_limit.tries),
+            s.agent,
+            s.max,
+            s.timeout,
+            s.commit,
+            s.model or "",
+            tuple(s.args),
+            tuple(s.read_dirs),
+            {
+                kind: Launch(k.agent or "", k.model or "", tuple(k.args), tuple(k.read_dirs))
+                for kind, k in s.kinds.items()
+            },
+            s.memory,
+            RateLimit(tuple(s.rate_limit.words), s.rate_limit.wait, s.rate_limit.longest, s.rate_limit.tries),
         ),
         environment=Environment(
-            tuple(e.copy_), tuple(e.link), dict(e.set), e.setup if e.setup in ("auto", False) else _command(e.setup),
+            tuple(e.copy_),
+            tuple(e.link),
+            dict(e.set),
+            e.setup if e.setup in ("auto", False) else _command(e.setup),
             e.ports,
         ),
         gates={
-            name: Gate(name, _command(g.command), tuple(g.branches), g.timeout, g.retries, g.worktree, g.flaky_passes,
-                       tuple(g.fingerprint))
+            name: Gate(
+                name,
+                _command(g.command),
+                tuple(g.branches),
+                g.timeout,
+                g.retries,
+                g.worktree,
+                g.flaky_passes,
+                tuple(g.fingerprint),
+            )
             for name, g in file.gates.items()
         },
         push_budget=file.push.budget,
         merge=Merge(
-            m.auto, m.how if isinstance(m.how, str) else "no-ff", {} if isinstance(m.how, str) else dict(m.how), m.batch, m.push,
+            m.auto,
+            m.how if isinstance(m.how, str) else "no-ff",
+            {} if isinstance(m.how, str) else dict(m.how),
+            m.batch,
+            m.push,
             tuple(m.additive),
         ),
         accept_results=file.results.accept,
@@ -188,11 +215,18 @@ def _to_config(file: Any, source: str) -> Config:
         source=source,
         warnings=(*_unknown(file, source), *_without_effect(file, source)),
     )
-    named = {"session.agent": config.session.agent,
-             **{f"session.kinds.{kind}.agent": launch.agent for kind, launch in config.session.kinds.items() if launch.agent}}
+    named = {
+        "session.agent": config.session.agent,
+        **{
+            f"session.kinds.{kind}.agent": launch.agent for kind, launch in config.session.kinds.items() if launch.agent
+        },
+    }
     strange = {key: name for key, name in named.items() if name not in config.agents}
-    kinds = [f"session.kinds.{kind}: there is no kind called {kind!r}" for kind in config.session.kinds
-             if kind not in config.branches]
+    kinds = [
+        f"session.kinds.{kind}: there is no kind called {kind!r}"
+        for kind in config.session.kinds
+        if kind not in config.branches
+    ]
     if strange or kinds:
         lines = [*(f"{key}: there is no agent called {name!r}" for key, name in strange.items()), *kinds]
         near = [nearest(name, config.agents) for name in strange.values()]
@@ -211,7 +245,9 @@ def _without_effect(file: Any, source: str) -> list[str]:
     """Say of each key that is set and that this version does not act on yet: silence would be a promise."""
     return [
         f"{source}: {table}.{key} has no effect in this version"
-        for table, keys in _NO_EFFECT_YET.items() for key in keys if key in getattr(file, table).model_fields_set
+        for table, keys in _NO_EFFECT_YET.items()
+        for key in keys
+        if key in getattr(file, table).model_fields_set
     ]
 
 
@@ -219,7 +255,8 @@ def _agent(name: str, entry: Any) -> Agent:
     """Return the agent; one that only changes a preset's command takes a model and folders as the preset does."""
     preset = PRESETS.get(name, Agent(name, ""))
     return Agent(
-        name, _command(entry.command),
+        name,
+        _command(entry.command),
         preset.model_args if entry.model_args is None else tuple(entry.model_args),
         preset.read_args if entry.read_args is None else tuple(entry.read_args),
     )

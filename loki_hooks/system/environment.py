@@ -38,8 +38,16 @@ if TYPE_CHECKING:
     from loki_hooks.domain.config import Environment
 
 
-def variables(worktree: Path, *, main: Path, stream: str, branch: str, environment: Environment,
-              values: Mapping[str, str], ports: tuple[int, ...] = ()) -> dict[str, str]:
+def variables(
+    worktree: Path,
+    *,
+    main: Path,
+    stream: str,
+    branch: str,
+    environment: Environment,
+    values: Mapping[str, str],
+    ports: tuple[int, ...] = (),
+) -> dict[str, str]:
     """Return the whole environment for set-up, agent or gate in ``worktree``, which has these ``ports`` leased.
 
     LOKI_TRUST is the user's word, not that of what runs in here: it goes (`trust.word_for_sessions` lends it).
@@ -69,7 +77,10 @@ def variables(worktree: Path, *, main: Path, stream: str, branch: str, environme
         env |= {key: value} if value else {}
     env |= port_variables(ports)
     env.update(
-        LOKI_STREAM=stream, LOKI_BRANCH=branch, LOKI_WORKTREE=str(worktree), LOKI_MAIN=str(main),
+        LOKI_STREAM=stream,
+        LOKI_BRANCH=branch,
+        LOKI_WORKTREE=str(worktree),
+        LOKI_MAIN=str(main),
         **{key: fill(template, values) for key, template in environment.set.items()},
     )
     return env
@@ -94,8 +105,11 @@ def to_copy(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str,
         name = source.relative_to(main).as_posix()
         target = worktree / name
         plain = source.is_file() and not source.is_symlink() and not os.path.lexists(target) and "\n" not in name
-        if plain and name not in tracked and not name.startswith((".git/", f"{LOKI}/")) and not (
-            _leads_out(source, main) or _leads_out(target, worktree)
+        if (
+            plain
+            and name not in tracked
+            and not name.startswith((".git/", f"{LOKI}/"))
+            and not (_leads_out(source, main) or _leads_out(target, worktree))
         ):
             found.append(name)
     return tuple(found)
@@ -176,8 +190,10 @@ def link_files(main: Path, worktree: Path, names: Iterable[str]) -> tuple[tuple[
 def _refuse_outside(key: str, patterns: Iterable[str]) -> None:
     for pattern in patterns:
         if pattern.startswith("/") or ".." in pattern.split("/"):
-            raise BadInputError(f"{key}: {pattern!r} leads out of the repository",
-                                "name files below its root, such as .env or config/*.env")
+            raise BadInputError(
+                f"{key}: {pattern!r} leads out of the repository",
+                "name files below its root, such as .env or config/*.env",
+            )
 
 
 def _leads_out(path: Path, root: Path) -> bool:
@@ -216,8 +232,11 @@ def unexclude(common: Path) -> bool:
     if not path.is_file():
         return False
     lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
-    kept = [line for at, line in enumerate(lines)
-            if line.rstrip("\n") != EXCLUDED_BY_US and (at == 0 or lines[at - 1].rstrip("\n") != EXCLUDED_BY_US)]
+    kept = [
+        line
+        for at, line in enumerate(lines)
+        if line.rstrip("\n") != EXCLUDED_BY_US and (at == 0 or lines[at - 1].rstrip("\n") != EXCLUDED_BY_US)
+    ]
     if len(kept) == len(lines):
         return False
     write_atomic(path, "".join(kept), stat.S_IMODE(path.stat().st_mode))
@@ -265,9 +284,13 @@ def warm_up(main: Path, worktree: Path, names: Iterable[str]) -> tuple[str, ...]
     ensure_loki(worktree / LOKI)
     holding = worktree / LOKI / f".clone-{os.getpid()}"
     return tuple(
-        name for name in names
-        if (main / name).is_dir() and not (main / name).is_symlink() and git.ok("check-ignore", "-q", "--", f"{name}/")
-        and not git.maybe("ls-files", "--", name) and clone_folder(main / name, worktree / name, holding)
+        name
+        for name in names
+        if (main / name).is_dir()
+        and not (main / name).is_symlink()
+        and git.ok("check-ignore", "-q", "--", f"{name}/")
+        and not git.maybe("ls-files", "--", name)
+        and clone_folder(main / name, worktree / name, holding)
     )
 
 

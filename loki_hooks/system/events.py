@@ -30,8 +30,14 @@ def record(
 ) -> None:
     """Append one event. A log that cannot be written is no reason to stop: it is then lost."""
     line = json.dumps(
-        {"time": now(), "event": event, "stream": stream, "commit": commit, "detail": detail,
-         "evidence": dict(evidence or {})},
+        {
+            "time": now(),
+            "event": event,
+            "stream": stream,
+            "commit": commit,
+            "detail": detail,
+            "evidence": dict(evidence or {}),
+        },
         ensure_ascii=False,
     )
     with contextlib.suppress(OSError, LokiError), open_log(site.folder("state") / "events.jsonl") as sink:

@@ -69,8 +69,13 @@ class Git:
         full |= dict(env or {})
         return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
 
-    def out(self, *args: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None,
-            timeout: float = DEFAULT_TIMEOUT) -> str:
+    def out(
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> str:
         """Return git's stdout without the last newline. Raises ``GitFailedError`` unless git exits 0."""
         done = self.run(*args, stdin=stdin, env=env, timeout=timeout)
         if done.returncode != 0:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from loki_hooks.system.git import Git
 
-_MADE_HERE = ("commit", "cherry-pick", "am:", "revert", "rebase (pick)", "rebase (reword)", "rebase (squash)", "rebase (fixup)",
-              "rebase (continue)", "rebase (finish)")
+_MADE_HERE = (
+    "commit",
+    "cherry-pick",
+    "am:",
+    "revert",
+    "rebase (pick)",
+    "rebase (reword)",
+    "rebase (squash)",
+    "rebase (fixup)",
+    "rebase (continue)",
+    "rebase (finish)",
+)
 
 
 def has_own_commits(git: Git, branch: str, base: str, tip: str, integration: str) -> bool:

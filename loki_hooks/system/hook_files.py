@@ -23,8 +23,10 @@ def hooks_folder(site: Site) -> Path:
     told = Git(start, hooks=True).out("rev-parse", "--git-path", "hooks")  # with hooks: else we would be told /dev/null
     folder = Path(os.path.normpath(start / told))
     if folder.exists() and not folder.is_dir():
-        raise RefusedError(f"hooks are turned off here: core.hooksPath is {folder}",
-                           "git config --unset core.hooksPath (--global, if it is set there)")
+        raise RefusedError(
+            f"hooks are turned off here: core.hooksPath is {folder}",
+            "git config --unset core.hooksPath (--global, if it is set there)",
+        )
     return folder
 
 

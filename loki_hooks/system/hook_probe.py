@@ -74,8 +74,9 @@ class Prober:
         """Return whether git, in this worktree, comes to our script for ``hook``."""
         if f"hook.loki-{hook}.command" in self._configured:
             if not has_config_hooks():
-                return Answer(hook, why="it is in git's configuration, which this git (before 2.54) does not read "
-                                        "hooks from")
+                return Answer(
+                    hook, why="it is in git's configuration, which this git (before 2.54) does not read hooks from"
+                )
             return self._run_configured(worktree, hook)
         front = self.folder(worktree) / hook
         if not os.path.lexists(front):
@@ -83,8 +84,11 @@ class Prober:
         data = content(front)
         owner = owner_of(data or b"")
         if not os.access(front, os.X_OK):
-            return Answer(hook, why=f"{front} is not executable, so git passes it over",
-                          not_executable=str(front) if owner is Owner.OURS else "")
+            return Answer(
+                hook,
+                why=f"{front} is not executable, so git passes it over",
+                not_executable=str(front) if owner is Owner.OURS else "",
+            )
         if owner in {Owner.PRE_COMMIT, Owner.PREK}:
             return self._through_framework(worktree, front, hook, owner)
         if owner is Owner.FOREIGN and not _leads_here(front, data or b"", hook):
@@ -97,8 +101,11 @@ class Prober:
         git = git_version() >= (2, 36) and not (env and hook == "pre-push")
         head = Git(worktree).commit_id("HEAD") or "0" * 40
         words = _words(hook, head)
-        argv = ["git", "-c", f"core.hooksPath={front.parent}", "hook", "run", hook, "--",
-                *words] if git else [str(front), *words]
+        argv = (
+            ["git", "-c", f"core.hooksPath={front.parent}", "hook", "run", hook, "--", *words]
+            if git
+            else [str(front), *words]
+        )
         stdin = f"HEAD {head} HEAD {head}\n".encode() if hook == "pre-push" else b""
         return self._answer(argv, worktree, hook, stdin, env, "`git hook run`" if git else f"running {front}", front)
 
@@ -112,8 +119,16 @@ class Prober:
         argv += ["hook", "run", hook, "--", *_words(hook, head)]
         return self._answer(argv, worktree, hook, b"", None, "`git hook run` (git's configuration)", None)
 
-    def _answer(self, argv: list[str], cwd: Path, hook: str, stdin: bytes, env: Mapping[str, str] | None, how: str,
-                front: Path | None) -> Answer:
+    def _answer(
+        self,
+        argv: list[str],
+        cwd: Path,
+        hook: str,
+        stdin: bytes,
+        env: Mapping[str, str] | None,
+        how: str,
+        front: Path | None,
+    ) -> Answer:
         with tempfile.TemporaryDirectory(prefix="loki-hooks-probe-") as folder:
             said = Path(folder, "said")
             full = scrubbed() | dict(env or {}) | {"LOKI_HOOKS_PROBE": str(said), "GIT_TERMINAL_PROMPT": "0"}
@@ -128,8 +143,9 @@ class Prober:
         if script.is_file() and not os.access(script, os.X_OK):
             return Answer(hook, why=f"{script} is not executable", not_executable=str(script))
         told = (done.error_text.strip() or done.text.strip()).splitlines()
-        return Answer(hook,
-                      why=f"{front or 'git'} did not come to our script" + (f": {told[-1][:200]}" if told else ""))
+        return Answer(
+            hook, why=f"{front or 'git'} did not come to our script" + (f": {told[-1][:200]}" if told else "")
+        )
 
     # Frameworks ----------------------------------------------------------------------------------------------
 
@@ -160,13 +176,18 @@ def _leads_here(front: Path, data: bytes, hook: str) -> bool:
 def _words(hook: str, head: str) -> tuple[str, ...]:
     """Return the arguments that git would give, for an event that changes nothing (githooks(5))."""
     return {
-        "post-checkout": (head, head, "1"), "post-merge": ("0",), "post-rewrite": ("rebase",),
+        "post-checkout": (head, head, "1"),
+        "post-merge": ("0",),
+        "post-rewrite": ("rebase",),
         "pre-push": ("loki-hooks-doctor", "."),
     }.get(hook, ())
 
 
-_NOBODY = {f"GIT_{who}_{what}": text for who in ("AUTHOR", "COMMITTER")
-           for what, text in (("NAME", "loki-hooks"), ("EMAIL", "loki-hooks@localhost"))}
+_NOBODY = {
+    f"GIT_{who}_{what}": text
+    for who in ("AUTHOR", "COMMITTER")
+    for what, text in (("NAME", "loki-hooks"), ("EMAIL", "loki-hooks@localhost"))
+}
 
 
 @contextlib.contextmanager

@@ -23,9 +23,33 @@ from loki_hooks.system.submodules import gitlinks
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
 
 CACHES = (
-    "node_modules", ".venv", "venv", "__pycache__", "*.pyc", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis",
-    ".tox", ".nox", "*.egg-info", ".coverage", ".eggs", "build", "dist", "target", ".gradle", ".next", ".nuxt", ".turbo",
-    ".parcel-cache", ".cache", ".DS_Store", "vendor/bundle", ".bundle", ".pnpm-store",
+    "node_modules",
+    ".venv",
+    "venv",
+    "__pycache__",
+    "*.pyc",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    ".tox",
+    ".nox",
+    "*.egg-info",
+    ".coverage",
+    ".eggs",
+    "build",
+    "dist",
+    "target",
+    ".gradle",
+    ".next",
+    ".nuxt",
+    ".turbo",
+    ".parcel-cache",
+    ".cache",
+    ".DS_Store",
+    "vendor/bundle",
+    ".bundle",
+    ".pnpm-store",
 )
 """Ignored paths that a tool rebuilds; they are not work (README, "What clean-up may take")."""
 
@@ -33,8 +57,9 @@ CACHES = (
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
 
-def look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str, *,
-         caches: Collection[str] = ()) -> WorktreeFacts:
+def look(
+    site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str, *, caches: Collection[str] = ()
+) -> WorktreeFacts:
     """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``.
 
     ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
@@ -45,8 +70,9 @@ def look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integrat
         return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
 
 
-def _look(site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str,
-          caches: Collection[str]) -> WorktreeFacts:
+def _look(
+    site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str, caches: Collection[str]
+) -> WorktreeFacts:
     git = Git(site.root)
     tip = git.commit_id(f"refs/heads/{record.branch}") or ""
     landed = how_landed(git, record.branch, record.base, tip, integration_ref)
@@ -97,8 +123,16 @@ def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
 
 def _status(git: Git) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return (modified or staged, untracked, ignored) paths; a wholly ignored folder is one path that ends with '/'."""
-    listed = git.out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching",
-                     "--ignore-submodules=none", timeout=600)
+    listed = git.out(
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+        "--ignored=matching",
+        "--ignore-submodules=none",
+        timeout=600,
+    )
     found: dict[str, list[str]] = {"m": [], "?": [], "!": []}
     for entry in split_z(listed):
         found[entry[0] if entry[0] in "?!" else "m"].append(entry[3:])
@@ -181,7 +215,9 @@ def _processes(path: Path) -> tuple[str, ...]:
 def _unreachable(git: Git, commit: str, branch: str, integration_ref: str) -> tuple[str, ...]:
     """Return commits of ``commit`` that no other branch, remote-tracking branch, tag or the integration branch has."""
     but = [f"--exclude={branch}"] if branch else []  # the pattern goes without refs/heads/ (git-rev-list(1))
-    listed = git.out("rev-list", "--max-count=20", commit, "--not", integration_ref, *but, "--branches", "--remotes", "--tags")
+    listed = git.out(
+        "rev-list", "--max-count=20", commit, "--not", integration_ref, *but, "--branches", "--remotes", "--tags"
+    )
     return tuple(line[:12] for line in listed.split())
 
 
@@ -189,7 +225,8 @@ def _stashes(git: Git, branch: str) -> tuple[str, ...]:
     """Return the stashes that were made on the branch (`git stash` is one list for all worktrees)."""
     listed = git.maybe("stash", "list", "-z", "--format=%gd%x09%gs") or ""
     return tuple(
-        entry.split("\t")[0] for entry in split_z(listed)
+        entry.split("\t")[0]
+        for entry in split_z(listed)
         if entry.partition("\t")[2].startswith((f"WIP on {branch}:", f"On {branch}:"))
     )
 
@@ -207,9 +244,14 @@ def submodule_work(path: Path, caches: Collection[str] = CACHES) -> tuple[str, .
         lonely = git.out("rev-list", "--max-count=3", "--all", "HEAD", "--not", "--remotes").split()
         operation = operation_in(git_dir_of(there))
         stashes = (git.maybe("stash", "list") or "").splitlines()
-        for what, seen in (("changes", modified), ("untracked files", untracked), ("ignored files", precious),
-                           ("commits on no remote", lonely), ("stashes", stashes),
-                           ("an operation in progress", [operation] if operation else [])):
+        for what, seen in (
+            ("changes", modified),
+            ("untracked files", untracked),
+            ("ignored files", precious),
+            ("commits on no remote", lonely),
+            ("stashes", stashes),
+            ("an operation in progress", [operation] if operation else []),
+        ):
             if seen:
                 found.append(f"{name} ({what}: {', '.join(seen[:2])})")
         found += [f"{name}/{deeper}" for deeper in submodule_work(there, caches)]

@@ -154,11 +154,13 @@ def read_record(site: Site) -> InstallRecord:
         return InstallRecord()
     try:
         if value["version"] != VERSION:
-            raise ValueError("version")  # noqa: TRY301
+            raise ValueError("version")
         return InstallRecord(str(value["way"]), tuple(_change(entry) for entry in value["changes"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise LokiError(f"{path} cannot be understood: what was installed is not known",
-                        "take the hooks out by hand, then remove that file") from error
+        raise LokiError(
+            f"{path} cannot be understood: what was installed is not known",
+            "take the hooks out by hand, then remove that file",
+        ) from error
 
 
 def write_record(site: Site, record: InstallRecord) -> None:
@@ -168,18 +170,33 @@ def write_record(site: Site, record: InstallRecord) -> None:
 
 def _to_json(change: Change) -> dict[str, Any]:
     if isinstance(change, Written):
-        return {"change": "write", "path": str(change.path), "before": change.before.to_json(), "after": change.after,
-                "inserted": list(change.inserted), "made": [str(path) for path in change.made]}
+        return {
+            "change": "write",
+            "path": str(change.path),
+            "before": change.before.to_json(),
+            "after": change.after,
+            "inserted": list(change.inserted),
+            "made": [str(path) for path in change.made],
+        }
     if isinstance(change, Moved):
-        return {"change": "move", "source": str(change.source), "target": str(change.target),
-                "image": change.image.to_json()}
+        return {
+            "change": "move",
+            "source": str(change.source),
+            "target": str(change.target),
+            "image": change.image.to_json(),
+        }
     return {"change": "config", "key": change.key, "before": list(change.before), "after": change.after}
 
 
 def _change(entry: Any) -> Change:
     if entry["change"] == "write":
-        return Written(Path(entry["path"]), Image.from_json(entry["before"]), entry["after"],
-                       tuple(entry["inserted"]), tuple(Path(path) for path in entry["made"]))
+        return Written(
+            Path(entry["path"]),
+            Image.from_json(entry["before"]),
+            entry["after"],
+            tuple(entry["inserted"]),
+            tuple(Path(path) for path in entry["made"]),
+        )
     if entry["change"] == "move":
         return Moved(Path(entry["source"]), Path(entry["target"]), Image.from_json(entry["image"]))
     if entry["change"] == "config":

@@ -47,7 +47,9 @@ def keep_both(git: Git, ours: str, theirs: str, patterns: Sequence[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
         git.out("read-tree", tree, env=index)
-        git.out("update-index", "-z", "--index-info", stdin="".join(resolved).encode("utf-8", "surrogateescape"), env=index)
+        git.out(
+            "update-index", "-z", "--index-info", stdin="".join(resolved).encode("utf-8", "surrogateescape"), env=index
+        )
         return git.out("write-tree", env=index)
 
 

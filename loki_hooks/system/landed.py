@@ -28,8 +28,17 @@ from loki_hooks.system.merges import merge_pairs, merge_trees
 MAX_COMMITS = 1000
 """More candidates, or own commits, than this are not compared."""
 MAX_MERGES = 200
-_DIFF = ("-p", "-r", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
-         "--root")
+_DIFF = (
+    "-p",
+    "-r",
+    "--binary",
+    "--full-index",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--root",
+)
 _MARK = re.compile(rb"(?:\A|\n)\0([0-9a-f]{40,64})\n")
 
 
@@ -79,7 +88,7 @@ def _contained(git: Git, tip: str, target: str, into: str, candidates: Sequence[
     for commit, tree, merged in zip(looked, trees, merge_pairs(git, [(c, tip) for c in looked]), strict=True):
         if merged.tree == tree:
             inverse = patch_of(_diff(git, commit, f"{commit}^"))
-            later = _patches(git, looked[looked.index(commit) + 1:])
+            later = _patches(git, looked[looked.index(commit) + 1 :])
             if inverse not in {patch for _, patch in later}:
                 return f"at {commit[:12]} in {into}, merging it changed nothing (squashed)"
     return ""
@@ -98,8 +107,15 @@ def _commits(git: Git, *words: str) -> list[str]:
 def _touching(git: Git, meeting: str, target: str, paths: Sequence[str]) -> list[str]:
     """Return the commits since the merge base that touch any of ``paths``, oldest first."""
     words = [f"{target}", f"^{meeting}", "--", *(f":(top,literal){path}" for path in paths)]
-    listed = git.out("rev-list", "--topo-order", "--reverse", "--full-history", "--no-merges", "--stdin",
-                     stdin="\n".join(words).encode("utf-8", "surrogateescape"))
+    listed = git.out(
+        "rev-list",
+        "--topo-order",
+        "--reverse",
+        "--full-history",
+        "--no-merges",
+        "--stdin",
+        stdin="\n".join(words).encode("utf-8", "surrogateescape"),
+    )
     return listed.split()
 
 

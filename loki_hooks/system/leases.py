@@ -1,8 +1,8 @@
 """Ports, leased to one worktree at a time: over all repositories of a user, until their owner ends.
 
 ``<user state folder>/loki-hooks/leases.json`` (mode 0600): ``{"version": 1, "ports": {PORT: {"owner": {"pid",
-"started"}, "worktree"}}}``. Read and written under a kernel lock (flock(2)) beside it. An owner is a process: the runner
-of a session or of a gate, which gives its leases back when it ends; a lease whose owner is dead is nobody's. A port is
+"started"}, "worktree"}}}``. Read and written under a kernel lock (flock(2)) beside it. An owner is a process: the
+runner of a session or of a gate, which gives its leases back when it ends; a lease whose owner is dead is nobody's. A port is
 leased only when nothing listens on it. A worktree gets the same ports again where they are free, so that what an agent
 wrote down stays true.
 """
@@ -71,8 +71,10 @@ def _take(count: int, worktree: Path, owner: ProcessId) -> tuple[int, ...]:
                 if len(found) == count:
                     break
         else:
-            raise NoPortsError(f"there are no {count} free ports between {FIRST} and {LAST}",
-                               f"see what holds them (`ss -ltn`) and {path}")
+            raise NoPortsError(
+                f"there are no {count} free ports between {FIRST} and {LAST}",
+                f"see what holds them (`ss -ltn`) and {path}",
+            )
         _write(path, leases)
     return tuple(found)
 
@@ -82,8 +84,11 @@ def _give_back(ports: tuple[int, ...], owner: ProcessId) -> None:
     with held(path.with_name("leases.lock")):
         before = _living(read_json(path))
         gone = {str(port) for port in ports}
-        after = {port: lease for port, lease in before.items()
-                 if port not in gone or ProcessId.from_json(lease["owner"]) != owner}
+        after = {
+            port: lease
+            for port, lease in before.items()
+            if port not in gone or ProcessId.from_json(lease["owner"]) != owner
+        }
         if after != before:
             with contextlib.suppress(LokiError):  # our end gives them back, too
                 _write(path, after)
@@ -93,7 +98,8 @@ def _living(value: Any) -> dict[str, dict[str, Any]]:
     """Return the leases whose owner is alive; what is no lease of ours, or cannot be read, is none."""
     ports = value.get("ports") if isinstance(value, dict) else None
     return {
-        port: lease for port, lease in (ports if isinstance(ports, dict) else {}).items()
+        port: lease
+        for port, lease in (ports if isinstance(ports, dict) else {}).items()
         if isinstance(port, str) and isinstance(lease, dict) and is_alive(ProcessId.from_json(lease.get("owner")))
     }
 

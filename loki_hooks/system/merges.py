@@ -44,8 +44,20 @@ def merge_pairs(
         return [merge_trees(git, *pair) for pair in pairs]
     lines = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs)
     more = ["--allow-unrelated-histories"] if unrelated else []
-    done = git.run("-c", "core.looseCompression=0", "merge-tree", "--write-tree", *more, "--stdin", "-z", "--name-only",
-                   "--no-messages", stdin=lines.encode(), env=env, timeout=600)
+    done = git.run(
+        "-c",
+        "core.looseCompression=0",
+        "merge-tree",
+        "--write-tree",
+        *more,
+        "--stdin",
+        "-z",
+        "--name-only",
+        "--no-messages",
+        stdin=lines.encode(),
+        env=env,
+        timeout=600,
+    )
     fields = iter(done.text.split("\0"))
     found = []
     for pair in pairs:

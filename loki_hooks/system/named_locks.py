@@ -1,8 +1,8 @@
 """Named leases in ``.loki/state/locks/``, for what worktrees do not isolate: a database, a device.
 
 Two files a name. ``.NAME.lock`` is a kernel lock (flock(2)), which ends with its process, however that ends.
-``NAME.json`` says who holds it, for people, programs, and the one case that the kernel does not see: ``{"owner": {"pid",
-"started"}, "command": {"pid", "started"} or null, "what", "worktree", "since"}``. Where an owner was killed while its
+``NAME.json`` says who holds it, for people, programs, and the one case that the kernel does not see: ``{"owner":
+{"pid", "started"}, "command": {"pid", "started"} or null, "what", "worktree", "since"}``. Where an owner was killed while its
 command goes on, the lease is still taken until the command ends. A file of a dead owner means nothing.
 """
 
@@ -49,9 +49,13 @@ class Holder:
         return f"process {alive.pid} ({shown(self.what)}){where}, since {self.since}"
 
     def to_json(self) -> dict[str, Any]:
-        return {"owner": self.owner.to_json() if self.owner else None,
-                "command": self.command.to_json() if self.command else None,
-                "what": self.what, "worktree": self.worktree, "since": self.since}
+        return {
+            "owner": self.owner.to_json() if self.owner else None,
+            "command": self.command.to_json() if self.command else None,
+            "what": self.what,
+            "worktree": self.worktree,
+            "since": self.since,
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Holder:
@@ -69,8 +73,9 @@ def lock_name(name: str) -> str:
 
 
 @contextlib.contextmanager
-def named_lock(site: Site, name: str, what: str, *, timeout: float | None,
-               waiting: Callable[[Holder], None]) -> Iterator[Callable[[ProcessId | None], None]]:
+def named_lock(
+    site: Site, name: str, what: str, *, timeout: float | None, waiting: Callable[[Holder], None]
+) -> Iterator[Callable[[ProcessId | None], None]]:
     """Hold the lease while inside; yields what is told the command's process once it runs.
 
     ``waiting`` is told once for whom we wait. Raises ``RefusedError`` when it was not got within ``timeout`` seconds
@@ -93,8 +98,9 @@ def named_lock(site: Site, name: str, what: str, *, timeout: float | None,
                         path.unlink()
                 return
         if deadline is not None and time.monotonic() >= deadline:
-            raise RefusedError(f"the lock {name} is held by {before.text}",
-                               f"it was waited for {timeout:g} s; --timeout waits longer")
+            raise RefusedError(
+                f"the lock {name} is held by {before.text}", f"it was waited for {timeout:g} s; --timeout waits longer"
+            )
         if not told:
             waiting(before)
             told = True
@@ -108,4 +114,3 @@ def _say(path: Path, holder: Holder, command: ProcessId | None) -> None:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
-

@@ -20,8 +20,20 @@ if TYPE_CHECKING:
 
     from loki_hooks.system.site import Site
 
-_REMOTE = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "lustre", "glusterfs", "virtiofs", "vboxsf",
-           "ncpfs")
+_REMOTE = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "fuse.sshfs",
+    "afs",
+    "ceph",
+    "lustre",
+    "glusterfs",
+    "virtiofs",
+    "vboxsf",
+    "ncpfs",
+)
 _MOUNTS = Path("/proc/self/mountinfo")
 
 

@@ -62,8 +62,17 @@ def found() -> list[Patch]:
         blobs = _INDEX.findall(data)
         names = tuple(right.decode("utf-8", "surrogateescape") for _, right in _FILE.findall(data))
         if blobs:
-            patches.append(Patch(path, tool, pid, made, tuple(old.decode() for old, _ in blobs),
-                                 tuple(new.decode() for _, new in blobs if new.strip(b"0")), names))
+            patches.append(
+                Patch(
+                    path,
+                    tool,
+                    pid,
+                    made,
+                    tuple(old.decode() for old, _ in blobs),
+                    tuple(new.decode() for _, new in blobs if new.strip(b"0")),
+                    names,
+                )
+            )
     return patches
 
 

@@ -113,6 +113,7 @@ def is_writer(words: Sequence[str], path: Path) -> bool:
 
 def _by_git(paths: Sequence[Path]) -> dict[Path, LokiError]:
     """Have git check out each of the worktrees, several at once."""
+
     def reset(path: Path) -> LokiError | None:
         try:
             Git(path).out("reset", "--hard", "--quiet", timeout=TIMEOUT)
@@ -191,13 +192,23 @@ def _read_index(git: Git, folder: Path, commit: str) -> Index:
 def _attributes(git: Git, folder: Path, entries: Sequence[Entry]) -> str:
     """Return '' or which attribute makes this more than bytes. They come from the index, as at a checkout."""
     names = b"".join(entry.path + b"\0" for entry in entries)
-    done = git.run("check-attr", "--cached", "-z", "--stdin", *ATTRIBUTES, stdin=names,
-                   env={"GIT_INDEX_FILE": str(folder / "index")}, timeout=TIMEOUT)
+    done = git.run(
+        "check-attr",
+        "--cached",
+        "-z",
+        "--stdin",
+        *ATTRIBUTES,
+        stdin=names,
+        env={"GIT_INDEX_FILE": str(folder / "index")},
+        timeout=TIMEOUT,
+    )
     parts = done.stdout.split(b"\0")
     if done.returncode != 0 or len(parts) != 3 * len(ATTRIBUTES) * len(entries) + 1:
         return "git check-attr failed"
-    pairs = {(name.decode(), value.decode("utf-8", "replace")) for name, value in
-             set(zip(parts[1::3], parts[2::3], strict=True))}
+    pairs = {
+        (name.decode(), value.decode("utf-8", "replace"))
+        for name, value in set(zip(parts[1::3], parts[2::3], strict=True))
+    }
     return why_not_plain_attributes(pairs)
 
 
@@ -237,8 +248,7 @@ def _write(git: Git, source: _Source, paths: Sequence[Path]) -> list[memoryview]
     return gathered
 
 
-def _start(git: Git, folder: Path, number: int, share: Sequence[Entry],
-           paths: Sequence[Path]) -> tuple[Child, Child]:
+def _start(git: Git, folder: Path, number: int, share: Sequence[Entry], paths: Sequence[Path]) -> tuple[Child, Child]:
     """Start one reader of blobs and the writer that it feeds."""
     wanted, job = folder / f"blobs-{number}", folder / f"job-{number}"
     wanted.write_text("".join(f"{entry.oid}\n" for entry in share), encoding="ascii")

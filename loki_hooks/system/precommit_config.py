@@ -39,8 +39,13 @@ def read_config(path: Path, template: str, installed: tuple[str, ...]) -> Framew
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not UTF-8", "correct it; nothing was done") from error
     value = _value(text, path)
-    remote = tuple(hook["id"] for repo in value["repos"] if isinstance(repo, dict) and repo.get("repo") not in _BUILT_IN
-                   for hook in _hooks(repo) if hook.get("id") in HOOKS)
+    remote = tuple(
+        hook["id"]
+        for repo in value["repos"]
+        if isinstance(repo, dict) and repo.get("repo") not in _BUILT_IN
+        for hook in _hooks(repo)
+        if hook.get("id") in HOOKS
+    )
     here = {hook.get("id") for repo in value["repos"] if isinstance(repo, dict) for hook in _hooks(repo)}
     if remote:
         return FrameworkConfig(str(path), raw, raw, (), (), remote, remote=True)

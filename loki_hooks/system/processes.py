@@ -100,30 +100,43 @@ def run(
     return Completed(child.returncode, out, err)
 
 
-def start_child(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str],
-                output: BinaryIO | None = None) -> subprocess.Popen[bytes]:
+def start_child(
+    argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: BinaryIO | None = None
+) -> subprocess.Popen[bytes]:
     """Start ``argv`` as a child that leads a process group of its own; its output goes to ``output``, or a pipe.
 
     stdin is empty; stderr joins stdout. Raises ``LokiError`` when the program cannot be started.
     """
     try:
-        return subprocess.Popen(list(argv), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE if output is None else output, stderr=subprocess.STDOUT,
-                                start_new_session=True)
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if output is None else output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     except OSError as error:
         raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
 
 
-def start_piped(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], stdin: IO[bytes],
-                output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def start_piped(
+    argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], stdin: IO[bytes], output: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
     """Start ``argv`` as a child that reads ``stdin``; stdout goes to ``output``, or a pipe for the next one to read.
 
     stderr is a pipe where stdout goes to ``output``, else dropped. Raises ``LokiError`` when it cannot be started.
     """
     try:
-        return subprocess.Popen(list(argv), cwd=cwd, env=dict(env), stdin=stdin,
-                                stdout=subprocess.PIPE if output is None else output,
-                                stderr=subprocess.DEVNULL if output is None else subprocess.PIPE)
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=stdin,
+            stdout=subprocess.PIPE if output is None else output,
+            stderr=subprocess.DEVNULL if output is None else subprocess.PIPE,
+        )
     except OSError as error:
         raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
 
@@ -133,8 +146,10 @@ def start_attached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, st
     try:
         return subprocess.Popen(list(argv), cwd=cwd, env=dict(env))
     except OSError as error:
-        raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}",
-                        "the command after `--` is a program and its arguments") from error
+        raise LokiError(
+            f"cannot start {argv[0]}: {error.strerror or error}",
+            "the command after `--` is a program and its arguments",
+        ) from error
 
 
 def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None) -> int:

@@ -26,8 +26,10 @@ def make_scratch(prefix: str) -> Path:
     try:
         return Path(os.path.realpath(tempfile.mkdtemp(prefix=prefix)))
     except OSError as error:
-        raise LokiError(f"cannot make a temporary folder: {error.strerror or error}",
-                        "let TMPDIR name a folder that can be written to") from error
+        raise LokiError(
+            f"cannot make a temporary folder: {error.strerror or error}",
+            "let TMPDIR name a folder that can be written to",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -42,8 +44,14 @@ def sealed_environment(folder: Path) -> Iterator[None]:
     for name in before:
         if name.startswith(_SEALED):
             del os.environ[name]
-    os.environ.update({_MARK: str(folder)}, LOKI_TRUST="1", XDG_STATE_HOME=str(folder / "state"), GIT_CONFIG_GLOBAL=str(config), GIT_CONFIG_NOSYSTEM="1",
-                      GIT_TERMINAL_PROMPT="0")
+    os.environ.update(
+        {_MARK: str(folder)},
+        LOKI_TRUST="1",
+        XDG_STATE_HOME=str(folder / "state"),
+        GIT_CONFIG_GLOBAL=str(config),
+        GIT_CONFIG_NOSYSTEM="1",
+        GIT_TERMINAL_PROMPT="0",
+    )
     try:
         yield
     finally:
@@ -104,4 +112,3 @@ def remove_scratch(folder: Path) -> None:
             return
         time.sleep(0.2)
     raise LokiError(f"{folder} could not be removed", "remove it yourself")
-

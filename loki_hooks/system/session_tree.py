@@ -20,6 +20,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
@@ -170,7 +171,9 @@ def _memory(process: object) -> int:
     assert isinstance(process, psutil.Process)
     if LINUX:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines():
+            for line in (
+                Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
+            ):
                 if line.startswith("Pss:"):
                     return int(line.split()[1]) * 1024
     with contextlib.suppress(psutil.Error):
@@ -210,7 +213,9 @@ def _environment(pid: int) -> list[bytes]:
     import psutil
 
     try:
-        return [f"{key}={value}".encode("utf-8", "surrogateescape") for key, value in psutil.Process(pid).environ().items()]
+        return [
+            f"{key}={value}".encode("utf-8", "surrogateescape") for key, value in psutil.Process(pid).environ().items()
+        ]
     except (psutil.Error, OSError):
         return []
 
@@ -223,5 +228,6 @@ def _is_worker(pid: int) -> bool:
         words = psutil.Process(pid).cmdline()
     except (psutil.Error, OSError):
         return False
-    return any(word.endswith("loki_hooks/__main__.py") and following == "worker"
-               for word, following in zip(words[1:5], words[2:6], strict=False))
+    return any(
+        word.endswith("loki_hooks/__main__.py") and following == "worker" for word, following in pairwise(words[1:6])
+    )

@@ -24,8 +24,12 @@ from loki_hooks.system.worktrees import git_dir_of, operation_in
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PATHS = 5000
 _NOBODY = {
-    "GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost", "GIT_AUTHOR_DATE": "@0 +0000",
-    "GIT_COMMITTER_NAME": "loki-hooks", "GIT_COMMITTER_EMAIL": "loki-hooks@localhost", "GIT_COMMITTER_DATE": "@0 +0000",
+    "GIT_AUTHOR_NAME": "loki-hooks",
+    "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
+    "GIT_AUTHOR_DATE": "@0 +0000",
+    "GIT_COMMITTER_NAME": "loki-hooks",
+    "GIT_COMMITTER_EMAIL": "loki-hooks@localhost",
+    "GIT_COMMITTER_DATE": "@0 +0000",
 }
 """The same tip and files make the same commit, whenever."""
 _AS_IT_IS = ("-c", "core.splitIndex=false", "-c", "core.safecrlf=false", "-c", "core.looseCompression=0")
@@ -58,8 +62,16 @@ def look(worktree: Path, skip: Callable[[str], bool]) -> WorktreeLook | None:
         return None
     # No hook runs in `git status`: it writes no index here. So nobody has to ask git which hooks there are.
     done = Git(worktree, hooks=True).run(
-        "-c", "core.hooksPath=/dev/null", "status", "--porcelain=v2", "--branch", "-z", "--no-renames",
-        "--no-ahead-behind", "--untracked-files=all", timeout=600,
+        "-c",
+        "core.hooksPath=/dev/null",
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--no-renames",
+        "--no-ahead-behind",
+        "--untracked-files=all",
+        timeout=600,
     )
     if done.returncode != 0:
         return None

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from loki_hooks.system.site import Site
 
 _TIMEOUT = 900.0
-_FROM_MAIN = ("+refs/remotes/origin/*:refs/remotes/origin/*", "+refs/heads/*:refs/remotes/main-worktree/*",
-              "+HEAD:refs/remotes/main-worktree/HEAD")
+_FROM_MAIN = (
+    "+refs/remotes/origin/*:refs/remotes/origin/*",
+    "+refs/heads/*:refs/remotes/main-worktree/*",
+    "+HEAD:refs/remotes/main-worktree/HEAD",
+)
 
 
 def gitlinks(git: Git) -> tuple[str, ...]:
@@ -65,8 +68,17 @@ def _from_main(git: Git, name: str, path: str, local: Path) -> None:
     there = Git(git.cwd / path)
     if not (git.cwd / path / ".git").exists():
         raise _failed(path, done.error_text)
-    there.run("-c", "protocol.file.allow=always", "fetch", "--quiet", "--no-tags", "--prune", str(local), *_FROM_MAIN,
-              timeout=_TIMEOUT)
+    there.run(
+        "-c",
+        "protocol.file.allow=always",
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--prune",
+        str(local),
+        *_FROM_MAIN,
+        timeout=_TIMEOUT,
+    )
     if url:
         there.out("remote", "set-url", "origin", url)
     if done.returncode != 0:  # the main worktree's clone does not have the commit
@@ -81,5 +93,7 @@ def _update(git: Git, path: str, *words: str) -> None:
 
 def _failed(path: str, text: str) -> LokiError:
     lines = [line for line in text.splitlines() if line.strip()]
-    return LokiError(f"the submodule {path} cannot be checked out: {lines[-1] if lines else 'no reason given'}",
-                     f"`git submodule update --init {path}` in the main worktree shows more")
+    return LokiError(
+        f"the submodule {path} cannot be checked out: {lines[-1] if lines else 'no reason given'}",
+        f"`git submodule update --init {path}` in the main worktree shows more",
+    )

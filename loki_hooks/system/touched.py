@@ -13,8 +13,9 @@ def touched_paths(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[str,
         return []
     # A line `tip base` has git compare the tip with base in a parent's place; each answer is headed by the tip's id.
     lines = "".join(f"{tip} {base}\n" for base, tip in pairs)
-    done = git.run("diff-tree", "--stdin", "-r", "-z", "--name-only", "--no-renames", "--always", "--root",
-                   stdin=lines.encode())
+    done = git.run(
+        "diff-tree", "--stdin", "-r", "-z", "--name-only", "--no-renames", "--always", "--root", stdin=lines.encode()
+    )
     fields = [field for field in done.text.split("\0") if field]
     found: list[tuple[str, ...]] = []
     paths: list[str] = []

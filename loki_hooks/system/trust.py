@@ -60,8 +60,10 @@ def items_of(working: Config, in_force: Config) -> tuple[TrustItem, ...]:
     what is copied into worktrees from both: streams use the one, gates the other.
     """
     session = working.session
-    launches = {"session": session.launch(""),
-                **{f"session.kinds.{kind}": session.launch(kind) for kind in session.kinds}}
+    launches = {
+        "session": session.launch(""),
+        **{f"session.kinds.{kind}": session.launch(kind) for kind in session.kinds},
+    }
     started = {launch.agent for launch in launches.values()}
     items = [
         TrustItem("agent", name, " ".join(_text(part) for part in (agent.command, *_extra(agent)) if part))
@@ -88,8 +90,14 @@ def items_of(working: Config, in_force: Config) -> tuple[TrustItem, ...]:
 def _extra(agent: Agent) -> tuple[tuple[str, ...], ...]:
     """Return what the configuration itself says of how the agent takes a model and folders; a preset's is known."""
     preset = PRESETS.get(agent.name)
-    return tuple(args for args, known in ((agent.model_args, preset and preset.model_args),
-                                          (agent.read_args, preset and preset.read_args)) if args != known)
+    return tuple(
+        args
+        for args, known in (
+            (agent.model_args, preset and preset.model_args),
+            (agent.read_args, preset and preset.read_args),
+        )
+        if args != known
+    )
 
 
 def _text(command: Command) -> str:
@@ -110,8 +118,11 @@ def by_environment(site: Site) -> bool:
     if word == "1":
         return not in_session(site)
     lent = word.removeprefix(_LENT)
-    return word.startswith(_LENT) and bool(lent) and hmac.compare_digest(lent.encode(),
-                                                                         _text_in(_lent_file(site)).encode())
+    return (
+        word.startswith(_LENT)
+        and bool(lent)
+        and hmac.compare_digest(lent.encode(), _text_in(_lent_file(site)).encode())
+    )
 
 
 def word_for_sessions(site: Site) -> str:

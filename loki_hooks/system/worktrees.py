@@ -26,7 +26,9 @@ from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.submodules import fill_submodules, gitlinks
 
-_RACE = re.compile(r"config\.lock|could not lock config file|failed to read .*commondir|\.git/worktrees/", re.IGNORECASE)
+_RACE = re.compile(
+    r"config\.lock|could not lock config file|failed to read .*commondir|\.git/worktrees/", re.IGNORECASE
+)
 _TRIES = 12
 _LOCK_REASON = re.compile(r"loki-hooks: session of (\S+) \(pid (\d+), started ([^)\s]+)\)")
 
@@ -96,14 +98,18 @@ def _register(site: Site, git: Git, want: Wanted, taken: Collection[str]) -> Non
         raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
     words = ["worktree", "add", "--no-checkout", "--quiet"]
     words += (
-        ["--no-track", "-b", branch, str(path), want.commit] if want.new_branch
-        else [str(path), branch] if branch else ["--detach", str(path), want.commit]
+        ["--no-track", "-b", branch, str(path), want.commit]
+        if want.new_branch
+        else [str(path), branch]
+        if branch
+        else ["--detach", str(path), want.commit]
     )
     for attempt in range(_TRIES):
         there = git.commit_id(f"refs/heads/{branch}") is not None if attempt else f"refs/heads/{branch}" in taken
         if want.new_branch and there:
-            raise RefusedError(f"the branch {branch} exists already",
-                               f"use it with --branch {branch}, or take another name")
+            raise RefusedError(
+                f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name"
+            )
         with held(site.private / "worktrees.lock"):
             done = git.run(*words)
         if done.returncode == 0:
@@ -219,8 +225,13 @@ def git_dir_of(worktree: Path) -> Path:
 
 
 _OPERATIONS = {
-    "rebase-merge": "rebase", "rebase-apply": "rebase", "MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert", "BISECT_LOG": "bisect", "sequencer": "cherry-pick",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "BISECT_LOG": "bisect",
+    "sequencer": "cherry-pick",
 }
 
 
@@ -299,8 +310,9 @@ def remove(site: Site, path: Path) -> None:
         branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD")
         git.out("submodule", "deinit", "--quiet", "--all")
         shutil.rmtree(git_dir_of(path) / "modules", ignore_errors=True)
-        empty = git.out("commit-tree", git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b""), "-m", "empty",
-                        env=NOBODY)
+        empty = git.out(
+            "commit-tree", git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b""), "-m", "empty", env=NOBODY
+        )
         git.out("checkout", "--quiet", "--detach", "--no-overwrite-ignore", empty, timeout=1800)
         done = Git(site.root).run("worktree", "remove", str(path))
         if done.returncode != 0:
@@ -310,5 +322,9 @@ def remove(site: Site, path: Path) -> None:
     Git(site.root).out("worktree", "remove", str(path))
 
 
-NOBODY = {"GIT_AUTHOR_NAME": "loki-hooks", "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
-           "GIT_COMMITTER_NAME": "loki-hooks", "GIT_COMMITTER_EMAIL": "loki-hooks@localhost"}
+NOBODY = {
+    "GIT_AUTHOR_NAME": "loki-hooks",
+    "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
+    "GIT_COMMITTER_NAME": "loki-hooks",
+    "GIT_COMMITTER_EMAIL": "loki-hooks@localhost",
+}

@@ -19,7 +19,7 @@ def share(text, word):
     return counts[word] / max(1, sum(counts.values()))
 '''
 
-TEST_SHARE = '''import unittest
+TEST_SHARE = """import unittest
 
 from share import share
 
@@ -34,7 +34,7 @@ class ShareTest(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
-'''
+"""
 
 COUNT = '''def count_words(text):
     """Return how often each word is in the text."""
@@ -46,13 +46,13 @@ COUNT_WITH_CASE = '''def count_words(text, ignore_case=False):
     return Counter(split_words(text.lower() if ignore_case else text))
 '''
 
-TEST_EMPTY = '''    def test_an_empty_text_has_no_words(self):
-'''
+TEST_EMPTY = """    def test_an_empty_text_has_no_words(self):
+"""
 
-TEST_CASE = '''    def test_case_can_be_ignored(self):
+TEST_CASE = """    def test_case_can_be_ignored(self):
         self.assertEqual(count_words("To be, to be", ignore_case=True), {"to": 2, "be": 2})
 
-'''
+"""
 
 # Name of the stream: the commit's message, and the edits. An edit is a file, what is there ("": a new file), what
 # shall be there.

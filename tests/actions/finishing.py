@@ -38,5 +38,8 @@ def listed(made: Yard) -> list[dict[str, Any]]:
 
 def state_of(tree: Path, repo: Repo) -> tuple[str, str, str]:
     """Return what must be the same after something that was refused: branch, tip, and what is uncommitted."""
-    return (repo.git("rev-parse", "--symbolic-full-name", "HEAD", cwd=tree), repo.git("rev-parse", "HEAD", cwd=tree),
-            repo.git("status", "--porcelain", "--ignored", cwd=tree))
+    return (
+        repo.git("rev-parse", "--symbolic-full-name", "HEAD", cwd=tree),
+        repo.git("rev-parse", "HEAD", cwd=tree),
+        repo.git("status", "--porcelain", "--ignored", cwd=tree),
+    )

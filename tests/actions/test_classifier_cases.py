@@ -77,8 +77,6 @@ def test_the_callers_folder_and_what_is_new_stay(repo: Repo) -> None:
     assert "it is new" in cleanup(made)["new"][1], "however far it moved"
 
 
-
-
 def test_caches_of_the_configuration(repo: Repo) -> None:
     made = begun(repo, "a", "b", more='[cleanup]\nauto = false\ncaches = ["tmp/cache", "*.tmp"]\n')
     repo.write(".gitignore", "tmp/\n*.tmp\n__pycache__/\nnode_modules/\n.venv/\n")
@@ -129,8 +127,9 @@ def long_text() -> str:
     return "".join(f"line {n}\n" for n in range(1, 40))
 
 
-@pytest.mark.parametrize("how", ["ancestry", "fast-forward", "squash", "squash-onto-other", "squash-edited", "rebase",
-                                 "cherry-pick"])
+@pytest.mark.parametrize(
+    "how", ["ancestry", "fast-forward", "squash", "squash-onto-other", "squash-edited", "rebase", "cherry-pick"]
+)
 def test_merged_is_recognised(repo: Repo, how: str) -> None:
     made = begun(repo, more="")
     repo.commit("Long", {"long.txt": long_text()})
@@ -172,8 +171,9 @@ def test_merged_is_recognised(repo: Repo, how: str) -> None:
     assert repo.git("rev-parse", event["evidence"]["trash"]) == tip
 
 
-@pytest.mark.parametrize("how", ["some", "squash-reverted", "cherry-reverted", "white-space", "net-nothing",
-                                 "same-name", "evil-merge"])
+@pytest.mark.parametrize(
+    "how", ["some", "squash-reverted", "cherry-reverted", "white-space", "net-nothing", "same-name", "evil-merge"]
+)
 def test_not_merged_is_not_taken_for_it(repo: Repo, how: str) -> None:
     made = begun(repo, more="")
     repo.commit("Long", {"long.txt": long_text()})

@@ -65,8 +65,9 @@ def fix(repo: Repo, finding: Finding) -> str:
 @contextmanager
 def git_at_work(folder: Path) -> Iterator[int]:
     """A live git process in ``folder`` that waits for its stdin."""
-    child = subprocess.Popen(["git", "hash-object", "--stdin"], cwd=folder, stdin=subprocess.PIPE,
-                             stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        ["git", "hash-object", "--stdin"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
     try:
         eventually(lambda: (Path("/proc") / str(child.pid) / "comm").read_text().strip() == "git", 10)
         yield child.pid
@@ -119,8 +120,9 @@ def test_where_loki_is_not_on_it_says_so(repo: Repo, tmp_path: Path) -> None:
 
 
 def test_doctor_without_fix_changes_nothing(installed: Repo, tmp_path: Path) -> None:
-    installed.git("-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "gone"), "-b",
-                  "gone")
+    installed.git(
+        "-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "gone"), "-b", "gone"
+    )
     shutil.rmtree(tmp_path / "work" / "gone")
     (installed.path / ".git" / "index.lock").touch()
     (installed.path / ".loki" / "state" / "orchestrator.json").write_text("{")
@@ -176,15 +178,19 @@ def test_husky_fires_where_its_folder_is_and_its_own_commands_do_not_run(repo: R
     trace = tmp_path / "trace"
     repo.git("config", "core.hooksPath", ".husky/_")
     for name in ("pre-commit", *HOOKS):
-        repo.write(f".husky/_/{name}", '#!/bin/sh\nn=$(basename "$0"); s=$(dirname "$(dirname "$0")")/$n\n'
-                   '[ -f "$s" ] || exit 0\nsh -e "$s" "$@"\n').chmod(0o755)
+        repo.write(
+            f".husky/_/{name}",
+            '#!/bin/sh\nn=$(basename "$0"); s=$(dirname "$(dirname "$0")")/$n\n'
+            '[ -f "$s" ] || exit 0\nsh -e "$s" "$@"\n',
+        ).chmod(0o755)
     repo.write(".husky/_/.gitignore", "*")
     for name in HOOKS:
         repo.write(f".husky/{name}", f"echo {name} >> '{trace}'\n")
     assert repo.loki("install").code == 0
     repo.commit("Add husky")
-    repo.git("-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "linked"), "-b",
-             "linked")
+    repo.git(
+        "-c", "core.hooksPath=/dev/null", "worktree", "add", "-q", str(tmp_path / "work" / "linked"), "-b", "linked"
+    )
     trace.unlink(missing_ok=True)
     bad = only(look(repo, "hooks"))
     assert "husky's set-up" in bad.todo
@@ -218,9 +224,12 @@ def test_a_tool_that_took_our_place_is_named(installed: Repo) -> None:
 @pytest.mark.parametrize("tool", ["pre-commit", "prek"])
 def test_frameworks_are_asked_without_stash_and_without_other_hooks(repo: Repo, tmp_path: Path, tool: str) -> None:
     trace = tmp_path / "trace"
-    repo.write(".pre-commit-config.yaml", "repos:\n- repo: local\n  hooks:\n  - id: mine\n    name: mine\n"
-               f"    entry: sh -c 'echo ran >> {trace}'\n    language: system\n    always_run: true\n"
-               f"    stages: [{', '.join(HOOKS)}]\n")
+    repo.write(
+        ".pre-commit-config.yaml",
+        "repos:\n- repo: local\n  hooks:\n  - id: mine\n    name: mine\n"
+        f"    entry: sh -c 'echo ran >> {trace}'\n    language: system\n    always_run: true\n"
+        f"    stages: [{', '.join(HOOKS)}]\n",
+    )
     if tool == "prek":
         repo.commit("x")
         assert call([str(SCRIPTS / "prek"), "install"], repo.path).code == 0
@@ -244,8 +253,10 @@ def test_stale_scripts_and_a_python_that_is_gone_are_repaired(installed: Repo) -
     (private / "hooks" / "post-merge").write_text("#!/bin/sh\n# an older version\n")
     (private / "python").write_text("/gone/python\n/gone/main\n")
     found = wrong(look(installed, "scripts"))
-    assert [f.what.partition(" are")[0] for f in found] == ["our hook scripts", "the Python that our hooks start is "
-                                                                                "gone"]
+    assert [f.what.partition(" are")[0] for f in found] == [
+        "our hook scripts",
+        "the Python that our hooks start is gone",
+    ]
     fix(installed, found[0])
     assert wrong(look(installed, "scripts")) == []
     assert (private / "python").read_text().splitlines()[0] == sys.executable
@@ -272,8 +283,11 @@ def test_a_leaked_git_dir_is_recognised_and_repaired(installed: Repo, tmp_path: 
 
 def test_a_worktree_setting_that_leads_elsewhere_is_repaired(installed: Repo, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    call(["git", "init", "-q"], tmp_path / "x",
-         {"GIT_DIR": str(installed.path / ".git"), "GIT_WORK_TREE": str(tmp_path / "x")})
+    call(
+        ["git", "init", "-q"],
+        tmp_path / "x",
+        {"GIT_DIR": str(installed.path / ".git"), "GIT_WORK_TREE": str(tmp_path / "x")},
+    )
     assert installed.git("config", "core.worktree") == str(tmp_path / "x")
     fix(installed, only(look(installed, "repository")))
     assert installed.try_git("config", "core.worktree").code == 1
@@ -330,8 +344,12 @@ def test_a_lock_is_kept_while_a_git_lives_here_however_old_it_is(installed: Repo
 
 def test_a_lock_that_some_program_has_open_is_kept(installed: Repo) -> None:
     path = installed.path / ".git" / "index.lock"
-    child = subprocess.Popen([sys.executable, "-c", f"f = open({str(path)!r}, 'w'); print(1, flush=True); input()"],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"f = open({str(path)!r}, 'w'); print(1, flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd="/",
+    )
     assert child.stdout is not None
     child.stdout.readline()
     (seen,) = look(installed, "locks")
@@ -409,11 +427,16 @@ def test_dead_registrations_go_only_when_nothing_is_in_them(installed: Repo, tmp
     for name in ("plain", "staged", "detached", "busy"):
         shutil.rmtree(work / name)
     found = wrong(look(installed, "worktrees"))
-    by_name = {name: next(f for f in found if f"/{name} " in f.what) for name in ("plain", "moved", "staged",
-                                                                                  "detached", "busy")}
+    by_name = {
+        name: next(f for f in found if f"/{name} " in f.what)
+        for name in ("plain", "moved", "staged", "detached", "busy")
+    }
     assert {name: f.repair.cure if f.repair else f.evidence for name, f in by_name.items()} == {
-        "plain": Cure.FORGET_WORKTREE, "moved": Cure.RECONNECT_WORKTREE, "staged": "something is staged in it",
-        "detached": by_name["detached"].evidence, "busy": "a merge is in progress in it",
+        "plain": Cure.FORGET_WORKTREE,
+        "moved": Cure.RECONNECT_WORKTREE,
+        "staged": "something is staged in it",
+        "detached": by_name["detached"].evidence,
+        "busy": "a merge is in progress in it",
     }
     assert "is on no branch" in by_name["detached"].evidence
     fix(installed, by_name["plain"])
@@ -453,8 +476,9 @@ def test_gate_results_that_cannot_be_read_are_forgotten(installed: Repo) -> None
     fix(installed, bad)
     assert installed.git("for-each-ref", "refs/loki/gates") == ""
     with pytest.raises(LokiError):
-        mend(discover(installed.path), Repair(Cure.DELETE_RESULT, "refs/heads/main", installed.git("rev-parse",
-                                                                                                   "main")))
+        mend(
+            discover(installed.path), Repair(Cure.DELETE_RESULT, "refs/heads/main", installed.git("rev-parse", "main"))
+        )
     path = installed.path / ".git" / PREFIX / "tree2" / "hash"
     path.parent.mkdir(parents=True)
     path.write_text("nonsense")
@@ -476,8 +500,10 @@ def test_links_and_fifos_in_loki_are_named(installed: Repo, tmp_path: Path) -> N
     loki = installed.path / ".loki"
     (loki / "signals" / "FEATURE_READY_x").symlink_to("/etc/passwd")
     os.mkfifo(loki / "signals" / "DOCS_NEEDED")
-    assert sorted(f.what.rpartition(" is ")[2] for f in wrong(look(installed, "loki"))) == ["a FIFO",
-                                                                                            "a link to /etc/passwd"]
+    assert sorted(f.what.rpartition(" is ")[2] for f in wrong(look(installed, "loki"))) == [
+        "a FIFO",
+        "a link to /etc/passwd",
+    ]
     shutil.rmtree(loki)
     loki.symlink_to(tmp_path)
     assert "a link" in only(look(installed, "loki")).what
@@ -510,15 +536,26 @@ def test_a_chosen_agent_that_is_not_here_is_wrong(installed: Repo) -> None:
 @pytest.mark.parametrize("tool", ["pre-commit", "prek"])
 def test_work_that_a_killed_framework_took_away_is_offered(repo: Repo, tmp_path: Path, tool: str) -> None:
     started = tmp_path / "started"
-    repo.commit("Add hook", {".pre-commit-config.yaml": (
-        "repos:\n- repo: local\n  hooks:\n  - {id: slow, name: slow, language: system, always_run: true,\n"
-        f"     pass_filenames: false, entry: \"sh -c 'echo $$ > {started}; sleep 60'\"}}\n")})
+    repo.commit(
+        "Add hook",
+        {
+            ".pre-commit-config.yaml": (
+                "repos:\n- repo: local\n  hooks:\n  - {id: slow, name: slow, language: system, always_run: true,\n"
+                f"     pass_filenames: false, entry: \"sh -c 'echo $$ > {started}; sleep 60'\"}}\n"
+            )
+        },
+    )
     repo.git("worktree", "add", "-q", str(tmp_path / "work" / "linked"), "-b", "linked")  # the same files: not meant
     text = (repo.path / "app.py").read_text() + "# precious\n"
     repo.write("app.py", text)
     time.sleep(0.2)
-    child = subprocess.Popen([str(SCRIPTS / tool), "run"], cwd=repo.path, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(
+        [str(SCRIPTS / tool), "run"],
+        cwd=repo.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     eventually(started.exists, 60)
     assert (repo.path / "app.py").read_text() != text
     assert wrong(look(repo, "patches")) == []  # it lives

@@ -34,10 +34,15 @@ def dumped(made: Yard, name: str) -> dict[str, str]:
 
 
 def test_links_are_shared_and_known_to_clean_up(repo: Repo) -> None:
-    made = configured(repo, 'setup = false\nlink = ["data", "models/*.bin", "app.py", "nothing"]', **{".gitignore": "data/\n"})
+    made = configured(
+        repo, 'setup = false\nlink = ["data", "models/*.bin", "app.py", "nothing"]', **{".gitignore": "data/\n"}
+    )
     repo.write("data/big.csv", "1,2\n")
     repo.write("models/a.bin", "weights")
-    made.agent("x", "cat data/big.csv models/a.bin > seen.txt; git add seen.txt; git commit -qm Seen; echo more >> data/big.csv\n")
+    made.agent(
+        "x",
+        "cat data/big.csv models/a.bin > seen.txt; git add seen.txt; git commit -qm Seen; echo more >> data/big.csv\n",
+    )
     made.spawn("x")
     made.run()
     assert made.landed() == ["x"], made.record("x")
@@ -69,7 +74,9 @@ def test_a_pattern_that_leads_out_links_nothing(repo: Repo, pattern: str) -> Non
 
 def test_variables_reach_set_up_agent_and_gate(repo: Repo) -> None:
     dump = "env | grep -E '^(LOKI_|PORT|DB=)' | sort > \"$OUT/{}-$LOKI_STREAM\""
-    made = configured(repo, "ports = 2\nset = {DB = '{project}_{stream}_dev'}\nsetup = '''" + dump.format("setup") + "'''")
+    made = configured(
+        repo, "ports = 2\nset = {DB = '{project}_{stream}_dev'}\nsetup = '''" + dump.format("setup") + "'''"
+    )
     (made.outside / "gate.sh").write_text((made.outside / "gate.sh").read_text() + dump.format("gate") + "\n")
     made.agent("x", dump.format("agent") + "; echo x > x.txt; git add x.txt; git commit -qm X\n")
     made.agent("y", dump.format("agent") + "; echo y > y.txt; git add y.txt; git commit -qm Y\n")
@@ -95,8 +102,11 @@ def test_variables_reach_set_up_agent_and_gate(repo: Repo) -> None:
 
 
 def test_set_up_runs_before_the_agent_and_its_failure_fails_that_stream_alone(repo: Repo) -> None:
-    made = configured(repo, "setup = '[ \"$LOKI_STREAM\" != feature-bad ] || { echo broken; exit 3; }; echo ok > made-by-setup'",
-                      **{".gitignore": "made-by-setup\n"})
+    made = configured(
+        repo,
+        "setup = '[ \"$LOKI_STREAM\" != feature-bad ] || { echo broken; exit 3; }; echo ok > made-by-setup'",
+        **{".gitignore": "made-by-setup\n"},
+    )
     made.agent("good", "cat made-by-setup > x.txt; git add x.txt; git commit -qm X\n")
     made.spawn("bad", "good")
     made.run()
@@ -123,17 +133,23 @@ def fake(folder: Path, name: str, script: str) -> None:
 
 def test_several_ecosystems_each_in_its_place(repo: Repo, tmp_path: Path) -> None:
     """The tools are stand-ins (none is installed here): what counts is how they are called, and what becomes of it."""
-    made = configured(repo, 'setup = "auto"', **{"uv.lock": "", "package-lock.json": "{}", "Gemfile.lock": "", "pom.xml": ""})
+    made = configured(
+        repo, 'setup = "auto"', **{"uv.lock": "", "package-lock.json": "{}", "Gemfile.lock": "", "pom.xml": ""}
+    )
     bin_ = tmp_path / "bin"
-    fake(bin_, "uv", "mkdir -p \"$UV_PROJECT_ENVIRONMENT/bin\"; echo \"uv $* $CI\" >> ran")
-    fake(bin_, "npm", "mkdir -p node_modules/.bin; echo \"npm $* HUSKY=$HUSKY\" >> ran")
-    fake(bin_, "bundle", "mkdir -p \"$BUNDLE_PATH\"; touch \"$BUNDLE_PATH/gem\"; echo \"bundle $* $BUNDLE_FROZEN\" >> ran")
+    fake(bin_, "uv", 'mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"; echo "uv $* $CI" >> ran')
+    fake(bin_, "npm", 'mkdir -p node_modules/.bin; echo "npm $* HUSKY=$HUSKY" >> ran')
+    fake(bin_, "bundle", 'mkdir -p "$BUNDLE_PATH"; touch "$BUNDLE_PATH/gem"; echo "bundle $* $BUNDLE_FROZEN" >> ran')
     fake(bin_, "mvn", "exit 1")
     made.agent("x", "cat ran; env; rm ran; echo x > x.txt; git add x.txt; git commit -qm X\n")
-    env = {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "UV_PROJECT_ENVIRONMENT": "/elsewhere", "VIRTUAL_ENV": "/other"}
+    env = {
+        "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}",
+        "UV_PROJECT_ENVIRONMENT": "/elsewhere",
+        "VIRTUAL_ENV": "/other",
+    }
     repo.loki("spawn", "x", env=env)
     repo.loki("run", env=env)
-    log = (made.loki_dir / "logs" / "session-feature-x.log")
+    log = made.loki_dir / "logs" / "session-feature-x.log"
     archived = sorted((made.loki_dir / "archive").glob("feature-x-*/session-feature-x.log"))
     text = (archived[0] if archived else log).read_text()
     assert "uv sync --frozen 1" in text
@@ -149,14 +165,22 @@ def test_several_ecosystems_each_in_its_place(repo: Repo, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/usr/bin/npm").exists(), reason="npm is not here")
 def test_a_real_frozen_install(repo: Repo) -> None:
-    lock = ('{"name": "p", "version": "1.0.0", "lockfileVersion": 3, "requires": true,'
-            ' "packages": {"": {"name": "p", "version": "1.0.0", "dependencies": {"near": "file:near"}},'
-            ' "near": {"version": "1.0.0"}, "node_modules/near": {"resolved": "near", "link": true}}}')
-    made = configured(repo, 'setup = "auto"', **{
-        "package.json": '{"name": "p", "version": "1.0.0", "dependencies": {"near": "file:near"}}', "package-lock.json": lock,
-        "near/package.json": '{"name": "near", "version": "1.0.0"}', "near/index.js": "module.exports = 42\n",
-        ".gitignore": "node_modules/\n",
-    })
+    lock = (
+        '{"name": "p", "version": "1.0.0", "lockfileVersion": 3, "requires": true,'
+        ' "packages": {"": {"name": "p", "version": "1.0.0", "dependencies": {"near": "file:near"}},'
+        ' "near": {"version": "1.0.0"}, "node_modules/near": {"resolved": "near", "link": true}}}'
+    )
+    made = configured(
+        repo,
+        'setup = "auto"',
+        **{
+            "package.json": '{"name": "p", "version": "1.0.0", "dependencies": {"near": "file:near"}}',
+            "package-lock.json": lock,
+            "near/package.json": '{"name": "near", "version": "1.0.0"}',
+            "near/index.js": "module.exports = 42\n",
+            ".gitignore": "node_modules/\n",
+        },
+    )
     made.agent("x", "node -p \"require('near')\" > x.txt; git add x.txt; git commit -qm X\n")
     made.spawn("x")
     made.run()
@@ -185,8 +209,11 @@ def test_the_page_names_goals_base_siblings_and_what_they_touch(repo: Repo) -> N
 def test_the_last_sync_is_kept_up_and_what_the_session_wrote_stays(repo: Repo) -> None:
     made = yard(repo, cap=1)
     made.agent("one", "echo 1 > one.txt; git add one.txt; git commit -qm One\n")
-    made.agent("two", "cp .loki/CONTINUITY.md \"$LOKI_MAIN/../page\"; echo '- done' >> .loki/CONTINUITY.md\n"
-                      "echo 2 > two.txt; git add two.txt; git commit -qm Two\n")
+    made.agent(
+        "two",
+        "cp .loki/CONTINUITY.md \"$LOKI_MAIN/../page\"; echo '- done' >> .loki/CONTINUITY.md\n"
+        "echo 2 > two.txt; git add two.txt; git commit -qm Two\n",
+    )
     made.spawn("one")
     made.spawn("two", "--after", "one")
     made.run()
@@ -249,5 +276,3 @@ def test_clones_where_blocks_can_be_shared(tmp_path: Path) -> None:
         assert (mounted / "copy" / "lib.o").read_bytes() == (source / "lib.o").read_bytes()
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
-
-

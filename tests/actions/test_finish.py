@@ -161,8 +161,14 @@ def test_on_a_terminal_it_asks_and_offers_to_commit(repo: Repo) -> None:
     made = begun(repo, "a")
     repo.write("new.txt", "new\n", made.tree_of("a"))
     leader, follower = pty.openpty()
-    child = subprocess.Popen([SCRIPTS / "loki-hooks", "finish", "a"], cwd=repo.path, stdin=follower, stdout=follower,
-                             stderr=follower, start_new_session=True)
+    child = subprocess.Popen(
+        [SCRIPTS / "loki-hooks", "finish", "a"],
+        cwd=repo.path,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
     os.close(follower)
     seen = b""
     for answer, prompt in ((b"keep\n", b"How shall it end?"), (b"y\n", b"Commit it now?")):

@@ -71,8 +71,13 @@ def husky(path: Path) -> Repo:
     repo = plain(path)
     repo.git("config", "core.hooksPath", ".husky/_")
     for name in ("pre-commit", *HOOKS):
-        hook(repo, name, '#!/bin/sh\nn=$(basename "$0"); s=$(dirname "$(dirname "$0")")/$n\n[ -f "$s" ] || exit 0\n'
-                         'sh -e "$s" "$@"\n', folder=".husky/_")
+        hook(
+            repo,
+            name,
+            '#!/bin/sh\nn=$(basename "$0"); s=$(dirname "$(dirname "$0")")/$n\n[ -f "$s" ] || exit 0\n'
+            'sh -e "$s" "$@"\n',
+            folder=".husky/_",
+        )
     repo.write(".husky/pre-push", 'echo "foreign $*" >> "$TRACE"\ncat >> "$TRACE"')
     return repo
 
@@ -104,8 +109,9 @@ SHAPES: dict[str, Callable[[Path], Repo]] = {
 
 @pytest.mark.parametrize("name", ["project", "with a space"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_install_twice_then_uninstall_leaves_it_as_it_was(shape: Callable[[Path], Repo], name: str,
-                                                          tmp_path: Path) -> None:
+def test_install_twice_then_uninstall_leaves_it_as_it_was(
+    shape: Callable[[Path], Repo], name: str, tmp_path: Path
+) -> None:
     repo = shape(tmp_path / "work" / name)
     before = tree(repo.path)
     dry = repo.loki("install", "--dry-run")
@@ -139,8 +145,9 @@ def test_both_ways_at_once_is_wrong_usage(repo: Repo) -> None:
 
 
 @pytest.mark.parametrize("setup", [with_foreign_hooks, husky, hooks_path], ids=["files", "husky", "core.hooksPath"])
-def test_the_hook_that_was_there_gets_its_words_its_stdin_and_the_last_word(setup: Callable[[Path], Repo],
-                                                                            tmp_path: Path) -> None:
+def test_the_hook_that_was_there_gets_its_words_its_stdin_and_the_last_word(
+    setup: Callable[[Path], Repo], tmp_path: Path
+) -> None:
     repo = setup(tmp_path / "work" / "project")
     (repo.path / ".git" / "hooks" / "pre-push.legacy").unlink(missing_ok=True)
     installed(repo)
@@ -157,7 +164,8 @@ def test_the_hook_that_was_there_gets_its_words_its_stdin_and_the_last_word(setu
         lines = file.read_text().splitlines()
         assert lines[0] == f"{who} {remote} {remote}"
         assert [line.split()[:3] for line in lines[1:]] == [
-            ["refs/heads/main", head, "refs/heads/main"], ["refs/heads/other", head, "refs/heads/other"],
+            ["refs/heads/main", head, "refs/heads/main"],
+            ["refs/heads/other", head, "refs/heads/other"],
         ]
         file.unlink()
     repo.git("push", "-q", remote, ":other", env=trace)

@@ -25,8 +25,9 @@ with leased_ports(int(sys.argv[2]), Path(sys.argv[1])) as ports:
 
 
 def hold(worktree: str, count: int) -> tuple[subprocess.Popen[str], list[int]]:
-    child = subprocess.Popen([sys.executable, "-c", HOLD, worktree, str(count)], text=True,
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, worktree, str(count)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     return child, [int(word) for word in child.stdout.readline().split()]
 
@@ -74,7 +75,9 @@ def test_a_port_that_something_listens_on_is_not_leased() -> None:
         assert again == port
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"ports": 3}', '{"ports": {"x": null, "20001": {"owner": {"pid": "1"}}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"ports": 3}', '{"ports": {"x": null, "20001": {"owner": {"pid": "1"}}}}']
+)
 def test_a_file_that_cannot_be_read_is_as_good_as_none(text: str) -> None:
     leases_file().parent.mkdir(parents=True, exist_ok=True)
     leases_file().write_text(text)

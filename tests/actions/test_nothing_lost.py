@@ -38,8 +38,13 @@ lives = st.builds(Life, st.integers(0, 2), st.sampled_from(WAYS), st.sampled_fro
 
 @pytest.mark.slow
 @given(st.lists(lives, min_size=len(NAMES), max_size=len(NAMES)), st.booleans())
-@settings(max_examples=6, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate),
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_every_commit_and_every_byte_is_somewhere(tmp_path: Path, chosen: list[Life], by_pass: bool) -> None:
     shutil.rmtree(tmp_path / "work", ignore_errors=True)
     shutil.rmtree(tmp_path / "outside", ignore_errors=True)

@@ -51,7 +51,14 @@ def test_every_kind_and_stage_has_a_prompt(repo: Repo, kind: str, stage: str) ->
     text = render_prompt(context, plan(context, kind=kind, task="Make {{ it }} {% work %}\nMore"), stage=stage)
     assert "Make {{ it }} {% work %}\nMore" in text
     assert str(context.path_for(context.values(kind=kind, name="x", stream=f"{kind}-x"))) in text
-    for word in ("CONTINUITY.md", "FEATURE_READY_x", "`pytest -q tests`", "exit status 0", "Do not switch branches", ".env"):
+    for word in (
+        "CONTINUITY.md",
+        "FEATURE_READY_x",
+        "`pytest -q tests`",
+        "exit status 0",
+        "Do not switch branches",
+        ".env",
+    ):
         assert word in text
     assert (stage in text) == (stage != "build" or "exit" in stage or stage in text)
     assert "\n\n\n\n" not in text
@@ -73,8 +80,15 @@ def test_the_prompt_tells_files_siblings_and_no_gates(repo: Repo) -> None:
     made.open("other")
     repo.commit("Work", {"shared.py": "1"}, cwd=made.tree_of("other"))
     context = made.context()
-    record = StreamRecord("feature", "x", Status.PLANNED, "/nowhere", "feature/x", base=repo.git("rev-parse", "main"),
-                          task=Task("x", "Do it", ("app.py", "b c.py")))
+    record = StreamRecord(
+        "feature",
+        "x",
+        Status.PLANNED,
+        "/nowhere",
+        "feature/x",
+        base=repo.git("rev-parse", "main"),
+        task=Task("x", "Do it", ("app.py", "b c.py")),
+    )
     text = render_prompt(context, record)
     assert "- `app.py`\n- `b c.py`\n" in text
     assert "`feature-other` on `feature/other` (`shared.py`)" in text
@@ -92,8 +106,11 @@ def test_dry_run_shows_the_exact_prompt_and_argv_and_makes_nothing(repo: Repo) -
     assert shown["argv"][-1] == "Do it"
     people = repo.loki("spawn", "x", "--task", "Do it", "--dry-run").out
     assert "    Do it\n" in people
-    made.agent("x", f"printf '%s' \"$2\" > '{made.outside}/task'; cp \"$LOKI_MAIN/.loki/state/prompts/feature-x.md\" '{made.outside}/p'\n"
-                    "echo x > x; git add x; git commit -q -m x\n")
+    made.agent(
+        "x",
+        f"printf '%s' \"$2\" > '{made.outside}/task'; cp \"$LOKI_MAIN/.loki/state/prompts/feature-x.md\" '{made.outside}/p'\n"
+        "echo x > x; git add x; git commit -q -m x\n",
+    )
     made.spawn("x", "--task", "Do it")
     made.wait_for("x", "archived")
     assert (made.outside / "p").read_text() == shown["prompt"]
@@ -105,7 +122,10 @@ def test_a_prompt_from_a_file_or_standard_input(repo: Repo, tmp_path: Path) -> N
     yard(repo)
     file = tmp_path / "a task.md"
     file.write_bytes(b"\xef\xbb\xbfFrom a file\n")
-    assert "From a file" in json.loads(repo.loki("spawn", "x", "--prompt-file", str(file), "--dry-run", "--json").out)[0]["prompt"]
+    assert (
+        "From a file"
+        in json.loads(repo.loki("spawn", "x", "--prompt-file", str(file), "--dry-run", "--json").out)[0]["prompt"]
+    )
     done = repo.loki("spawn", "x", "--prompt-file", "-", "--dry-run", "--json", stdin="From a pipe")
     assert "From a pipe" in json.loads(done.out)[0]["prompt"]
 
@@ -150,13 +170,36 @@ def test_agent_model_arguments_and_folders_by_kind(repo: Repo, tmp_path: Path) -
     library.mkdir()
     other = tmp_path / "other"
     other.mkdir()
-    context.store.update(lambda s: s.with_stream(StreamRecord("feature", "other", Status.OPEN, str(other), "feature/other")))
+    context.store.update(
+        lambda s: s.with_stream(StreamRecord("feature", "other", Status.OPEN, str(other), "feature/other"))
+    )
     feature = agent_argv(context, plan(context), "P")
-    assert feature == ["claude", "--dangerously-skip-permissions", "--model", "big", "--add-dir", str(library), "--add-dir",
-                       str(other), "--verbose", "-p", "P"]
+    assert feature == [
+        "claude",
+        "--dangerously-skip-permissions",
+        "--model",
+        "big",
+        "--add-dir",
+        str(library),
+        "--add-dir",
+        str(other),
+        "--verbose",
+        "-p",
+        "P",
+    ]
     docs = agent_argv(context, plan(context, kind="docs"), "P")
-    assert docs == ["gemini", "--yolo", "--skip-trust", "--model", "small", "--include-directories", str(other), "--debug",
-                    "-p", "P"]
+    assert docs == [
+        "gemini",
+        "--yolo",
+        "--skip-trust",
+        "--model",
+        "small",
+        "--include-directories",
+        str(other),
+        "--debug",
+        "-p",
+        "P",
+    ]
     assert agent_argv(context, plan(context, kind="qa"), "P")[2:4] == ["--model", "medium"]
     chosen = agent_argv(context, plan(context, kind="docs", agent="codex"), "P")
     assert chosen[:3] == ["codex", "exec", "--dangerously-bypass-approvals-and-sandbox"]
@@ -176,18 +219,28 @@ def test_the_environment_chooses_the_agent_for_all_kinds(repo: Repo, monkeypatch
         assert not {"big", "small", "--verbose", "--debug"} & set(argv)
 
 
-@pytest.mark.parametrize("text", [
-    '[session]\nagent = "cluade"\n', '[session.kinds.docs]\nagent = "gemni"\n', '[session.kinds.dosc]\nmodel = "x"\n',
-    '[session.rate_limit]\nwords = ["("]\n', '[session.rate_limit]\nwait = 0\n', "[session]\nmemory = 1\n",
-    '[session]\nargs = "--x"\n', "[agents.mine]\nmodel_args = []\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[session]\nagent = "cluade"\n',
+        '[session.kinds.docs]\nagent = "gemni"\n',
+        '[session.kinds.dosc]\nmodel = "x"\n',
+        '[session.rate_limit]\nwords = ["("]\n',
+        "[session.rate_limit]\nwait = 0\n",
+        "[session]\nmemory = 1\n",
+        '[session]\nargs = "--x"\n',
+        "[agents.mine]\nmodel_args = []\n",
+    ],
+)
 def test_a_configuration_that_cannot_be_meant_is_refused(repo: Repo, text: str) -> None:
     with pytest.raises(BadInputError) as caught:
         plan(context_with(repo, text))
     assert "error" in caught.value.message
 
 
-def test_what_the_configuration_adds_to_an_agent_needs_the_users_word(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_configuration_adds_to_an_agent_needs_the_users_word(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("LOKI_TRUST")
     from loki_hooks.system.trust import items_of
 
@@ -215,8 +268,9 @@ def test_an_agent_without_a_place_for_more_says_so() -> None:
         agent_words(plain, Launch("mine", "", ("-v",)), {}, ())
     with pytest.raises(BadInputError, match="needs a model"):
         agent_words(Agent("mine", "mine --with={model} '{prompt}'"), Launch("mine"), {}, ())
-    assert agent_words(Agent("mine", "mine --with={model} '{prompt}'"), Launch("mine", "m"), {"prompt": "a 'b' $(c)"}, ()) == \
-        ["mine", "--with=m", "a 'b' $(c)"]
+    assert agent_words(
+        Agent("mine", "mine --with={model} '{prompt}'"), Launch("mine", "m"), {"prompt": "a 'b' $(c)"}, ()
+    ) == ["mine", "--with=m", "a 'b' $(c)"]
 
 
 @given(st.text(), st.lists(st.text(max_size=5), max_size=3))

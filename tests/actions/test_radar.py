@@ -198,7 +198,9 @@ def traces(made: Yard) -> dict[str, Any]:
         "files": {name: snapshot(made.tree_of(name)) for name in ("a", "b")},
         "indexes": [(str(p), hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in indexes],
         "git dirs": sorted(str(p) for p in (common / "worktrees").rglob("*")),
-        "refs": made.repo.git("for-each-ref"), "stash": made.repo.git("stash", "list"), "objects": objects,
+        "refs": made.repo.git("for-each-ref"),
+        "stash": made.repo.git("stash", "list"),
+        "objects": objects,
     }
 
 

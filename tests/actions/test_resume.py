@@ -48,8 +48,15 @@ def test_a_failed_stream_goes_on_and_is_told_what_is_there(repo: Repo) -> None:
     made.quiet()
     first = made.record("x")
     prompt = resumed(made, "--task", "Mind the gap", script="git add half.txt; git commit -q -m Half\n")
-    for words in ("Build it\nin full", "# Now\n\nMind the gap", "failed: the agent ended with exit status 3", "Step", "half.txt",
-                  "nearly there", "CONTINUITY.md"):
+    for words in (
+        "Build it\nin full",
+        "# Now\n\nMind the gap",
+        "failed: the agent ended with exit status 3",
+        "Step",
+        "half.txt",
+        "nearly there",
+        "CONTINUITY.md",
+    ):
         assert words in prompt, words
     assert "    a trap: ```" in prompt
     (event,) = made.events("resumed")

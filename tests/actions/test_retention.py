@@ -112,8 +112,9 @@ entries = st.lists(st.tuples(st.text(min_size=1), ages), unique_by=lambda e: e[0
 
 
 @given(entries, st.integers(0, 100), st.integers(0, 10), st.sets(st.text(min_size=1), max_size=3))
-def test_only_what_is_old_or_over_the_limit_goes(found: list[tuple[str, float | None]], days: int, most: int,
-                                                 needed: set[str]) -> None:
+def test_only_what_is_old_or_over_the_limit_goes(
+    found: list[tuple[str, float | None]], days: int, most: int, needed: set[str]
+) -> None:
     gone = set(expired([Kept(n, d) for n, d in found], days=days, most=most, needed=frozenset(needed)))
     assert not gone & needed
     age_of = dict(found)

@@ -73,7 +73,8 @@ def test_git_never_sees_them_though_no_rule_of_the_repository_says_so(repo: Repo
     repo.write("conf/a xy.env", "x", cwd=other)
     repo.write("deep/.env", "x", cwd=other)
     assert repo.git("status", "--porcelain", "--untracked-files=all", cwd=other).split("\n") == [
-        '?? "conf/a xy.env"', "?? deep/.env",
+        '?? "conf/a xy.env"',
+        "?? deep/.env",
     ]
 
 
@@ -122,11 +123,26 @@ def test_nothing_is_followed_out_of_either_worktree(repo: Repo, tmp_path: Path) 
             copy(repo, tree, pattern)
 
 
-@pytest.mark.parametrize(("name", "secret"), [
-    (".env", True), ("a/.ENV", True), (".env.local", True), (".envrc", True), (".env~", True), ("prod.env", True),
-    (".ssh/config", True), ("a/.aws/x", True), ("id_rsa", True), ("id_rsa.pub", False), (".env.example", False),
-    ("environment.py", False), ("envelope.md", False), ("src/credentials.py", False), ("credentials.json", True),
-])
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        (".env", True),
+        ("a/.ENV", True),
+        (".env.local", True),
+        (".envrc", True),
+        (".env~", True),
+        ("prod.env", True),
+        (".ssh/config", True),
+        ("a/.aws/x", True),
+        ("id_rsa", True),
+        ("id_rsa.pub", False),
+        (".env.example", False),
+        ("environment.py", False),
+        ("envelope.md", False),
+        ("src/credentials.py", False),
+        ("credentials.json", True),
+    ],
+)
 def test_names_that_say_secret(name: str, secret: bool) -> None:
     assert looks_secret(name) is secret
 
@@ -177,8 +193,9 @@ def test_logs_and_prompts_are_their_owners(place: Yard) -> None:
 def _everything(place: Yard) -> str:
     """Return all of ``.loki/``, and every object that git has."""
     texts = [p.read_text(errors="replace") for p in place.loki_dir.rglob("*") if p.is_file() and not p.is_symlink()]
-    for oid in place.repo.git("cat-file", "--batch-all-objects",
-                              "--batch-check=%(objectname) %(objecttype)").splitlines():
+    for oid in place.repo.git(
+        "cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)"
+    ).splitlines():
         name, _, kind = oid.partition(" ")
         if kind != "tree":
             texts.append(place.repo.git("cat-file", "-p", name))

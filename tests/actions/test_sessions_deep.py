@@ -78,7 +78,7 @@ setsid sh -c 'echo $$ > "%(o)s/own-session"; exec sleep 300' &
 ( setsid sh -c 'echo $$ > "%(o)s/orphan"; exec sleep 300' & )
 sh -c 'trap "" TERM HUP INT; echo $$ > "%(o)s/stubborn"; while :; do sleep 0.2; done' &
 env -i PATH="$PATH" setsid sh -c 'echo $$ > "%(o)s/unmarked"; exec sleep 300' &
-while [ ! -s "%(o)s/own-session" ] || [ ! -s "%(o)s/orphan" ] || [ ! -s "%(o)s/stubborn" ] || [ ! -s "%(o)s/unmarked" ]; do sleep 0.1; done
+for n in own-session orphan stubborn unmarked; do while [ ! -s "%(o)s/$n" ]; do sleep 0.1; done; done
 """
 NAMES = ("own-session", "orphan", "stubborn", "unmarked")
 
@@ -108,8 +108,11 @@ def test_what_an_agent_leaves_behind_ends_with_its_session_wherever_it_went(repo
 def test_a_killed_runner_leaves_nothing_behind_also_where_its_agent_is_dead_already(repo: Repo) -> None:
     """The agent dies of its broken pipe; what it had started in another process group is ended by the next pass."""
     made = yard(repo, gate=False)
-    made.agent("x", f"setsid sh -c 'echo $$ > \"{made.outside}/away\"; exec sleep 300' & echo $$ > '{made.outside}/agent'\n"
-                    "while :; do echo tick; sleep 0.1; done\n")
+    made.agent(
+        "x",
+        f"setsid sh -c 'echo $$ > \"{made.outside}/away\"; exec sleep 300' & echo $$ > '{made.outside}/agent'\n"
+        "while :; do echo tick; sleep 0.1; done\n",
+    )
     made.spawn("x")
     away, agent = pid_in(made.outside / "away"), pid_in(made.outside / "agent")
     made.wait_for("x", "running")
@@ -243,8 +246,10 @@ def test_tmux_shows_the_session_and_its_end_is_not_the_sessions(repo: Repo, tmux
     made.spawn("x", "--tmux")
     eventually(lambda: made.events("tmux-opened", "tmux-failed"))
     assert "loki-project-feature-x" in tmux("list-sessions")
-    eventually(lambda: "hello from the agent" in tmux("capture-pane", "-p", "-t", "=loki-project-feature-x:"),
-               what="the pane to show the log")
+    eventually(
+        lambda: "hello from the agent" in tmux("capture-pane", "-p", "-t", "=loki-project-feature-x:"),
+        what="the pane to show the log",
+    )
     told = repo.loki("logs", "x")
     assert "tmux attach -t" in told.err
     assert "hello" in told.out
@@ -283,15 +288,24 @@ def test_waiting_streams_start_by_priority_then_first_come(repo: Repo) -> None:
 
 def test_memory_lowers_the_dynamic_cap_and_only_that(repo: Repo) -> None:
     made = yard(repo, cap=64, gate=False)
-    made.agent("x", "python3 -c \"import time; held = b'x' * (64 << 20); print('held', flush=True); time.sleep(300)\"\n")
+    made.agent(
+        "x", "python3 -c \"import time; held = b'x' * (64 << 20); print('held', flush=True); time.sleep(300)\"\n"
+    )
     made.spawn("x")
     eventually(lambda: "held" in tail(made.loki_dir / "logs" / "session-feature-x.log"))
     config = made.context().config.working
     from dataclasses import replace
 
-    site, knobs = made.context().site, {"LOKI_DYNAMIC_CONCURRENCY": "1", "LOKI_MAX_PARALLEL_SESSIONS_CEILING": "1000000",
-                                        "LOKI_CONCURRENCY_CRITICAL_THRESHOLD": "100", "LOKI_CONCURRENCY_CPU_THRESHOLD": "100",
-                                        "LOKI_CONCURRENCY_MEM_THRESHOLD": "100"}
+    site, knobs = (
+        made.context().site,
+        {
+            "LOKI_DYNAMIC_CONCURRENCY": "1",
+            "LOKI_MAX_PARALLEL_SESSIONS_CEILING": "1000000",
+            "LOKI_CONCURRENCY_CRITICAL_THRESHOLD": "100",
+            "LOKI_CONCURRENCY_CPU_THRESHOLD": "100",
+            "LOKI_CONCURRENCY_MEM_THRESHOLD": "100",
+        },
+    )
     plain = current_cap(site, config, env=knobs)
     with_memory = replace(config, session=replace(config.session, memory=True))
     lowered = current_cap(site, with_memory, env=knobs)
@@ -326,8 +340,12 @@ def test_status_shows_what_is_seen_of_a_session_and_what_is_inferred_from_it(rep
     assert any("process" in word for word in seen["activity"]["inferred_from"])
     assert f"{seen['activity']['state']}: " in repo.loki("status").out
     os.kill(int(made.record("x")["session"]["pid"]), signal.SIGKILL)
-    eventually(lambda: json.loads(repo.loki("status", "--json").out)["streams"][0]["session"]["evidence"]["activity"]
-               == {"state": "gone", "inferred_from": ["its runner does not live"]})
+    eventually(
+        lambda: (
+            json.loads(repo.loki("status", "--json").out)["streams"][0]["session"]["evidence"]["activity"]
+            == {"state": "gone", "inferred_from": ["its runner does not live"]}
+        )
+    )
     made.run()
     assert json.loads(repo.loki("status", "--json").out)["streams"][0]["session"]["evidence"] is None
 
@@ -339,14 +357,17 @@ PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\\nnot one\\n-----END OPENSSH PRIV
 
 def test_what_stays_uncommitted_escalates_with_the_whole_list(repo: Repo) -> None:
     made = yard(repo, gate=False)
-    made.agent("x", f"""\
+    made.agent(
+        "x",
+        f"""\
 mkdir -p a/b/.aws nested/.. nested deep/er
 printf '%b' '{PRIVATE}' > a/b/notes.txt
 echo k > a/b/.aws/config
 echo T=1 > deep/er/prod.env
 git init -q nested && (cd nested && git commit -q --allow-empty -m inner)
 echo fine > fine.txt
-""")
+""",
+    )
     made.spawn("x")
     made.wait_for("x", "escalated")
     kept = {"a/b/notes.txt", "a/b/.aws/config", "deep/er/prod.env", "nested/"}
@@ -368,7 +389,9 @@ def test_never_more_than_a_documented_size_is_committed_at_once(repo: Repo) -> N
     assert repo.git("rev-parse", "feature/x") == made.record("x")["base"]
 
 
-@pytest.mark.parametrize("path", [".env", "a/.env", "a/b/.env.local", "x/.ssh/anything", "deploy/id_ed25519", "certs/server.key"])
+@pytest.mark.parametrize(
+    "path", [".env", "a/.env", "a/b/.env.local", "x/.ssh/anything", "deploy/id_ed25519", "certs/server.key"]
+)
 def test_secrets_are_told_by_name_at_any_depth(path: str) -> None:
     assert looks_secret(path)
 

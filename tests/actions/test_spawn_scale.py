@@ -26,7 +26,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def upstream(repo: Repo, tmp_path: Path) -> Path:
-    """Give the repository a remote that its main branch follows: git then writes the configuration at each new branch."""
+    """A remote that the main branch follows: git then writes its configuration at each new branch."""
     bare = tmp_path / "upstream.git"
     repo.git("init", "-q", "--bare", str(bare))
     repo.git("remote", "add", "origin", str(bare))
@@ -77,11 +77,23 @@ def test_sixty_four_at_once_beside_sixteen_of_plain_git(repo: Repo, upstream: Pa
     plain: list[subprocess.Popen[bytes]] = []
     children = []
     for number, name in enumerate(names):
-        children.append(subprocess.Popen([LOKI, "spawn", name, "--no-launch", "--json"], cwd=repo.path, text=True,
-                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        children.append(
+            subprocess.Popen(
+                [LOKI, "spawn", name, "--no-launch", "--json"],
+                cwd=repo.path,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
         if number % 4 == 0:
-            plain.append(subprocess.Popen(["git", "worktree", "add", "-q", f"../plain{number}", "-b", f"plain{number}"],
-                                          cwd=repo.path, stderr=subprocess.DEVNULL))
+            plain.append(
+                subprocess.Popen(
+                    ["git", "worktree", "add", "-q", f"../plain{number}", "-b", f"plain{number}"],
+                    cwd=repo.path,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
     ends = [child.communicate(timeout=300) for child in children]
     for git in plain:
         git.wait(60)
@@ -132,8 +144,13 @@ def test_a_spawn_of_many_that_is_killed_anywhere_is_finished_or_taken_back(repo:
     for turn in range(3):
         mine = [f"k{turn}{n}" for n in range(3)]
         names += mine
-        child = subprocess.Popen([LOKI, "spawn", "--no-launch", *mine], cwd=repo.path, start_new_session=True,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [LOKI, "spawn", "--no-launch", *mine],
+            cwd=repo.path,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         wanted = f'"feature-{mine[0]}"'
         eventually(lambda: child.poll() is not None or (state.exists() and wanted in state.read_text()))  # noqa: B023
         time.sleep(chance.uniform(0, 0.5))
@@ -163,7 +180,12 @@ def test_a_base_that_is_not_one_commit_is_refused_before_anything_is_made(repo: 
     repo.commit("More", {"more": "x"})
     repo.git("tag", "same")
     before = repo.git("for-each-ref")
-    for base, word in (("same", "ambiguous"), ("nowhere", "no commit"), ("main:app.py", "no commit"), ("a\nb", "no commit")):
+    for base, word in (
+        ("same", "ambiguous"),
+        ("nowhere", "no commit"),
+        ("main:app.py", "no commit"),
+        ("a\nb", "no commit"),
+    ):
         done = repo.loki("spawn", "x", "--no-launch", "--base", base)
         assert (done.code, done.out) == (2, ""), done
         assert word in done.err

@@ -86,8 +86,15 @@ def test_it_is_refused_while_somebody_works_there(repo: Repo, trouble: str) -> N
     tree = made.tree_of("a")
     repo.commit("Go on", {"other.txt": "o"})
     sleeper: subprocess.Popen[bytes] | None = None
-    says = {"modified": "uncommitted", "staged": "uncommitted", "untracked": "untracked", "process": "somebody works",
-            "rebase": "rebase is in progress", "detached": "not checked out", "lock": "locked"}[trouble]
+    says = {
+        "modified": "uncommitted",
+        "staged": "uncommitted",
+        "untracked": "untracked",
+        "process": "somebody works",
+        "rebase": "rebase is in progress",
+        "detached": "not checked out",
+        "lock": "locked",
+    }[trouble]
     if trouble in {"modified", "staged"}:
         repo.write("a.txt", "changed\n", tree)
         if trouble == "staged":

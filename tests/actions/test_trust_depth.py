@@ -59,8 +59,9 @@ def test_hooks_never_ask_also_on_a_terminal(configured: Repo) -> None:
 
 
 def test_what_is_trusted_cannot_look_like_something_else(configured: Repo) -> None:
-    configured.commit("Trick", {"loki-hooks.toml":
-                                '[gates.unit]\ncommand = "evil\\n    gate unit: true\\u001b[2K\\u202e"\n'})
+    configured.commit(
+        "Trick", {"loki-hooks.toml": '[gates.unit]\ncommand = "evil\\n    gate unit: true\\u001b[2K\\u202e"\n'}
+    )
     (line,) = [x for x in configured.loki("trust", "--show").out.splitlines() if x.startswith("new")]
     assert line == r"new gate unit: evil\n    gate unit: true\x1b[2K\u202e"
 

@@ -42,17 +42,21 @@ def test_how_may_be_set_per_kind(repo: Repo) -> None:
     repo.loki("signal", "emit", "FEATURE_READY_qa")
     made.run()
     assert {"a.txt", "q.txt"} <= made.on_main()
-    parents = {len(line.split()) for line in repo.git("log", "--first-parent", "-2", "--format=%P", "main").splitlines()}
+    parents = {
+        len(line.split()) for line in repo.git("log", "--first-parent", "-2", "--format=%P", "main").splitlines()
+    }
     assert parents == {1, 2}
 
 
 def test_additions_on_both_sides_of_a_changelog_are_both_kept_and_tested(repo: Repo) -> None:
     made = yard(repo)
     repo.commit("Log", {"CHANGELOG.md": "# Changes\n\n- begun\n"})
-    made.streams({
-        "one": {"CHANGELOG.md": "# Changes\n\n- one\n- begun\n"},
-        "two": {"CHANGELOG.md": "# Changes\n\n- two\n- begun\n"},
-    })
+    made.streams(
+        {
+            "one": {"CHANGELOG.md": "# Changes\n\n- one\n- begun\n"},
+            "two": {"CHANGELOG.md": "# Changes\n\n- two\n- begun\n"},
+        }
+    )
     made.run()
     assert set(made.landed()) == {"one", "two"}
     text = repo.git("show", "main:CHANGELOG.md")
@@ -82,10 +86,16 @@ def test_other_files_conflict_as_ever(repo: Repo) -> None:
     assert repo.git("log", "-1", "--format=%s", "main") == "Meanwhile"
 
 
-@pytest.mark.parametrize(("base", "side", "adds"), [
-    (b"a\nb\n", b"a\nx\nb\n", True), (b"", b"a\n", True), (b"a\nb\n", b"a\n", False), (b"a\nb\n", b"a\nc\n", False),
-    (b"a\nb\n", b"b\na\n", False),
-])
+@pytest.mark.parametrize(
+    ("base", "side", "adds"),
+    [
+        (b"a\nb\n", b"a\nx\nb\n", True),
+        (b"", b"a\n", True),
+        (b"a\nb\n", b"a\n", False),
+        (b"a\nb\n", b"a\nc\n", False),
+        (b"a\nb\n", b"b\na\n", False),
+    ],
+)
 def test_what_only_adds(base: bytes, side: bytes, adds: bool) -> None:
     assert only_adds(base, side) is adds
 

@@ -39,8 +39,7 @@ def _conflict(*words: str) -> Trouble:
     def make(repo: Repo, tree: Path, stack: ExitStack) -> None:
         side = f"side-{tree.name}"
         repo.git("branch", side, "HEAD", cwd=tree)
-        other = repo.git("commit-tree", "-p", side, "-m", "Side",
-                         _tree_with(repo, tree, "side\n"), cwd=tree)
+        other = repo.git("commit-tree", "-p", side, "-m", "Side", _tree_with(repo, tree, "side\n"), cwd=tree)
         repo.git("update-ref", f"refs/heads/{side}", other)
         mine = repo.git("commit-tree", "-p", "HEAD", "-m", "Mine", _tree_with(repo, tree, "mine\n"), cwd=tree)
         repo.git("reset", "-q", "--hard", mine, cwd=tree)
@@ -65,8 +64,10 @@ def _bisect(repo: Repo, tree: Path, stack: ExitStack) -> None:
 
 def _am(repo: Repo, tree: Path, stack: ExitStack) -> None:
     patch = tree.parent / f"{tree.name}.patch"
-    patch.write_text("From: A <a@b.c>\nSubject: x\n\n---\n"
-                     "diff --git a/app.py b/app.py\n--- a/app.py\n+++ b/app.py\n@@ -1 +1 @@\n-no such line\n+x\n--\n2\n")
+    patch.write_text(
+        "From: A <a@b.c>\nSubject: x\n\n---\n"
+        "diff --git a/app.py b/app.py\n--- a/app.py\n+++ b/app.py\n@@ -1 +1 @@\n-no such line\n+x\n--\n2\n"
+    )
     assert repo.try_git("am", str(patch), cwd=tree).code
 
 

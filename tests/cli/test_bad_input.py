@@ -7,29 +7,61 @@ import os
 from pathlib import Path
 
 import pytest
+from actions.scripted import Yard, snapshot, yard
 from conftest import Repo, call
 
-from actions.scripted import Yard, snapshot, yard
 from loki_hooks.cli.main import run_cli
 
-NAMES = ("-rf", "a/../../b", "x;touch y", "n" * 300, "\N{PILE OF POO}", "a\nb", "../x", "/etc", "a..b", "a.lock", "", " ", "a\tb",
-         "$(id)", "`id`", "a~1", "a^", "a:b", "a\\b", "@{-1}", ".hidden", "-", "a//b", "a/")
+NAMES = (
+    "-rf",
+    "a/../../b",
+    "x;touch y",
+    "n" * 300,
+    "\N{PILE OF POO}",
+    "a\nb",
+    "../x",
+    "/etc",
+    "a..b",
+    "a.lock",
+    "",
+    " ",
+    "a\tb",
+    "$(id)",
+    "`id`",
+    "a~1",
+    "a^",
+    "a:b",
+    "a\\b",
+    "@{-1}",
+    ".hidden",
+    "-",
+    "a//b",
+    "a/",
+)
 
 
 @pytest.fixture
 def made(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Yard:
     monkeypatch.setenv("LOKI_TRUST", "1")
     monkeypatch.chdir(repo.path)
-    return yard(repo, more="[agents.ghost]\ncommand = ['no-such-program', '{prompt}']\n[agents.plain]\ncommand = ['sh', '-c', 'true']\n"
-                           "[session.kinds.docs]\nagent = 'plain'\nmodel = 'm'\n")
+    return yard(
+        repo,
+        more="[agents.ghost]\ncommand = ['no-such-program', '{prompt}']\n[agents.plain]\ncommand = ['sh', '-c', 'true']\n"
+        "[session.kinds.docs]\nagent = 'plain'\nmodel = 'm'\n",
+    )
 
 
 def look(made: Yard) -> tuple[object, ...]:
     """Return everything that a command could have made: files of the project and beside it, refs, worktrees, state."""
     state = made.loki_dir / "state" / "orchestrator.json"
-    return (snapshot(made.path), sorted(os.listdir(made.path.parent)), made.repo.git("for-each-ref"),
-            made.repo.git("worktree", "list", "--porcelain"), state.read_bytes() if state.exists() else b"",
-            sorted(os.listdir(made.path.parent.parent)))
+    return (
+        snapshot(made.path),
+        sorted(p.name for p in made.path.parent.iterdir()),
+        made.repo.git("for-each-ref"),
+        made.repo.git("worktree", "list", "--porcelain"),
+        state.read_bytes() if state.exists() else b"",
+        sorted(p.name for p in made.path.parent.parent.iterdir()),
+    )
 
 
 def refused(made: Yard, capfd: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str:
@@ -73,8 +105,17 @@ def test_prompt_files(made: Yard, capfd: pytest.CaptureFixture[str], tmp_path: P
     empty = tmp_path / "empty"
     empty.write_text(" \n")
     os.mkfifo(tmp_path / "fifo")
-    expected = {"binary": "not UTF-8", "zeros": "binary", "large": "larger than", "empty": "is empty", "fifo": "no file",
-                "missing": "no file", "": "no file", "\x1b]0;x\x07": "no file", "x" * 5000: "cannot be read"}
+    expected = {
+        "binary": "not UTF-8",
+        "zeros": "binary",
+        "large": "larger than",
+        "empty": "is empty",
+        "fifo": "no file",
+        "missing": "no file",
+        "": "no file",
+        "\x1b]0;x\x07": "no file",
+        "x" * 5000: "cannot be read",
+    }
     for command in ("spawn", "resume"):
         for name, words in expected.items():
             said = refused(made, capfd, command, "x", "--prompt-file", f"{tmp_path}/{name}" if name else str(tmp_path))
@@ -82,9 +123,15 @@ def test_prompt_files(made: Yard, capfd: pytest.CaptureFixture[str], tmp_path: P
         assert "exclude" in refused(made, capfd, command, "x", "--task", "a", "--prompt-file", str(binary))
 
 
-@pytest.mark.parametrize(("given", "words"), [
-    (b"\xff\xfe", "not UTF-8"), (b"a\0b", "binary"), (b"", "empty"), (b"x" * (1 << 20) + b"y", "larger than"),
-])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (b"\xff\xfe", "not UTF-8"),
+        (b"a\0b", "binary"),
+        (b"", "empty"),
+        (b"x" * (1 << 20) + b"y", "larger than"),
+    ],
+)
 def test_standard_input(made: Yard, tmp_path: Path, given: bytes, words: str) -> None:
     file = tmp_path / "given"
     file.write_bytes(given)
@@ -106,7 +153,19 @@ def test_agents(made: Yard, capfd: pytest.CaptureFixture[str]) -> None:
 def test_bases(made: Yard, capfd: pytest.CaptureFixture[str]) -> None:
     repo = made.repo
     tree = repo.git("rev-parse", "HEAD^{tree}")
-    for base in ("nowhere", "-x", "--help", "main..HEAD", "HEAD~9999", ":/none such", tree, "a\nb", "HEAD@{99}", "\N{SNOWMAN}", " "):
+    for base in (
+        "nowhere",
+        "-x",
+        "--help",
+        "main..HEAD",
+        "HEAD~9999",
+        ":/none such",
+        tree,
+        "a\nb",
+        "HEAD@{99}",
+        "\N{SNOWMAN}",
+        " ",
+    ):
         assert "no commit here" in refused(made, capfd, "spawn", "x", f"--base={base}"), base
     blob = repo.git("rev-parse", "HEAD:README.md")
     assert "no commit here" in refused(made, capfd, "spawn", "x", "--base", blob)
@@ -152,8 +211,9 @@ def test_an_unborn_integration_branch(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (done.code, "no commit" in done.err) == (2, True), done.err
 
 
-def test_without_tmux_that_is_said_before_anything_is_made(made: Yard, capfd: pytest.CaptureFixture[str],
-                                                           monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_tmux_that_is_said_before_anything_is_made(
+    made: Yard, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("git", "sh"):

@@ -46,8 +46,12 @@ def snapshot(repo: Repo, value: Any) -> Path:
 
 
 def load(cpu: object, memory: object, status: str = "ok", age: float = 0) -> dict[str, Any]:
-    return {"timestamp": ago(age), "cpu": {"usage_percent": cpu}, "memory": {"usage_percent": memory},
-            "overall_status": status}
+    return {
+        "timestamp": ago(age),
+        "cpu": {"usage_percent": cpu},
+        "memory": {"usage_percent": memory},
+        "overall_status": status,
+    }
 
 
 def integer(done: Done) -> int:
@@ -103,8 +107,14 @@ def test_off_makes_no_loki_folder(repo: Repo) -> None:
 
 @pytest.mark.parametrize(
     ("cpu", "memory", "status", "expected"),
-    [(10, 10, "ok", 9), (84.99, 84.99, "ok", 9), (85, 10, "ok", 4), (10, 94.99, "ok", 4), (95, 10, "ok", 1),
-     (10, 10, "warning", 4)],
+    [
+        (10, 10, "ok", 9),
+        (84.99, 84.99, "ok", 9),
+        (85, 10, "ok", 4),
+        (10, 94.99, "ok", 4),
+        (95, 10, "ok", 1),
+        (10, 10, "warning", 4),
+    ],
 )
 def test_a_fresh_snapshot_decides(repo: Repo, cpu: float, memory: float, status: str, expected: int) -> None:
     file = snapshot(repo, load(cpu, memory, status))
@@ -114,13 +124,30 @@ def test_a_fresh_snapshot_decides(repo: Repo, cpu: float, memory: float, status:
     assert file.read_text() == before
     found = answer(repo.loki("cap", "--json", env=env))
     assert (found["cap"], found["dynamic"], found["ceiling"], found["cpu"], found["memory"]) == (
-        expected, True, 9, cpu, memory)
+        expected,
+        True,
+        9,
+        cpu,
+        memory,
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '"x"', "5", '{"cpu": {"usage_percent": NaN}}', '{"cpu": {"usage_percent": "99"}}',
-     '{"cpu": 99, "memory": [99]}', "[" * 5000, '{"cpu": {"usage_percent": 1e999}}', "\x00\xff"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"x"',
+        "5",
+        '{"cpu": {"usage_percent": NaN}}',
+        '{"cpu": {"usage_percent": "99"}}',
+        '{"cpu": 99, "memory": [99]}',
+        "[" * 5000,
+        '{"cpu": {"usage_percent": 1e999}}',
+        "\x00\xff",
+    ],
 )
 def test_a_snapshot_that_says_nothing_is_the_ceiling(repo: Repo, text: str) -> None:
     file = snapshot(repo, text)

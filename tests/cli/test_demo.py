@@ -37,9 +37,13 @@ def processes_in(folder: Path) -> list[str]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and (
-                f"{process.cwd()}/".startswith(f"{folder}/")
-                or process.environ().get("LOKI_HOOKS_SCRATCH", "").startswith(str(folder))
+            if (
+                process.pid != os.getpid()
+                and process.status() != psutil.STATUS_ZOMBIE
+                and (
+                    f"{process.cwd()}/".startswith(f"{folder}/")
+                    or process.environ().get("LOKI_HOOKS_SCRATCH", "").startswith(str(folder))
+                )
             ):
                 found.append(" ".join(process.cmdline()))
         except (psutil.Error, OSError):
@@ -75,8 +79,11 @@ def test_the_story_is_true(temp: Path) -> None:
     # What landed: two merge commits on the first parent's line, each of one commit of an agent's.
     assert repo.git("log", "--first-parent", "--merges", "--format=%P", "main").count(" ") == 2
     landed = repo.git("log", "--no-merges", "--format=%s", "main").splitlines()
-    assert sorted(landed) == ["Add share(), which part of a text a word is", "Count words",
-                              "Let count_words() ignore case"]
+    assert sorted(landed) == [
+        "Add share(), which part of a text a word is",
+        "Count words",
+        "Let count_words() ignore case",
+    ]
     assert "def share(text, word)" in repo.git("show", "main:share.py")
     assert "def count_words(text, ignore_case=False)" in repo.git("show", "main:tally.py")
     assert call([sys.executable, "-m", "unittest", "discover", "-s", "tests"], repo.path).code == 0
@@ -129,13 +136,24 @@ def test_nothing_is_left_whatever_the_user_has_set(temp: Path, tmp_path: Path, s
     shutil.copytree(hooks, tmp_path / "template" / "hooks")
     (sealed_home / ".gitconfig").write_text(
         f"[core]\n\thooksPath = {hooks}\n[commit]\n\tgpgsign = true\n[push]\n\tdefault = nothing\n"
-        f"[init]\n\ttemplateDir = {tmp_path}/template\n\tdefaultBranch = trunk\n[user]\n\tuseConfigOnly = true\n")
+        f"[init]\n\ttemplateDir = {tmp_path}/template\n\tdefaultBranch = trunk\n[user]\n\tuseConfigOnly = true\n"
+    )
     before = (_files(sealed_home), _files(repo.path))
-    done = play(temp, cwd=repo.path, env={
-        "LOKI_DYNAMIC_CONCURRENCY": "1", "LOKI_MAX_PARALLEL_SESSIONS": "nonsense", "LOKI_AGENT": "codex",
-        "LOKI_STREAM": "mine", "LOKI_HOOKS_DISABLE": "1", "LOKI_TRUST": "0", "PRE_COMMIT": "1",
-        "GIT_DIR": str(repo.path / ".git"), "GIT_INDEX_FILE": "x",
-    })
+    done = play(
+        temp,
+        cwd=repo.path,
+        env={
+            "LOKI_DYNAMIC_CONCURRENCY": "1",
+            "LOKI_MAX_PARALLEL_SESSIONS": "nonsense",
+            "LOKI_AGENT": "codex",
+            "LOKI_STREAM": "mine",
+            "LOKI_HOOKS_DISABLE": "1",
+            "LOKI_TRUST": "0",
+            "PRE_COMMIT": "1",
+            "GIT_DIR": str(repo.path / ".git"),
+            "GIT_INDEX_FILE": "x",
+        },
+    )
     assert (done.code, promises(done, "NO"), done.err) == (0, [], ""), done.out
     assert list(temp.iterdir()) == []
     assert (_files(sealed_home), _files(repo.path)) == before, "neither the user's home nor the repository around it"
@@ -158,8 +176,14 @@ def test_interrupted_it_stops_the_sessions_and_leaves_nothing(
     temp: Path, tmp_path: Path, ending: signal.Signals, code: int
 ) -> None:
     env = fake_git(tmp_path / "bin", 'if [ "$1" = commit ] && [ -n "$LOKI_STREAM" ]; then sleep 300; fi')
-    child = subprocess.Popen([LOKI, "demo"], cwd=tmp_path, env={**os.environ, **env, "TMPDIR": str(temp)},
-                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [LOKI, "demo"],
+        cwd=tmp_path,
+        env={**os.environ, **env, "TMPDIR": str(temp)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     eventually(lambda: sum("agent.py" in words for words in processes_in(temp)) == 3, what="three agents at work")
     child.send_signal(ending)
     _, said = child.communicate(timeout=60)
@@ -174,13 +198,19 @@ def test_who_reads_only_the_beginning_leaves_nothing_behind(temp: Path) -> None:
     eventually(lambda: not list(temp.iterdir()) and not processes_in(temp), what="the end of the demo")
 
 
-@pytest.mark.parametrize(("body", "broken"), [
-    # The hook is passed by: what is broken gets through.
-    ('if [ "$1" = push ]; then shift; set -- push --no-verify "$@"; fi', ["the push of speed was refused"]),
-    # Something is staged where main is checked out: nothing may land.
-    ('if [ "$1" = commit ] && [ -z "$LOKI_STREAM" ]; then "$git" "$@"; echo x >mine; exec "$git" add mine; fi',
-     ["share and case landed on main", "the project's own worktree is clean"]),
-], ids=["unguarded", "staged"])
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        # The hook is passed by: what is broken gets through.
+        ('if [ "$1" = push ]; then shift; set -- push --no-verify "$@"; fi', ["the push of speed was refused"]),
+        # Something is staged where main is checked out: nothing may land.
+        (
+            'if [ "$1" = commit ] && [ -z "$LOKI_STREAM" ]; then "$git" "$@"; echo x >mine; exec "$git" add mine; fi',
+            ["share and case landed on main", "the project's own worktree is clean"],
+        ),
+    ],
+    ids=["unguarded", "staged"],
+)
 def test_it_fails_where_a_promise_is_not_kept(temp: Path, tmp_path: Path, body: str, broken: Iterable[str]) -> None:
     done = play(temp, env=fake_git(tmp_path / "bin", body))
     assert done.code == 1, done.out + done.err

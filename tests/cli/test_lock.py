@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPTS, Repo, eventually
-
 from actions.scripted import turn_on
+from conftest import SCRIPTS, Repo, eventually
 
 LOKI = str(SCRIPTS / "loki-hooks")
 
@@ -25,8 +24,15 @@ def on(repo: Repo) -> Repo:
 
 
 def start(repo: Repo, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen([LOKI, "lock", *words], cwd=cwd or repo.path, text=True, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        [LOKI, "lock", *words],
+        cwd=cwd or repo.path,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def holder(repo: Repo, name: str) -> dict[str, object]:
@@ -87,9 +93,11 @@ def test_who_waits_is_told_for_whom_and_gives_up_in_time(on: Repo) -> None:
 
 def test_interrupted_the_command_ends_before_the_lock_goes(on: Repo, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    code = ("import signal, sys, time\n"
-            f"def end(*_):\n    time.sleep(0.5); open({str(log)!r}, 'w').write('tidied'); sys.exit(0)\n"
-            "signal.signal(signal.SIGINT, end)\nprint('up', flush=True)\ntime.sleep(60)\n")
+    code = (
+        "import signal, sys, time\n"
+        f"def end(*_):\n    time.sleep(0.5); open({str(log)!r}, 'w').write('tidied'); sys.exit(0)\n"
+        "signal.signal(signal.SIGINT, end)\nprint('up', flush=True)\ntime.sleep(60)\n"
+    )
     first = start(on, "db", "--", sys.executable, "-c", code)
     assert first.stdout is not None
     first.stdout.readline()

@@ -15,11 +15,17 @@ from conftest import Repo, call
 from loki_hooks.cli.console import printable
 
 COMMANDS = (
-    ("status",), ("status", "--json"), ("run", "--once"), ("cleanup",), ("signal", "list"), ("signal", "emit",
-                                                                                             "FEATURE_READY_auth"),
-    ("signal", "clear", "FEATURE_READY_auth"), ("queue", "list", "docs"), ("queue", "claim", "docs"), ("logs",
-                                                                                                       "auth"),
-                                                                                                       ("cap",),
+    ("status",),
+    ("status", "--json"),
+    ("run", "--once"),
+    ("cleanup",),
+    ("signal", "list"),
+    ("signal", "emit", "FEATURE_READY_auth"),
+    ("signal", "clear", "FEATURE_READY_auth"),
+    ("queue", "list", "docs"),
+    ("queue", "claim", "docs"),
+    ("logs", "auth"),
+    ("cap",),
     ("doctor",),
 )
 
@@ -37,8 +43,16 @@ def place(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Yard:
 def trap(tmp_path: Path) -> Path:
     """A folder outside, with files of the names that we use."""
     outside = tmp_path / "trap"
-    for name in ("orchestrator.json", "events.jsonl", "session-feature-auth.log", "hooks.log", "FEATURE_READY_auth",
-                 "resources.json", "runner.log", "checkout-feature-auth"):
+    for name in (
+        "orchestrator.json",
+        "events.jsonl",
+        "session-feature-auth.log",
+        "hooks.log",
+        "FEATURE_READY_auth",
+        "resources.json",
+        "runner.log",
+        "checkout-feature-auth",
+    ):
         path = outside / name
         path.parent.mkdir(exist_ok=True)
         path.write_text('{"secret": "of somebody else"}\n')
@@ -65,10 +79,21 @@ def run_all(place: Yard, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> di
     return said
 
 
-@pytest.mark.parametrize("folder", [
-    ".", "state", "signals", "queue", "queue/docs", "logs", "state/notices", "state/gate-runs", "archive",
-    "state/prompts",
-])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        ".",
+        "state",
+        "signals",
+        "queue",
+        "queue/docs",
+        "logs",
+        "state/notices",
+        "state/gate-runs",
+        "archive",
+        "state/prompts",
+    ],
+)
 def test_a_folder_that_is_a_link_is_never_followed(place: Yard, trap: Path, folder: str) -> None:
     replace(place.loki_dir / folder, lambda path: path.symlink_to(trap))
     before = snapshot(trap)
@@ -82,11 +107,23 @@ def test_a_folder_that_is_a_link_is_never_followed(place: Yard, trap: Path, fold
 
 
 FILES = (
-    "state/orchestrator.json", "state/events.jsonl", "state/resources.json", "state/test-results.json",
+    "state/orchestrator.json",
+    "state/events.jsonl",
+    "state/resources.json",
+    "state/test-results.json",
     "state/.orchestrator.lock",
-    "logs/session-feature-auth.log", "logs/hooks.log", "logs/runner.log", "logs/setup-feature-auth.log",
-    "signals/FEATURE_READY_auth", "signals/TESTS_PASSED", "queue/docs/.lock", "state/prompts/feature-auth.md",
-    "state/notices/checkout-feature-auth", "state/gate-starting.json", "state/gate-runs/unit.json", "CONTINUITY.md",
+    "logs/session-feature-auth.log",
+    "logs/hooks.log",
+    "logs/runner.log",
+    "logs/setup-feature-auth.log",
+    "signals/FEATURE_READY_auth",
+    "signals/TESTS_PASSED",
+    "queue/docs/.lock",
+    "state/prompts/feature-auth.md",
+    "state/notices/checkout-feature-auth",
+    "state/gate-starting.json",
+    "state/gate-runs/unit.json",
+    "CONTINUITY.md",
 )
 
 
@@ -96,8 +133,12 @@ def test_a_file_that_is_something_else_is_never_written_through(place: Yard, tra
     aim = trap / "orchestrator.json" if kind != "dangling" else trap / "made-by-following"
     before = snapshot(trap)
     for name in FILES:
-        replace(place.loki_dir / name, lambda path: (
-            os.mkfifo(path) if kind == "fifo" else path.mkdir() if kind == "folder" else path.symlink_to(aim)))
+        replace(
+            place.loki_dir / name,
+            lambda path: (
+                os.mkfifo(path) if kind == "fifo" else path.mkdir() if kind == "folder" else path.symlink_to(aim)
+            ),
+        )
     said = run_all(place)
     assert snapshot(trap) == before
     assert not any("somebody else" in text for text in said.values())
@@ -114,8 +155,10 @@ def test_a_whole_session_beside_planted_logs(place: Yard, trap: Path) -> None:
     before = snapshot(trap)
     logs = place.loki_dir / "logs"
     for name, make in (
-        ("runner.log", os.mkfifo), ("session-feature-api.log", lambda p: p.symlink_to(trap / "runner.log")),
-        ("setup-feature-api.log", os.mkfifo), ("session-feature-api.1.log", Path.mkdir),
+        ("runner.log", os.mkfifo),
+        ("session-feature-api.log", lambda p: p.symlink_to(trap / "runner.log")),
+        ("setup-feature-api.log", os.mkfifo),
+        ("session-feature-api.1.log", Path.mkdir),
     ):
         replace(logs / name, make)
     replace(place.loki_dir / "state" / "prompts" / "feature-api.md", lambda p: p.symlink_to(trap / "runner.log"))
@@ -150,23 +193,45 @@ def test_what_a_linked_worktree_brings(place: Yard, trap: Path) -> None:
     assert snapshot(trap) == before
 
 
-@pytest.mark.parametrize("text", [
-    "[" * 200_000, '{"a":' * 50_000 + "1" + "}" * 50_000, '{"pid": ' + "9" * 5000 + "}",
-    '{"worktrees": ' + "[" * 90 + "]" * 90 + "}",
-    '{"usage": NaN, "x": 1e999}', "\x00\xff",
-    '{"worktrees": {"feature-auth": {"path": "\\u0000", "branch": {"x": []}}}}', "",
-], ids=["deep", "deeper", "digits", "nested", "nan", "bytes", "nul", "empty"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"a":' * 50_000 + "1" + "}" * 50_000,
+        '{"pid": ' + "9" * 5000 + "}",
+        '{"worktrees": ' + "[" * 90 + "]" * 90 + "}",
+        '{"usage": NaN, "x": 1e999}',
+        "\x00\xff",
+        '{"worktrees": {"feature-auth": {"path": "\\u0000", "branch": {"x": []}}}}',
+        "",
+    ],
+    ids=["deep", "deeper", "digits", "nested", "nan", "bytes", "nul", "empty"],
+)
 def test_huge_deep_and_hostile_json(place: Yard, text: str) -> None:
-    for name in ("state/orchestrator.json", "state/resources.json", "state/test-results.json",
-                 "state/gate-starting.json",
-                 "signals/FEATURE_READY_auth", "signals/MERGE_REQUESTED_feature-auth",
-                 "queue/docs/0123456789abcdef.json",
-                 "loki.pid"):
+    for name in (
+        "state/orchestrator.json",
+        "state/resources.json",
+        "state/test-results.json",
+        "state/gate-starting.json",
+        "signals/FEATURE_READY_auth",
+        "signals/MERGE_REQUESTED_feature-auth",
+        "queue/docs/0123456789abcdef.json",
+        "loki.pid",
+    ):
         path = place.loki_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="latin-1")
-    run_all(place, (("status", "--json"), ("run", "--once"), ("signal", "list"), ("queue", "list", "docs"), ("cap",),
-                    ("cleanup",)))
+    run_all(
+        place,
+        (
+            ("status", "--json"),
+            ("run", "--once"),
+            ("signal", "list"),
+            ("queue", "list", "docs"),
+            ("cap",),
+            ("cleanup",),
+        ),
+    )
 
 
 def test_a_file_beyond_the_limit_is_not_read(place: Yard) -> None:
@@ -193,14 +258,27 @@ def test_control_characters_are_shown_escaped_and_written_escaped(place: Yard) -
     tree = place.tree_of("auth")
     (tree / EVIL.replace("/", "_")).write_text("x")
     place.repo.git("config", "core.quotePath", "false")
-    (place.loki_dir / "signals" / "TESTS_PASSED").write_text(json.dumps({"stream": EVIL, "commit": EVIL,
-                                                                         "timestamp": EVIL}))
+    (place.loki_dir / "signals" / "TESTS_PASSED").write_text(
+        json.dumps({"stream": EVIL, "commit": EVIL, "timestamp": EVIL})
+    )
     (place.loki_dir / "queue" / "docs" / "0123456789abcdef.json").write_text(
-        json.dumps({"id": "0123456789abcdef", "trigger": EVIL, "file": EVIL, "docs": []}))
+        json.dumps({"id": "0123456789abcdef", "trigger": EVIL, "file": EVIL, "docs": []})
+    )
     place.repo.loki("spawn", "--no-launch", "api", "--task", EVIL)
-    said = run_all(place, (("status",), ("status", "--json"), ("signal", "list"), ("signal", "list", "--json"),
-                           ("queue", "list", "docs"), ("queue", "list", "docs", "--json"), ("cleanup", "--dry-run"),
-                           ("cleanup", "--json"), ("doctor",)))
+    said = run_all(
+        place,
+        (
+            ("status",),
+            ("status", "--json"),
+            ("signal", "list"),
+            ("signal", "list", "--json"),
+            ("queue", "list", "docs"),
+            ("queue", "list", "docs", "--json"),
+            ("cleanup", "--dry-run"),
+            ("cleanup", "--json"),
+            ("doctor",),
+        ),
+    )
     for command, text in said.items():
         assert printable(text) == text, command
         assert "\nFAKE" not in text, command

@@ -70,9 +70,26 @@ def test_an_absent_status_does_not_halve() -> None:
 @pytest.mark.parametrize(
     "snapshot",
     [
-        None, {}, [], "", "x", 5, True, [1], {"cpu": None}, {"cpu": 99}, {"cpu": [99]}, {"cpu": {}},
-        {"cpu": {"usage_percent": {"usage_percent": 99}}}, load("99", "99"), load(True, True), load(math.nan, math.nan),
-        load(math.inf, -math.inf), load(10**400, None), load([99], (99,)), load("99%", b"99"),
+        None,
+        {},
+        [],
+        "",
+        "x",
+        5,
+        True,
+        [1],
+        {"cpu": None},
+        {"cpu": 99},
+        {"cpu": [99]},
+        {"cpu": {}},
+        {"cpu": {"usage_percent": {"usage_percent": 99}}},
+        load("99", "99"),
+        load(True, True),
+        load(math.nan, math.nan),
+        load(math.inf, -math.inf),
+        load(10**400, None),
+        load([99], (99,)),
+        load("99%", b"99"),
     ],
 )
 def test_nothing_known_is_the_ceiling(snapshot: object) -> None:
@@ -112,8 +129,27 @@ def test_an_empty_knob_is_an_unset_one(text: str) -> None:
     assert decide_cap(env, None, 4) == decide_cap({}, None, 4)
 
 
-NONSENSE = ["-1", "+5", "5.0", "1e2", "0x5", "1_000", "five", "5 5", "\u0665", "\u00b2", "5\u00a0", "\u2003", "9" * 19,
-            "9" * 5000, "$(reboot)", "nan", "inf", "\udcff", "5;"]
+NONSENSE = [
+    "-1",
+    "+5",
+    "5.0",
+    "1e2",
+    "0x5",
+    "1_000",
+    "five",
+    "5 5",
+    "\u0665",
+    "\u00b2",
+    "5\u00a0",
+    "\u2003",
+    "9" * 19,
+    "9" * 5000,
+    "$(reboot)",
+    "nan",
+    "inf",
+    "\udcff",
+    "5;",
+]
 
 
 @pytest.mark.parametrize("text", [*NONSENSE, "0", "000"])
@@ -156,16 +192,23 @@ def test_the_ceiling_is_where_a_dynamic_cap_starts() -> None:
 def test_json_has_the_keys_that_others_build_on() -> None:
     decision = decide_cap({**ON, CEILING: "8", FIXED: "x"}, load(96.5, "?"), 3)
     assert json.loads(json.dumps(decision.to_json(), allow_nan=False)) == {
-        "cap": 1, "dynamic": True, "ceiling": 8, "reason": "critical: CPU 96.5 % is at or above 95 %", "cpu": 96.5,
-        "memory": None, "warnings": [f"{FIXED}='x' is not a whole number of 1 or more: 3 is used"],
+        "cap": 1,
+        "dynamic": True,
+        "ceiling": 8,
+        "reason": "critical: CPU 96.5 % is at or above 95 %",
+        "cpu": 96.5,
+        "memory": None,
+        "warnings": [f"{FIXED}='x' is not a whole number of 1 or more: 3 is used"],
     }
 
 
 NUMBERS = st.floats() | st.integers() | st.integers(0, 120) | st.floats(0, 120) | st.booleans() | st.text(max_size=4)
 JUNK = st.recursive(
     st.none() | NUMBERS,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["cpu", "memory", "usage_percent", "overall_status", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["cpu", "memory", "usage_percent", "overall_status", "x"]), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 SNAPSHOTS = st.one_of(

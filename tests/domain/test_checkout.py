@@ -10,22 +10,46 @@ from loki_hooks.domain.checkout import why_not_plain_attributes, why_not_plain_c
 from loki_hooks.domain.index_file import Entry
 
 
-@pytest.mark.parametrize("config", [
-    {}, {"core.autocrlf": "input"}, {"core.autocrlf": "false"}, {"core.eol": "native"}, {"core.symlinks": "true"},
-    {"core.sparsecheckout": "false"}, {"core.filemode": "true", "core.bare": "false", "user.name": "x"},
-    {"core.fsmonitor": "false"}, {"core.sharedrepository": "umask"}, {"filter.lfs.smudge": "git-lfs smudge -- %f"},
-])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"core.autocrlf": "input"},
+        {"core.autocrlf": "false"},
+        {"core.eol": "native"},
+        {"core.symlinks": "true"},
+        {"core.sparsecheckout": "false"},
+        {"core.filemode": "true", "core.bare": "false", "user.name": "x"},
+        {"core.fsmonitor": "false"},
+        {"core.sharedrepository": "umask"},
+        {"filter.lfs.smudge": "git-lfs smudge -- %f"},
+    ],
+)
 def test_harmless_settings(config: dict[str, str]) -> None:
     assert why_not_plain_config(config) == ""
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("core.autocrlf", "true"), ("core.autocrlf", "YES"), ("core.autocrlf", "1"), ("core.eol", "crlf"),
-    ("core.symlinks", "false"), ("core.filemode", "0"), ("core.sparsecheckout", "true"), ("core.splitindex", "true"),
-    ("core.ignorecase", "true"), ("core.fsmonitor", "true"), ("core.fsmonitor", "/some/hook"), ("core.worktree", "../x"),
-    ("extensions.partialclone", "origin"), ("remote.origin.promisor", "true"), ("core.sharedrepository", "group"),
-    ("core.symlinks", ""),
-])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("core.autocrlf", "true"),
+        ("core.autocrlf", "YES"),
+        ("core.autocrlf", "1"),
+        ("core.eol", "crlf"),
+        ("core.symlinks", "false"),
+        ("core.filemode", "0"),
+        ("core.sparsecheckout", "true"),
+        ("core.splitindex", "true"),
+        ("core.ignorecase", "true"),
+        ("core.fsmonitor", "true"),
+        ("core.fsmonitor", "/some/hook"),
+        ("core.worktree", "x"),
+        ("extensions.partialclone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("core.sharedrepository", "group"),
+        ("core.symlinks", ""),
+    ],
+)
 def test_settings_that_change_what_is_written(key: str, value: str) -> None:
     assert why_not_plain_config({"user.name": "x", key: value}) == key
 
@@ -34,15 +58,30 @@ def entry(path: bytes, mode: int = 0o100644, *, odd: bool = False) -> Entry:
     return Entry(0, mode, "0" * 40, path, 0, odd)
 
 
-@pytest.mark.parametrize("path", [
-    b".git/hooks/x", b"a/.GIT/config", b"git~1/config", b"a\\b", b"c:d", "x/.g\u200cit/config".encode(), b"../up", b"a//b",
-    b"a/./b", b"new\nline", b"\xff\xfe", b"/abs",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b".git/hooks/x",
+        b"a/.GIT/config",
+        b"git~1/config",
+        b"a\\b",
+        b"c:d",
+        "x/.g\u200cit/config".encode(),
+        b"../up",
+        b"a//b",
+        b"a/./b",
+        b"new\nline",
+        b"\xff\xfe",
+        b"/abs",
+    ],
+)
 def test_names_that_some_system_reads_otherwise(path: bytes) -> None:
     assert "the name" in why_not_plain_entries([entry(b"ok"), entry(path)])
 
 
-@pytest.mark.parametrize("path", [b"a", b".gitignore", b"src/.github/x.yml", "naïve/日本.txt".encode(), b"a b/c d", b"...", b".git.txt"])
+@pytest.mark.parametrize(
+    "path", [b"a", b".gitignore", b"src/.github/x.yml", "naïve/日本.txt".encode(), b"a b/c d", b"...", b".git.txt"]
+)
 def test_names_that_are_harmless(path: bytes) -> None:
     assert why_not_plain_entries([entry(path)]) == ""
 
@@ -63,7 +102,10 @@ def test_no_path_that_passes_leads_out_or_into_git(path: bytes) -> None:
 
 @given(st.sampled_from(["text", "crlf", "eol", "ident", "filter", "working-tree-encoding"]), st.text(max_size=12))
 def test_attributes_pass_only_with_values_that_are_known_to_leave_bytes_alone(name: str, value: str) -> None:
-    known = {"text": {"set", "auto"}, "crlf": {"set", "input"}, "eol": {"lf"}}.get(name, set()) | {"unspecified", "unset"}
+    known = {"text": {"set", "auto"}, "crlf": {"set", "input"}, "eol": {"lf"}}.get(name, set()) | {
+        "unspecified",
+        "unset",
+    }
     assert (why_not_plain_attributes([(name, value)]) == "") == (value in known)
 
 

@@ -18,8 +18,18 @@ ages = st.floats(0, 1e6, allow_nan=False)
 signs = st.none() | st.builds(Sign, st.text(max_size=5), st.just("2026-11-20T10:00:00Z"), ages)
 
 
-@given(st.builds(Evidence, st.booleans(), st.integers(0, 5), st.none() | st.floats(0, 400), st.none() | st.integers(0), signs,
-                 signs, signs))
+@given(
+    st.builds(
+        Evidence,
+        st.booleans(),
+        st.integers(0, 5),
+        st.none() | st.floats(0, 400),
+        st.none() | st.integers(0),
+        signs,
+        signs,
+        signs,
+    )
+)
 def test_what_is_inferred_says_from_what(seen: Evidence) -> None:
     activity = infer(seen)
     assert activity.sources
@@ -31,27 +41,46 @@ def test_what_is_inferred_says_from_what(seen: Evidence) -> None:
     assert seen.to_json()["activity"]["state"] == activity.state
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (2e5, "2 d"), (-3, "0 s")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (2e5, "2 d"), (-3, "0 s")]
+)
 def test_ages_as_people_say_them(seconds: float, shown: str) -> None:
     assert shown_age(seconds) == shown
 
 
-@pytest.mark.parametrize("line", [
-    "API Error: Request rejected (429) · This request would exceed your rate limit",
-    "Claude AI usage limit reached|1763659200", "5-hour limit reached ∙ resets 3pm", "You've hit your usage limit. Try later.",
-    "stream error: exceeded retry limit, last status: 429 Too Many Requests", "litellm.RateLimitError: AnthropicException",
-    'status: "RESOURCE_EXHAUSTED"', "Quota exceeded for quota metric", "You exceeded your current quota",
-    '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', "\x1b[31mToo Many Requests\x1b[0m",
-    "12:30:01 error: rate_limit_error",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "API Error: Request rejected (429) · This request would exceed your rate limit",
+        "Claude AI usage limit reached|1763659200",
+        "5-hour limit reached ∙ resets 3pm",
+        "You've hit your usage limit. Try later.",
+        "stream error: exceeded retry limit, last status: 429 Too Many Requests",
+        "litellm.RateLimitError: AnthropicException",
+        'status: "RESOURCE_EXHAUSTED"',
+        "Quota exceeded for quota metric",
+        "You exceeded your current quota",
+        '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}',
+        "\x1b[31mToo Many Requests\x1b[0m",
+        "12:30:01 error: rate_limit_error",
+    ],
+)
 def test_the_words_of_the_presets_programs_are_known(line: str) -> None:
     assert turned_away(f"12:00:00 working\n{line}\n", RATE_WORDS)
 
 
-@pytest.mark.parametrize("line", [
-    "429 tests passed", "added a limiter for the API", "see issue #429", "the time limit of the test was raised", "quota.py changed",
-    "commit 429abc", "E   assert 429 == 200",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "429 tests passed",
+        "added a limiter for the API",
+        "see issue #429",
+        "the time limit of the test was raised",
+        "quota.py changed",
+        "commit 429abc",
+        "E   assert 429 == 200",
+    ],
+)
 def test_other_words_are_not(line: str) -> None:
     assert turned_away(line, RATE_WORDS) == ""
 
@@ -82,8 +111,12 @@ def test_a_provider_that_names_a_time_is_believed_within_reason() -> None:
 
 
 @given(st.integers(-3, 3), st.booleans(), st.booleans(), st.integers(0, 2), st.booleans(), st.integers(0, 12))
-def test_only_a_failed_session_waits_for_its_provider(code: int, stopped: bool, timed_out: bool, commits: int, away: bool, tries: int) -> None:
-    ending = Ending(code, stopped=stopped, timed_out=timed_out, commits=commits, turned_away="rate limit" if away else "")
+def test_only_a_failed_session_waits_for_its_provider(
+    code: int, stopped: bool, timed_out: bool, commits: int, away: bool, tries: int
+) -> None:
+    ending = Ending(
+        code, stopped=stopped, timed_out=timed_out, commits=commits, turned_away="rate limit" if away else ""
+    )
     waits = waits_for_its_provider(ending, tries, 10)
     assert waits == (away and not stopped and not timed_out and tries < 10 and (code != 0 or commits == 0))
 
@@ -100,14 +133,18 @@ def test_what_waits_for_its_provider_starts_when_the_time_has_come() -> None:
         assert [s.verb for s in steps] == [verb]
     other = StreamFacts(StreamRecord("feature", "y", Status.QUEUED, base="a"), tip="a")
     both = decide(Facts("a", (queued(noon, priority=9), other), cap=1, now="", processed="a"))
-    assert [s.stream for s in both if s.verb is Verb.START] == ["feature-y"], "one that waits for a time holds nobody up"
+    assert [s.stream for s in both if s.verb is Verb.START] == ["feature-y"], (
+        "one that waits for a time holds nobody up"
+    )
 
 
 sizes = st.integers(0, 2**40)
 
 
 @given(st.integers(1, 1000), st.lists(sizes, max_size=8), sizes, st.booleans())
-def test_memory_only_ever_lowers_and_never_below_what_runs_or_one(cap: int, running: list[int], free: int, dynamic: bool) -> None:
+def test_memory_only_ever_lowers_and_never_below_what_runs_or_one(
+    cap: int, running: list[int], free: int, dynamic: bool
+) -> None:
     before = CapDecision(cap, dynamic, 1000, "because", None, None, ())
     after = lowered_for_memory(before, Footprints(tuple(running), free))
     assert 1 <= after.cap <= cap

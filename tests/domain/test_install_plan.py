@@ -27,11 +27,29 @@ from loki_hooks.domain.install import (
 from loki_hooks.errors import RefusedError
 
 BARE = Facts(
-    common="/r/.git", loki="/r/.loki", enabled=False, base="/r", hooks_folder="/r/.git/hooks", own_folder=True,
-    hooks_path="", hooks_path_scope="", config_hooks=False, chains={}, contents={}, modes={}, configured={},
-    scripts={"pre-push": b"#!/bin/sh\n"}, python="/usr/bin/python3", main="/m", programs={"pre-commit": "/pc"},
-    templates={"shim.sh": "@ID@ @SCRIPT@", "shim-pre-push.sh": "@ID@", "husky.sh": "@NAME@\n",
-               "husky-pre-push.sh": "@NAME@\n"},
+    common="/r/.git",
+    loki="/r/.loki",
+    enabled=False,
+    base="/r",
+    hooks_folder="/r/.git/hooks",
+    own_folder=True,
+    hooks_path="",
+    hooks_path_scope="",
+    config_hooks=False,
+    chains={},
+    contents={},
+    modes={},
+    configured={},
+    scripts={"pre-push": b"#!/bin/sh\n"},
+    python="/usr/bin/python3",
+    main="/m",
+    programs={"pre-commit": "/pc"},
+    templates={
+        "shim.sh": "@ID@ @SCRIPT@",
+        "shim-pre-push.sh": "@ID@",
+        "husky.sh": "@NAME@\n",
+        "husky-pre-push.sh": "@NAME@\n",
+    },
 )
 CONFIG = FrameworkConfig("/r/.pre-commit-config.yaml", b"a", b"ab", ("b",), ("adds b",), HOOKS, remote=False)
 foreign = st.lists(st.just(Owner.FOREIGN), max_size=3)
@@ -75,8 +93,12 @@ def test_where_a_framework_will_own_the_hook_its_place_is_left_free(chain: list[
 
 def test_what_is_as_it_should_be_needs_no_step() -> None:
     path = f"{BARE.hooks_folder}/post-merge"
-    facts = replace(BARE, chains={"post-merge": (Owner.OURS, Owner.FOREIGN)}, modes={path: 0o100755},
-                    contents={path: shim(BARE, "post-merge")})
+    facts = replace(
+        BARE,
+        chains={"post-merge": (Owner.OURS, Owner.FOREIGN)},
+        modes={path: 0o100755},
+        contents={path: shim(BARE, "post-merge")},
+    )
     assert hook_file(facts, "post-merge") == []
     assert len(hook_file(replace(facts, modes={path: 0o100644}), "post-merge")) == 1
 
@@ -94,8 +116,11 @@ def test_git_with_hooks_in_its_configuration_needs_no_file() -> None:
     assert set(settings) == {f"hook.loki-{name}.{key}" for name in HOOKS for key in ("command", "event")}
     assert settings["hook.loki-pre-push.event"] == "pre-push"
     assert not [step for step in plan.steps if isinstance(step, Move)]
-    assert not [s for s in make_plan(replace(BARE, config_hooks=True, configured=settings), None).steps
-                if isinstance(s, Configure)]
+    assert not [
+        s
+        for s in make_plan(replace(BARE, config_hooks=True, configured=settings), None).steps
+        if isinstance(s, Configure)
+    ]
 
 
 def test_husky_and_a_framework_are_recognised() -> None:

@@ -144,7 +144,8 @@ def test_a_conflict_with_somebody_who_is_not_ready_puts_nobody_back() -> None:
 
 ready = st.lists(
     st.builds(stream, names, st.integers(0, 59), st.integers(0, 2)),
-    unique_by=(lambda r: r.name, lambda r: r.ended_at), max_size=12,
+    unique_by=(lambda r: r.name, lambda r: r.ended_at),
+    max_size=12,
 )
 
 

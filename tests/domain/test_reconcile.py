@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from math import ceil, log2
 from typing import Any
-from typing import Any
 
 import pytest
 from hypothesis import given, settings

@@ -6,33 +6,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.setup_plan import LOOKED_FOR, plan_auto, places
+from loki_hooks.domain.setup_plan import LOOKED_FOR, places, plan_auto
 
 PY = "/usr/bin/python3"
 
 
-@pytest.mark.parametrize(("files", "commands"), [
-    (["uv.lock", "pyproject.toml"], ["uv sync --frozen"]),
-    (["poetry.lock", "pyproject.toml"], ["poetry install --no-interaction"]),
-    (["pdm.lock", "pyproject.toml"], ["pdm sync"]),
-    (["pnpm-lock.yaml"], ["pnpm install --frozen-lockfile"]),
-    (["yarn.lock"], ["yarn install --frozen-lockfile"]),
-    (["bun.lock"], ["bun install --frozen-lockfile"]),
-    (["bun.lockb"], ["bun install --frozen-lockfile"]),
-    (["package-lock.json"], ["npm ci --no-audit --no-fund"]),
-    (["pnpm-lock.yaml", "package-lock.json"], ["pnpm install --frozen-lockfile"]),
-    (["Cargo.lock"], ["cargo fetch --locked"]),
-    (["go.sum", "go.mod"], ["go mod download"]),
-    (["Gemfile.lock"], ["bundle install"]),
-    (["composer.lock"], ["composer install --no-interaction --no-progress"]),
-    (["pom.xml"], ["mvn -B -q dependency:go-offline"]),
-    (["pom.xml", "mvnw"], ["./mvnw -B -q dependency:go-offline"]),
-    (["gradle.lockfile", "gradlew"], ["./gradlew --no-daemon --quiet dependencies"]),
-    (["requirements.txt"], [f"{PY} -m venv .venv",
-                            ".venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt"]),
-    (["uv.lock", "package-lock.json", "Cargo.lock"],
-     ["uv sync --frozen", "npm ci --no-audit --no-fund", "cargo fetch --locked"]),
-])
+@pytest.mark.parametrize(
+    ("files", "commands"),
+    [
+        (["uv.lock", "pyproject.toml"], ["uv sync --frozen"]),
+        (["poetry.lock", "pyproject.toml"], ["poetry install --no-interaction"]),
+        (["pdm.lock", "pyproject.toml"], ["pdm sync"]),
+        (["pnpm-lock.yaml"], ["pnpm install --frozen-lockfile"]),
+        (["yarn.lock"], ["yarn install --frozen-lockfile"]),
+        (["bun.lock"], ["bun install --frozen-lockfile"]),
+        (["bun.lockb"], ["bun install --frozen-lockfile"]),
+        (["package-lock.json"], ["npm ci --no-audit --no-fund"]),
+        (["pnpm-lock.yaml", "package-lock.json"], ["pnpm install --frozen-lockfile"]),
+        (["Cargo.lock"], ["cargo fetch --locked"]),
+        (["go.sum", "go.mod"], ["go mod download"]),
+        (["Gemfile.lock"], ["bundle install"]),
+        (["composer.lock"], ["composer install --no-interaction --no-progress"]),
+        (["pom.xml"], ["mvn -B -q dependency:go-offline"]),
+        (["pom.xml", "mvnw"], ["./mvnw -B -q dependency:go-offline"]),
+        (["gradle.lockfile", "gradlew"], ["./gradlew --no-daemon --quiet dependencies"]),
+        (
+            ["requirements.txt"],
+            [
+                f"{PY} -m venv .venv",
+                ".venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt",
+            ],
+        ),
+        (
+            ["uv.lock", "package-lock.json", "Cargo.lock"],
+            ["uv sync --frozen", "npm ci --no-audit --no-fund", "cargo fetch --locked"],
+        ),
+    ],
+)
 def test_each_ecosystem_by_its_lock_file(files: list[str], commands: list[str]) -> None:
     plan = plan_auto(files, {}, PY)
     assert plan is not None
@@ -54,8 +64,10 @@ def test_newer_yarn_has_another_word_for_frozen() -> None:
 
 
 def test_a_python_project_is_installed_editable_with_what_its_tests_need() -> None:
-    text = ('[project]\nname = "x"\n[project.optional-dependencies]\ntest = ["pytest"]\ndocs = ["sphinx"]\n'
-            '[dependency-groups]\ndev = ["mypy", {include-group = "x"}]\n')
+    text = (
+        '[project]\nname = "x"\n[project.optional-dependencies]\ntest = ["pytest"]\ndocs = ["sphinx"]\n'
+        '[dependency-groups]\ndev = ["mypy", {include-group = "x"}]\n'
+    )
     plan = plan_auto(["pyproject.toml", "requirements-dev.txt"], {"pyproject.toml": text}, PY)
     assert plan is not None
     assert plan.commands[1][-5:] == ("-e", ".[test]", "-r", "requirements-dev.txt", "mypy")

@@ -14,8 +14,21 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-KINDS = ("session-started", "session-ready", "testing", "gate-passed", "gate-failed", "gate-could-not-run", "passed",
-         "rejected", "landed", "followed", "removed", "session-failed", "conflicted")
+KINDS = (
+    "session-started",
+    "session-ready",
+    "testing",
+    "gate-passed",
+    "gate-failed",
+    "gate-could-not-run",
+    "passed",
+    "rejected",
+    "landed",
+    "followed",
+    "removed",
+    "session-failed",
+    "conflicted",
+)
 
 
 def told(event: str, stream: str = "", detail: str = "", **evidence: object) -> str:
@@ -24,8 +37,9 @@ def told(event: str, stream: str = "", detail: str = "", **evidence: object) -> 
 
 
 @given(st.sampled_from(KINDS), JSON, JSON, JSON, JSON)
-def test_whatever_stands_in_the_file_is_at_most_one_line(kind: str, stream: object, commit: object, detail: object,
-                                                        evidence: object) -> None:
+def test_whatever_stands_in_the_file_is_at_most_one_line(
+    kind: str, stream: object, commit: object, detail: object, evidence: object
+) -> None:
     happened = {"event": kind, "stream": stream, "commit": commit, "detail": detail, "evidence": evidence}
     assert len(sentence(happened, {}, "main").splitlines()) <= 1
 
@@ -42,8 +56,10 @@ def test_what_only_matters_to_the_machinery_is_not_told() -> None:
 def test_a_test_run_says_on_what() -> None:
     alone = told("testing", "feature-auth", streams=["feature-auth"])
     assert alone == "auth: the tests run on main with this merged in"
-    assert told("testing", "train", streams=["feature-auth", "feature-api"]) == \
-        "auth and api: the tests run on main with these merged in together"
+    assert (
+        told("testing", "train", streams=["feature-auth", "feature-api"])
+        == "auth and api: the tests run on main with these merged in together"
+    )
     assert told("testing", "main", streams=[]) == "main: the tests run on it as it is, to compare"
 
 

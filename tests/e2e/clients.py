@@ -12,7 +12,10 @@ import pytest
 from e2e.conftest import once
 
 PACKAGES = {
-    "claude": "@anthropic-ai/claude-code", "codex": "@openai/codex", "gemini": "@google/gemini-cli", "opencode": "opencode-ai",
+    "claude": "@anthropic-ai/claude-code",
+    "codex": "@openai/codex",
+    "gemini": "@google/gemini-cli",
+    "opencode": "opencode-ai",
 }
 
 
@@ -24,7 +27,15 @@ def npm_client(shared: Path, agent: str) -> Path:
 
     def make(target: Path) -> None:
         (target / "package.json").write_text("{}")
-        argv = ["npm", "install", "--no-audit", "--no-fund", "--no-progress", f"--cache={shared / 'npm-cache'}", package]
+        argv = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--no-progress",
+            f"--cache={shared / 'npm-cache'}",
+            package,
+        ]
         done = subprocess.run(argv, cwd=target, capture_output=True, text=True, timeout=400)
         if "E404" in done.stderr:
             (target / "missing").touch()
@@ -42,7 +53,9 @@ def aider_sources(shared: Path) -> Path:
 
     def make(target: Path) -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        done = subprocess.run([*pip, "--target", str(target), "aider-chat"], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [*pip, "--target", str(target), "aider-chat"], capture_output=True, text=True, timeout=300
+        )
         if "No matching distribution" in done.stderr:
             (target / "missing").touch()
         else:

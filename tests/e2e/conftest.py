@@ -93,8 +93,10 @@ class Hooks:
     def config(self) -> str:
         """What stands in ``.pre-commit-config.yaml``: all hooks of this checkout."""
         ids = "".join(f"      - id: {name}\n" for name in HOOKS)
-        return (f"default_install_hook_types: [{', '.join(HOOKS)}]\nrepos:\n  - repo: {self.repository}\n"
-                f"    rev: {self.revision}\n    hooks:\n{ids}")
+        return (
+            f"default_install_hook_types: [{', '.join(HOOKS)}]\nrepos:\n  - repo: {self.repository}\n"
+            f"    rev: {self.revision}\n    hooks:\n{ids}"
+        )
 
     def install(self, repo: Repo, way: str) -> None:
         """Have the hooks run in ``repo``: ``native``, ``pre-commit`` or ``prek``."""

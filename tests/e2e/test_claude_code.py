@@ -80,8 +80,12 @@ class Provider(ThreadingHTTPServer):
             self.asked.append(asked)
         tools = {tool.get("name") for tool in asked.get("tools", [])}
         if "Bash" in tools and '"tool_result"' not in json.dumps(asked["messages"]):
-            return {"type": "tool_use", "id": "toolu_01", "name": "Bash",
-                    "input": {"command": WORK, "description": "Write, test and commit the change"}}
+            return {
+                "type": "tool_use",
+                "id": "toolu_01",
+                "name": "Bash",
+                "input": {"command": WORK, "description": "Write, test and commit the change"},
+            }
         return {"type": "text", "text": SAID}
 
 
@@ -113,18 +117,32 @@ class _Handler(BaseHTTPRequestHandler):
             return
         block = self.server.answer(asked)
         if block is None:
-            error = {"type": "error", "error": {"type": "rate_limit_error", "message": "This request would exceed your rate limit"}}
+            error = {
+                "type": "error",
+                "error": {"type": "rate_limit_error", "message": "This request would exceed your rate limit"},
+            }
             self._send(429, "application/json", json.dumps(error).encode())
             return
         stop = "tool_use" if block["type"] == "tool_use" else "end_turn"
-        head = {"id": "msg_01", "type": "message", "role": "assistant", "model": asked.get("model"), "stop_sequence": None,
-                "usage": {"input_tokens": 1, "output_tokens": 1}}
+        head = {
+            "id": "msg_01",
+            "type": "message",
+            "role": "assistant",
+            "model": asked.get("model"),
+            "stop_sequence": None,
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }
         if not asked.get("stream"):
             self._send(200, "application/json", json.dumps({**head, "content": [block], "stop_reason": stop}).encode())
             return
-        self._send(200, "text/event-stream", b"".join(
-            f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in _events(head, block, stop)
-        ))
+        self._send(
+            200,
+            "text/event-stream",
+            b"".join(
+                f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+                for event in _events(head, block, stop)
+            ),
+        )
 
 
 def _events(head: dict[str, Any], block: dict[str, Any], stop: str) -> Iterator[dict[str, Any]]:
@@ -133,13 +151,20 @@ def _events(head: dict[str, Any], block: dict[str, Any], stop: str) -> Iterator[
         text = json.dumps(block["input"])
         yield {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
         for at in range(0, len(text), 200):
-            yield {"type": "content_block_delta", "index": 0,
-                   "delta": {"type": "input_json_delta", "partial_json": text[at : at + 200]}}
+            yield {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "input_json_delta", "partial_json": text[at : at + 200]},
+            }
     else:
         yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
         yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": block["text"]}}
     yield {"type": "content_block_stop", "index": 0}
-    yield {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 9}}
+    yield {
+        "type": "message_delta",
+        "delta": {"stop_reason": stop, "stop_sequence": None},
+        "usage": {"output_tokens": 9},
+    }
     yield {"type": "message_stop"}
 
 
@@ -159,9 +184,16 @@ def client(provider: Provider, shared: Path, sealed_home: Path) -> dict[str, str
     """The environment in which the preset's command is the real client, talking to our server."""
     folder = npm_client(shared, "claude")
     return {
-        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "ANTHROPIC_BASE_URL": provider.url, "ANTHROPIC_API_KEY": "none",
-        "IS_SANDBOX": "1", "DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "CLAUDE_CODE_MAX_RETRIES": "0", "NO_PROXY": "127.0.0.1",
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "ANTHROPIC_BASE_URL": provider.url,
+        "ANTHROPIC_API_KEY": "none",
+        "IS_SANDBOX": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
 
@@ -189,14 +221,20 @@ def spawn(repo: Repo, client: dict[str, str]) -> None:
 
 
 def lands(repo: Repo) -> None:
-    eventually(lambda: status_of(repo) in {"archived", "failed", "escalated", "rejected"}, 120, f"it to land: {status_of(repo)}")
+    eventually(
+        lambda: status_of(repo) in {"archived", "failed", "escalated", "rejected"},
+        120,
+        f"it to land: {status_of(repo)}",
+    )
     assert status_of(repo) == "archived", (events_of(repo)[-3:], logs_of(repo)[-2000:])
     assert "goodbye" in repo.git("show", "main:app.py")
     assert repo.git("log", "-1", "--format=%s", "main^2") == "Say goodbye"
     assert len(repo.git("log", "-1", "--format=%P", "main").split()) == 2
 
 
-def test_claude_code_works_in_its_worktree_and_the_stream_lands(repo: Repo, provider: Provider, client: dict[str, str]) -> None:
+def test_claude_code_works_in_its_worktree_and_the_stream_lands(
+    repo: Repo, provider: Provider, client: dict[str, str]
+) -> None:
     spawn(repo, client)
     lands(repo)
     worked = [asked for asked in provider.asked if any(tool.get("name") == "Bash" for tool in asked.get("tools", []))]
@@ -211,7 +249,9 @@ def test_claude_code_works_in_its_worktree_and_the_stream_lands(repo: Repo, prov
 
 
 @pytest.mark.parametrize("provider", [1], indirect=True)
-def test_claude_code_that_is_turned_away_is_started_again(repo: Repo, provider: Provider, client: dict[str, str]) -> None:
+def test_claude_code_that_is_turned_away_is_started_again(
+    repo: Repo, provider: Provider, client: dict[str, str]
+) -> None:
     spawn(repo, client)
     lands(repo)
     (away,) = [event for event in events_of(repo) if event["event"] == "turned-away"]

@@ -23,9 +23,7 @@ README = "# project\n\n`greet` says hello, `leave` says goodbye.\n"
 
 
 @pytest.mark.parametrize("way", BOTH)
-def test_a_worktree_that_somebody_made_is_adopted_and_lands(
-    way: str, repo: Repo, hooks: Hooks, tmp_path: Path
-) -> None:
+def test_a_worktree_that_somebody_made_is_adopted_and_lands(way: str, repo: Repo, hooks: Hooks, tmp_path: Path) -> None:
     small = begin(repo, hooks, way, tmp_path / "ran")
     repo.write(".env", "TOKEN=1\n")
     repo.git("worktree", "add", "-q", "../x", "-b", "feature/x")
@@ -49,7 +47,8 @@ def test_a_worktree_that_somebody_made_is_adopted_and_lands(
     assert list((there / ".loki" / "signals").glob("[!.]*")) == []
     assert signals(repo) == {"TESTS_PASSED", "TESTS_PASSED_x"}
     assert worktrees(repo) == {"project": "main", "x": "feature/x", "project-testing": "parallel-testing"}, (
-        "what somebody made goes when somebody says so")
+        "what somebody made goes when somebody says so"
+    )
 
     said = json.loads(repo.loki("cleanup", "--json").out)
     assert {c["stream"]: c["action"] for c in said}["feature-x"] == "remove"
@@ -101,10 +100,17 @@ def test_a_merge_by_hand_has_the_same_consequences(way: str, repo: Repo, hooks: 
     assert repo.git("rev-parse", "main^2") == tip
     (item,) = [i for i in json.loads(repo.loki("queue", "list", "docs", "--json").out) if i["symbol"]]
     assert (item["symbol"], item["trigger"], item["commit"], item["docs"]) == (
-        "greet", "public-changed", tip, [{"path": "README.md", "line": 3}])
+        "greet",
+        "public-changed",
+        tip,
+        [{"path": "README.md", "line": 3}],
+    )
     assert signals(repo) == {"DOCS_NEEDED", "TESTS_PASSED"}
     assert worktrees(repo) == {
-        "project": "main", "project-feature-z": "feature/z", "project-testing": "parallel-testing"}
+        "project": "main",
+        "project-feature-z": "feature/z",
+        "project-testing": "parallel-testing",
+    }
     assert repo.git("rev-parse", "parallel-testing") == small.main
     assert list(refs(repo, "refs/loki/trash/").values()) == [tip]
     assert refs(repo, "refs/loki/processed") == {"refs/loki/processed": small.main}
@@ -170,8 +176,12 @@ def test_nothing_is_decided_on_a_tree_that_pre_commit_has_stashed(repo: Repo, ho
     (repo.signals / "FEATURE_READY_x").touch()
     old = small.main
 
-    commit = subprocess.Popen(["git", "commit", "-q", "--allow-empty", "-m", "In between"], cwd=repo.path,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    commit = subprocess.Popen(
+        ["git", "commit", "-q", "--allow-empty", "-m", "In between"],
+        cwd=repo.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     eventually(stashed.exists, 30)
     assert (repo.path / "app.py").read_text() == APP, "pre-commit has stashed the edit"
     worker = [w for w in _workers(repo) if "post-commit" in w]
@@ -215,8 +225,10 @@ def test_an_agent_that_commits_half_of_its_work_under_pre_commit_loses_nothing(
     (tmp_path / "agent.py").write_text(AGENT)
     small = begin(repo, hooks, "pre-commit", tmp_path / "ran", more={"other.py": "first\n"})
     with (repo.path / "loki-hooks.toml").open("a") as config:
-        config.write(f"[agents.scripted]\ncommand = [{sys.executable!r}, {str(tmp_path / 'agent.py')!r}]\n"
-                     "[session]\nagent = 'scripted'\n")
+        config.write(
+            f"[agents.scripted]\ncommand = [{sys.executable!r}, {str(tmp_path / 'agent.py')!r}]\n"
+            "[session]\nagent = 'scripted'\n"
+        )
     repo.commit("An agent")
     repo.write("README.md", "an edit of mine\n")
     quiet(repo)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
 
-MAKES_A_REPOSITORY = '''
+MAKES_A_REPOSITORY = """
 import os, subprocess, tempfile
 
 with tempfile.TemporaryDirectory() as folder:
@@ -34,15 +34,21 @@ with tempfile.TemporaryDirectory() as folder:
     assert found.stdout == b"1\\n", "it is the test's own repository"
 left = [name for name in os.environ if name.startswith(("GIT_DIR", "GIT_INDEX", "GIT_WORK", "PRE_COMMIT", "PREK"))]
 assert left == [], left
-'''
+"""
 
 
 @pytest.mark.parametrize("way", BOTH)
 def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(
     way: str, repo: Repo, hooks: Hooks, tmp_path: Path
 ) -> None:
-    small = begin(repo, hooks, way, tmp_path / "ran", command=f'echo run >> "{{ran}}"; {sys.executable} test_git.py',
-                  more={"test_git.py": MAKES_A_REPOSITORY})
+    small = begin(
+        repo,
+        hooks,
+        way,
+        tmp_path / "ran",
+        command=f'echo run >> "{{ran}}"; {sys.executable} test_git.py',
+        more={"test_git.py": MAKES_A_REPOSITORY},
+    )
     repo.git("worktree", "add", "-q", "../x", "-b", "feature/x")
     there = small.beside("x")
     tip = repo.commit("Work", {"x.py": "pass\n"}, cwd=there)
@@ -186,8 +192,10 @@ def test_where_the_framework_keeps_its_environments_is_known_in_sessions_too(
     monkeypatch.delenv("XDG_CACHE_HOME")
     small = begin(repo, hooks, "pre-commit", tmp_path / "ran")
     with (repo.path / "loki-hooks.toml").open("a") as config:
-        config.write("[agents.scripted]\ncommand = ['sh', '-c', 'echo pass > new.py; git add -A; git commit -qm New']\n"
-                     "[session]\nagent = 'scripted'\nmax = 1\n")
+        config.write(
+            "[agents.scripted]\ncommand = ['sh', '-c', 'echo pass > new.py; git add -A; git commit -qm New']\n"
+            "[session]\nagent = 'scripted'\nmax = 1\n"
+        )
     repo.commit("An agent")
     quiet(repo)
     assert repo.loki("spawn", "one").code == 0

@@ -33,10 +33,22 @@ def test_the_flags_of_a_preset_are_in_the_programs_help(shared: Path, sealed_hom
     folder = npm_client(shared, name)
     program, *rest = words_of(agent.command)
     subcommand = list(itertools.takewhile(lambda word: not word.startswith(("-", "{")), rest))
-    env = {**os.environ, "DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-           "NO_COLOR": "1", "COLUMNS": "200"}
-    done = subprocess.run([str(folder / program), *subcommand, "--help"], capture_output=True, text=True, env=env, timeout=120,
-                          stdin=subprocess.DEVNULL)
+    env = {
+        **os.environ,
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+    }
+    done = subprocess.run(
+        [str(folder / program), *subcommand, "--help"],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, done.stderr[-1000:]
     assert missing(agent, done.stdout + done.stderr) == set()
 
@@ -45,9 +57,11 @@ def test_the_flags_of_aider_are_in_its_own_parser(shared: Path) -> None:
     """Read from its sources: to print its help, aider loads everything that it can do."""
     source = (aider_sources(shared) / "aider" / "args.py").read_text(encoding="utf-8")
     options = {
-        word.value for node in ast.walk(ast.parse(source))
+        word.value
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
-        for word in node.args if isinstance(word, ast.Constant) and isinstance(word.value, str)
+        for word in node.args
+        if isinstance(word, ast.Constant) and isinstance(word.value, str)
     }
     assert len(options) > 50
     assert flags(PRESETS["aider"]) <= options

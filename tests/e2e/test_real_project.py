@@ -170,22 +170,34 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     assert project.git("branch", "--format=%(refname:short)").split() == ["feature/shorter", "main", "parallel-testing"]
 
     # Worktrees: the merged ones are gone, the rejected one and its branch are kept, the testing one is up to date.
-    assert worktrees(project) == {"itsdangerous": "main", "itsdangerous-feature-shorter": "feature/shorter",
-                                  "itsdangerous-testing": "parallel-testing"}
+    assert worktrees(project) == {
+        "itsdangerous": "main",
+        "itsdangerous-feature-shorter": "feature/shorter",
+        "itsdangerous-testing": "parallel-testing",
+    }
     assert project.git("rev-parse", "parallel-testing") == merges[0][0]
     assert project.git("status", "--porcelain", cwd=tmp_path / "work" / "itsdangerous-testing") == ""
     assert "locked" not in project.git("worktree", "list", "--porcelain")
 
     # Signals, queue, archive, status.
     assert signals(project) == {
-        "TESTS_PASSED", "TESTS_PASSED_urlsafe", "TESTS_PASSED_padding", "TESTS_FAILED_shorter", "DOCS_NEEDED"}
+        "TESTS_PASSED",
+        "TESTS_PASSED_urlsafe",
+        "TESTS_PASSED_padding",
+        "TESTS_FAILED_shorter",
+        "DOCS_NEEDED",
+    }
     report = json.loads((project.signals / "TESTS_FAILED_shorter").read_text())["report"]
     assert [r["outcome"] for r in report] == ["failed"]
     assert "FAILED tests/test_itsdangerous/" in report[0]["tail"]
     items = json.loads(project.loki("queue", "list", "docs", "--json").out)
     (changed,) = [i for i in items if i["trigger"] == "public-changed"]
     assert (changed["symbol"], changed["file"], changed["commit"], changed["state"]) == (
-        "base64_encode", "src/itsdangerous/encoding.py", tips["feature-padding"], "open")
+        "base64_encode",
+        "src/itsdangerous/encoding.py",
+        tips["feature-padding"],
+        "open",
+    )
     assert changed["docs"] == [{"path": "docs/encoding.rst", "line": 6}]
     assert {i["symbol"] for i in items if i["trigger"] == "public-added"} == {"is_url_safe"}
     archives = sorted((project.path / ".loki" / "archive").iterdir())

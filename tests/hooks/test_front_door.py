@@ -14,13 +14,30 @@ from conftest import Done, Repo, call, eventually
 from loki_hooks.assets import package_dir
 from loki_hooks.hooks.caller import cleaned, framework
 
-HEAVY = ("click", "pydantic", "pygit2", "psutil", "platformdirs", "subprocess", "json", "pathlib", "dataclasses",
-         "typing")
+HEAVY = (
+    "click",
+    "pydantic",
+    "pygit2",
+    "psutil",
+    "platformdirs",
+    "subprocess",
+    "json",
+    "pathlib",
+    "dataclasses",
+    "typing",
+)
 TRIGGERS = ("post-checkout", "post-commit", "post-merge", "post-rewrite")
 
 
-def hook(repo: Repo, name: str, *words: str, cwd: Path | None = None, package: Path | None = None, stdin: str = "",
-         env: dict[str, str] | None = None) -> Done:
+def hook(
+    repo: Repo,
+    name: str,
+    *words: str,
+    cwd: Path | None = None,
+    package: Path | None = None,
+    stdin: str = "",
+    env: dict[str, str] | None = None,
+) -> Done:
     main = (package or package_dir()) / "__main__.py"
     return call([sys.executable, "-I", "-S", str(main), "hook", name, *words], cwd or repo.path, env, stdin)
 
@@ -72,8 +89,9 @@ def test_a_trigger_imports_nothing_heavy(repo: Repo, recorder: Path, name: str) 
     assert done == Done(0, "[]\n", "")
 
 
-def test_the_worker_is_told_what_happened_where_and_whom_to_wait_for(repo: Repo, recorder: Path,
-                                                                     tmp_path: Path) -> None:
+def test_the_worker_is_told_what_happened_where_and_whom_to_wait_for(
+    repo: Repo, recorder: Path, tmp_path: Path
+) -> None:
     turn_on(repo)
     (repo.path / ".git" / "hooks" / "post-commit").write_text(
         f'#!/bin/sh\n"{sys.executable}" -I -S "{recorder}/__main__.py" hook post-commit "$@"\nexit 0\n'
@@ -105,10 +123,13 @@ def test_git_returns_while_the_worker_goes_on(repo: Repo, recorder: Path, tmp_pa
     assert not (tmp_path / "ended").exists()
 
 
-@pytest.mark.parametrize(("variables", "by"), [({"PRE_COMMIT": "1"}, "pre-commit"),
-                                               ({"PRE_COMMIT": "1", "PREK_HOOK_STAGE": "post-merge"}, "prek")])
-def test_being_run_by_a_framework_turns_loki_on(repo: Repo, recorder: Path, tmp_path: Path, variables: dict[str, str],
-                                                by: str) -> None:
+@pytest.mark.parametrize(
+    ("variables", "by"),
+    [({"PRE_COMMIT": "1"}, "pre-commit"), ({"PRE_COMMIT": "1", "PREK_HOOK_STAGE": "post-merge"}, "prek")],
+)
+def test_being_run_by_a_framework_turns_loki_on(
+    repo: Repo, recorder: Path, tmp_path: Path, variables: dict[str, str], by: str
+) -> None:
     assert hook(repo, "post-merge", package=recorder, env=variables).code == 0
     words, env, _ = started(tmp_path)
     assert isinstance(words, list)
@@ -150,8 +171,9 @@ def test_a_notice_for_the_branch_is_one_harmless_line(repo: Repo, recorder: Path
     assert hook(repo, "post-checkout", package=recorder).err == ""
 
 
-def test_a_notice_is_found_from_a_linked_worktree_and_never_through_a_link(repo: Repo, recorder: Path,
-                                                                           tmp_path: Path) -> None:
+def test_a_notice_is_found_from_a_linked_worktree_and_never_through_a_link(
+    repo: Repo, recorder: Path, tmp_path: Path
+) -> None:
     turn_on(repo)
     notices = repo.path / ".loki" / "state" / "notices"
     notices.mkdir(parents=True)

@@ -97,8 +97,9 @@ def test_being_run_by_a_framework_is_enough(place: Place, name: str, variable: d
         ("post-rewrite", (), {"PRE_COMMIT": "1", "PRE_COMMIT_REWRITE_COMMAND": "amend"}),
     ],
 )
-def test_events_that_change_nothing_end_in_sh(place: Place, name: str, args: tuple[str, ...],
-                                              env: dict[str, str]) -> None:
+def test_events_that_change_nothing_end_in_sh(
+    place: Place, name: str, args: tuple[str, ...], env: dict[str, str]
+) -> None:
     assert (place.run(name, *args, env=env), place.started) == (Done(0, "", ""), [])
 
 

@@ -1,4 +1,4 @@
-"""Files that somebody else than git checked out are what git would have checked out; what is not plain is left to git."""
+"""Files that we check out are what git would have checked out; what is not plain is left to git."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def tree(root: Path) -> Mapping[str, tuple[str, int, bytes]]:
             if name == ".git" and Path(base) == root:
                 continue
             kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"
-            content = os.readlink(path).encode() if kind == "link" else path.read_bytes() if kind == "file" else b""
+            content = str(path.readlink()).encode() if kind == "link" else path.read_bytes() if kind == "file" else b""
             found[str(path.relative_to(root))] = (kind, stat.S_IMODE(seen.st_mode) if kind != "link" else 0, content)
     return found
 
@@ -85,7 +85,9 @@ def test_it_is_what_git_makes_file_for_file(many: Repo, umask: int) -> None:
         assert many.git("status", "--porcelain", "--ignored", cwd=path) == ""
         assert many.git("diff-files", "--raw", cwd=path) == "", "every stat in the index is the file's"
         assert many.git("write-tree", cwd=path) == many.git("rev-parse", "HEAD^{tree}")
-        assert many.git("ls-files", "--stage", cwd=path) == many.git("ls-files", "--stage", cwd=many.path.parent / "by-git")
+        assert many.git("ls-files", "--stage", cwd=path) == many.git(
+            "ls-files", "--stage", cwd=many.path.parent / "by-git"
+        )
         assert many.git("fsck", cwd=path) == ""
 
 
@@ -104,7 +106,7 @@ def test_a_change_that_keeps_size_and_time_is_seen_while_it_could_hide(many: Rep
 
 
 def test_every_racy_entry_is_compared(many: Repo) -> None:
-    """The index is never younger than it says: entries as old as it are compared by content, so none can be wrong for ever."""
+    """The index is not older than its files: those as old as it are compared by content, so none can be wrong for ever."""
     _, (path, _) = fill(many)
     index = git_dir_of(path) / "index"
     newest = max(p.lstat().st_mtime_ns for p in path.rglob("*") if p.is_file())
@@ -139,20 +141,31 @@ def attributes(repo: Repo, text: str) -> None:
     repo.commit("Attributes", {".gitattributes": text})
 
 
-@pytest.mark.parametrize("text", ["* text=auto\n", "*.sh text eol=lf\n", "*.bin binary\n", "*.py diff=python merge=union\n", "*.md linguist-x\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["* text=auto\n", "*.sh text eol=lf\n", "*.bin binary\n", "*.py diff=python merge=union\n", "*.md linguist-x\n"],
+)
 def test_attributes_that_leave_the_bytes_alone(many: Repo, text: str) -> None:
     attributes(many, text)
     why, paths = fill(many)
     many.git("worktree", "add", "-q", "--detach", "../by-git")
     assert why == ""
     assert tree(paths[0]) == tree(many.path.parent / "by-git")
-    assert many.git("status", "--porcelain", cwd=paths[0]) == many.git("status", "--porcelain", cwd=many.path.parent / "by-git")
+    assert many.git("status", "--porcelain", cwd=paths[0]) == many.git(
+        "status", "--porcelain", cwd=many.path.parent / "by-git"
+    )
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("*.py ident\n", "ident"), ("*.py text eol=crlf\n", "eol"), ("*.bin filter=upper\n", "filter"),
-    ("f1.py working-tree-encoding=UTF-16\n", "working-tree-encoding"), ("*.py crlf=auto\n", "crlf"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("*.py ident\n", "ident"),
+        ("*.py text eol=crlf\n", "eol"),
+        ("*.bin filter=upper\n", "filter"),
+        ("f1.py working-tree-encoding=UTF-16\n", "working-tree-encoding"),
+        ("*.py crlf=auto\n", "crlf"),
+    ],
+)
 def test_attributes_that_do_not_are_left_to_git(many: Repo, text: str, reason: str) -> None:
     attributes(many, text)
     why, paths = fill(many)
@@ -168,8 +181,17 @@ def test_attributes_from_outside_the_tree_count_too(many: Repo) -> None:
     assert not (git_dir_of(paths[0]) / "index").exists()
 
 
-@pytest.mark.parametrize(("key", "value"), [("core.autocrlf", "true"), ("core.fsmonitor", "true"), ("core.symlinks", "false"),
-                                            ("core.eol", "crlf"), ("core.ignoreCase", "true"), ("core.sparseCheckout", "true")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("core.autocrlf", "true"),
+        ("core.fsmonitor", "true"),
+        ("core.symlinks", "false"),
+        ("core.eol", "crlf"),
+        ("core.ignoreCase", "true"),
+        ("core.sparseCheckout", "true"),
+    ],
+)
 def test_settings_that_change_what_is_written_leave_it_to_git(many: Repo, key: str, value: str) -> None:
     many.git("config", key, value)
     assert fill(many)[0] == key.lower()
@@ -212,7 +234,9 @@ def test_whoever_does_it_the_worktrees_are_right(many: Repo, kind: str) -> None:
     for name in ("one", "two", "three"):
         there = many.path.parent / name
         assert tree(there) == expected
-        assert many.git("status", "--porcelain", cwd=there) == many.git("status", "--porcelain", cwd=many.path.parent / "by-git")
+        assert many.git("status", "--porcelain", cwd=there) == many.git(
+            "status", "--porcelain", cwd=many.path.parent / "by-git"
+        )
         assert many.git("symbolic-ref", "HEAD", cwd=there) == f"refs/heads/{name}"
     if kind == "filter":
         assert (many.path.parent / "one" / "x.up").read_text() == "SHOUT\n"

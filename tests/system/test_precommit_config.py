@@ -19,8 +19,8 @@ LAYOUTS = {
     "crlf": LOOSE.replace("\n", "\r\n"),
     "blank lines and a comment at the end": LOOSE + "\n\n# the end\n\n",
     "indented, keys after": "---\n# first\nrepos:\n    -   repo: https://x.invalid/y   # why\n        rev: 'v1'\n"
-                            "        hooks:\n"
-                            "        -   id: \"b\"\n            stages: [manual]\n\n\n# of ci\nci:\n  autofix: false\n",
+    "        hooks:\n"
+    '        -   id: "b"\n            stages: [manual]\n\n\n# of ci\nci:\n  autofix: false\n',
     "empty list": "repos: []\n",
     "types in a flow list": f"default_install_hook_types: [pre-commit, post-merge]  # these\n{LOOSE}",
     "types in a long flow list": f"default_install_hook_types: [\n  pre-commit,\n  commit-msg,\n]\n{LOOSE}",

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Repo  # noqa: TC002  pytest reads the annotations of fixtures
+from conftest import Repo
 
 from loki_hooks.domain.queue import ItemState, item_id, require_queue
 from loki_hooks.domain.streams import ProcessId

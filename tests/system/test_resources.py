@@ -49,9 +49,13 @@ def version_2(tmp_path: Path, own: str = "/a/b", root: str = "/") -> tuple[Path,
 
 def version_1(tmp_path: Path, own: str = "/a") -> tuple[Path, Path]:
     top = tmp_path / "cg"
-    put(tmp_path / "self", cgroup=f"4:memory:{own}\n3:cpuacct,cpu:{own}\n2:name=systemd:/\n0::/",
-        mountinfo="".join(f"3{n} 23 0:2{n} / {top}/{c} rw - cgroup cgroup rw,{c}\n"
-                          for n, c in enumerate(("memory", "cpu,cpuacct"))))
+    put(
+        tmp_path / "self",
+        cgroup=f"4:memory:{own}\n3:cpuacct,cpu:{own}\n2:name=systemd:/\n0::/",
+        mountinfo="".join(
+            f"3{n} 23 0:2{n} / {top}/{c} rw - cgroup cgroup rw,{c}\n" for n, c in enumerate(("memory", "cpu,cpuacct"))
+        ),
+    )
     return tmp_path / "self", top
 
 
@@ -76,8 +80,12 @@ def test_memory_limits_of_version_2_count_up_to_the_top_without_reclaimable_cach
 
 def test_memory_limits_of_version_1(tmp_path: Path) -> None:
     proc, top = version_1(tmp_path)
-    put(top / "memory/a", memory__limit_in_bytes=1000, memory__usage_in_bytes=960,
-        memory__stat="inactive_file 1\ntotal_inactive_file 60")
+    put(
+        top / "memory/a",
+        memory__limit_in_bytes=1000,
+        memory__usage_in_bytes=960,
+        memory__stat="inactive_file 1\ntotal_inactive_file 60",
+    )
     put(top / "memory", memory__limit_in_bytes=9223372036854771712, memory__usage_in_bytes=960)
     assert resources.memory_usages(TOTAL, proc) == [90]
 

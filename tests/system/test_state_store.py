@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Repo  # noqa: TC002  pytest reads the annotations of fixtures
+from conftest import Repo
 
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord

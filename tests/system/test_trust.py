@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Repo  # noqa: TC002  pytest reads the annotations of fixtures
+from conftest import Repo
 
 from loki_hooks.domain.config import Agent, Config, Environment, Gate, Session
 from loki_hooks.system.site import discover
@@ -18,7 +18,10 @@ GATED = Config(gates={"unit": Gate("unit", "pytest -q")})
 def test_what_there_is_to_trust() -> None:
     kinds = {(item.kind, item.name) for item in items_of(Config(), GATED)}
     assert kinds == {
-        ("agent", "claude"), ("setup", "environment.setup"), ("copy", "environment.copy"), ("gate", "unit"),
+        ("agent", "claude"),
+        ("setup", "environment.setup"),
+        ("copy", "environment.copy"),
+        ("gate", "unit"),
     }
     quiet = Config(environment=Environment(copy=(), setup=False))
     assert [item.kind for item in items_of(quiet, quiet)] == ["agent"]
@@ -28,7 +31,8 @@ def test_agents_that_the_repository_brings_are_named_presets_are_not() -> None:
     agents = {**Config().agents, "mine": Agent("mine", ("sh", "-c", "x y")), "codex": Agent("codex", "evil")}
     config = Config(agents=agents, session=Session(agent="mine"))
     assert {(i.name, i.command) for i in items_of(config, config) if i.kind == "agent"} == {
-        ("mine", "sh -c 'x y'"), ("codex", "evil"),
+        ("mine", "sh -c 'x y'"),
+        ("codex", "evil"),
     }
 
 
@@ -67,8 +71,9 @@ def test_another_repository_at_the_same_path_asks_again(repo: Repo, tmp_path: Pa
     assert missing(discover(repo.path), items) == items
 
 
-def test_linked_worktrees_share_it_and_the_variable_trusts_all(repo: Repo, tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_linked_worktrees_share_it_and_the_variable_trusts_all(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     items = (TrustItem("gate", "unit", "x"),)
     monkeypatch.setenv("LOKI_TRUST", "1")
     assert missing(discover(repo.path), items) == ()
