@@ -75,8 +75,8 @@ class StreamRecord:
 
     ``origin`` is ``spawned`` (we made the worktree) or ``adopted`` (found). ``session`` is the runner's process,
     ``agent_process`` the agent's (it leads a process group of its own), ``claim`` the process that is about to start
-    the runner, with ``claim_token`` naming that attempt. ``tip`` is the branch's commit when it became ready; ``landed`` the commit that brought it
-    into the integration branch.
+    the runner, with ``claim_token`` naming that attempt. ``tip`` is the branch's commit when it became ready; ``landed``
+    the commit that brought it into the integration branch.
     """
 
     kind: str
