@@ -110,7 +110,7 @@ def gather(context: Context, memory: Memory) -> Facts:
     return Facts(
         tip=tip,
         streams=tuple(streams),
-        found=tuple(_found(context, state, worktrees)),
+        found=tuple(_found(context, context.store.read(), worktrees)),  # again: a spawn may have made one meanwhile
         upstream=upstream.commit,
         behind=upstream.behind,
         diverged=upstream.diverged,

@@ -7,6 +7,7 @@ pass. Nothing is made before every name, path, branch, agent and base was found 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from loki_hooks.actions.base import base_commit
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref, make_worktrees, require_trust
 from loki_hooks.actions.prompt import agent_argv, render_prompt, require_agent
-from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import IN_SESSION, Status
@@ -89,6 +89,7 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
     state = context.store.read()
     after = tuple(context.require_stream(word).stream for word in request.after)
     worktrees = list_worktrees(context.git)
+    heads = context.git.refs("refs/heads/")
     planned: list[StreamRecord] = []
     for name in names:
         stream = stream_id(request.kind, name)
@@ -101,7 +102,7 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
         path = context.path_for(values)
         if branch == context.integration:
             raise RefusedError(f"{branch} is the integration branch", "a stream needs a branch of its own")
-        exists = context.git.commit_id(f"refs/heads/{branch}")
+        exists = heads.get(f"refs/heads/{branch}")
         holder = next((w for w in worktrees if w.branch == branch), None)
         if holder is not None:
             raise RefusedError(
@@ -150,15 +151,20 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
     planned = plan_spawn(context, request)
     if request.launch and planned:
         require_agent(context, planned[0])
-    if context.site.main is not None and context.git.maybe("status", "--porcelain", "--untracked-files=no"):
+    with ThreadPoolExecutor(max_workers=1) as pool:  # in a large repository both take their time
+        dirty = pool.submit(context.git.maybe, "status", "--porcelain", "--untracked-files=no")
+        if planned:
+            require_room(context.site, context.git, planned[0].base, [Path(record.path) for record in planned])
+    if context.site.main is not None and dirty.result():
         say(
             f"{context.site.main} has uncommitted changes: the streams begin at the last commit, without them "
             "(commit or stash them to take them along)"
         )
-    require_room(context.site, context.git, planned[0].base, [Path(record.path) for record in planned])
     context.site.enable("spawn")
     made = _make(context, planned, launch=request.launch)
     if request.launch and any(not m.error for m in made):
+        from loki_hooks.actions.reconcile import reconcile
+
         reconcile(context.site, wait=WAIT_FOR_PASS)
     state = context.store.read()
     return [m if m.error else _now(state, m) for m in made]

@@ -11,6 +11,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 STAT_BYTES = 40
 _EXTENDED = 0x4000
@@ -36,6 +37,14 @@ class Index:
     raw: bytes
     hash_name: str
     entries: tuple[Entry, ...]
+
+    @cached_property
+    def between(self) -> tuple[bytes, ...]:
+        """What follows the stat data of each entry, up to that of the next; after the last, up to the hash at the end."""
+        length = hashlib.new(self.hash_name, usedforsecurity=False).digest_size
+        starts = [entry.offset for entry in self.entries]
+        ends = [*starts[1:], len(self.raw) - length]
+        return tuple(self.raw[start + STAT_BYTES : end] for start, end in zip(starts, ends, strict=True))
 
 
 def parse_index(raw: bytes, hash_name: str = "sha1") -> Index:
@@ -98,13 +107,13 @@ def with_stats(index: Index, stats: bytes | memoryview) -> bytes:
     """Return the index's bytes with the stat data of all entries replaced, ``STAT_BYTES`` each, in their order."""
     if len(stats) != STAT_BYTES * len(index.entries):
         raise ValueError("not one stat for each entry")
-    filled = bytearray(index.raw)
-    for number, entry in enumerate(index.entries):
-        filled[entry.offset : entry.offset + STAT_BYTES] = stats[number * STAT_BYTES : (number + 1) * STAT_BYTES]
     length = hashlib.new(index.hash_name, usedforsecurity=False).digest_size
-    if any(filled[-length:]):  # zeros: index.skipHash
-        filled[-length:] = hashlib.new(index.hash_name, filled[:-length], usedforsecurity=False).digest()
-    return bytes(filled)
+    parts: list[bytes | memoryview] = [b""] * (2 * len(index.entries))
+    parts[0::2] = [stats[at : at + STAT_BYTES] for at in range(0, len(stats), STAT_BYTES)]
+    parts[1::2] = index.between
+    filled = b"".join((index.raw[: _HEAD.size], *parts))
+    hashed = any(index.raw[-length:])  # zeros: index.skipHash
+    return filled + (hashlib.new(index.hash_name, filled, usedforsecurity=False).digest() if hashed else bytes(length))
 
 
 def bytes_needed(entries: Sequence[Entry], raw_size: int = 0) -> int:

@@ -2,9 +2,9 @@
 
 ``<user state folder>/loki-hooks/leases.json`` (mode 0600): ``{"version": 1, "ports": {PORT: {"owner": {"pid",
 "started"}, "worktree"}}}``. Read and written under a kernel lock (flock(2)) beside it. An owner is a process: the
-runner of a session or of a gate, which gives its leases back when it ends; a lease whose owner is dead is nobody's. A port is
-leased only when nothing listens on it. A worktree gets the same ports again where they are free, so that what an agent
-wrote down stays true.
+runner of a session or of a gate, which gives its leases back when it ends; a lease whose owner is dead is nobody's.
+A port is leased only when nothing listens on it. A worktree gets the same ports again where they are free, so that
+what an agent wrote down stays true.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Two files a name. ``.NAME.lock`` is a kernel lock (flock(2)), which ends with its process, however that ends.
 ``NAME.json`` says who holds it, for people, programs, and the one case that the kernel does not see: ``{"owner":
-{"pid", "started"}, "command": {"pid", "started"} or null, "what", "worktree", "since"}``. Where an owner was killed while its
-command goes on, the lease is still taken until the command ends. A file of a dead owner means nothing.
+{"pid", "started"}, "command": {"pid", "started"} or null, "what", "worktree", "since"}``. Where an owner was killed
+while its command goes on, the lease is still taken until the command ends. A file of a dead owner means nothing.
 """
 
 from __future__ import annotations

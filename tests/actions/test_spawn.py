@@ -221,6 +221,7 @@ def test_a_bare_repository(repo: Repo, tmp_path: Path, layout: str) -> None:
     assert made.outside.exists()
 
 
+@pytest.mark.slow
 def test_many_spawns_beside_plain_git_all_succeed(repo: Repo) -> None:
     """24 of ours at once, beside 6 that know nothing of our lock; those may lose to each other, ours must not."""
     made = yard(repo)
@@ -288,7 +289,7 @@ def whole(made: Yard, name: str) -> None:
         assert not branch
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 4))])
 def test_a_killed_spawn_is_finished_or_taken_back_by_the_next_pass(repo: Repo, seed: int) -> None:
     """Killed at any moment, with its git or without."""
     made = yard(repo)

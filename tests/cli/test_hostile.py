@@ -186,6 +186,7 @@ def test_other_damaged_files_stop_nothing(
 WRONG: list[Any] = [None, True, -1, 1.5, "", "../../etc", "\x1b[2J", ["x"], {"pid": 1, "started": 5}, 10**40]
 
 
+@pytest.mark.slow
 def test_a_state_with_wrong_types_everywhere_is_read_and_harms_nobody(made: Yard) -> None:
     repo = made.repo
     made.open("x", "y")
@@ -249,8 +250,7 @@ def test_a_state_that_names_the_integration_branch_never_costs_it(made: Yard) ->
             "origin": "spawned",
         }
         path.write_text(json.dumps(state))
-        said(repo.loki("run", "--once"), 0)
-        said(repo.loki("cleanup", "--json"), 0)
+        said(repo.loki("cleanup", "--json"), 0)  # makes a pass, too
         assert repo.try_git("rev-parse", "--verify", "-q", "refs/heads/main").code == 0, status
 
 

@@ -106,7 +106,7 @@ def test_a_change_that_keeps_size_and_time_is_seen_while_it_could_hide(many: Rep
 
 
 def test_every_racy_entry_is_compared(many: Repo) -> None:
-    """The index is not older than its files: those as old as it are compared by content, so none can be wrong for ever."""
+    """The index is not older than its files: those as old as it are compared by content, so none stays wrong."""
     _, (path, _) = fill(many)
     index = git_dir_of(path) / "index"
     newest = max(p.lstat().st_mtime_ns for p in path.rglob("*") if p.is_file())
