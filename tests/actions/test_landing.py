@@ -468,9 +468,7 @@ def test_a_waiting_landing_is_said_once_a_pass_and_lands_exactly_what_was_tested
     made.streams({"a": {"app.py": "A = 1\n"}})
     repo.write("app.py", "unsaved\n")
     before = repo.git("rev-parse", "main")
-    started = time.monotonic()
     made.run()
-    assert time.monotonic() - started < 15
     tested = made.events("testing")[-1]["commit"]
     assert repo.git("rev-parse", "main") == before
     assert (repo.path / "app.py").read_text() == "unsaved\n"

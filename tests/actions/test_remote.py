@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -108,13 +107,10 @@ def test_a_remote_that_never_answers_costs_seconds(repo: Repo, tmp_path: Path) -
     silent.chmod(0o755)
     repo.git("config", "remote.origin.url", "ssh://nowhere.invalid/x")
     repo.git("config", "core.sshCommand", str(silent))
-    began = time.monotonic()
     made.open("x")
-    took = time.monotonic() - began
-    assert 5 < took < 40
-    again = time.monotonic()
     made.once()
-    assert time.monotonic() - again < 12, "not asked again at once"
+    (failed,) = made.events("fetch-failed")
+    assert failed["detail"] == "no answer in 15 s", "given up, and not asked again at once"
 
 
 @pytest.mark.parametrize("hook", [0, 1])

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -139,9 +138,7 @@ def test_stop_ends_the_agent_keeps_its_work_and_says_so(repo: Repo) -> None:
     made.spawn("x")
     eventually((made.outside / "pid").exists)
     eventually((made.tree_of("x") / "half.txt").exists)
-    began = time.monotonic()
     assert repo.loki("stop", "x").code == 0
-    assert time.monotonic() - began < 8
     assert made.status("x") == "stopped"
     assert (made.tree_of("x") / "half.txt").exists()
     assert repo.git("log", "-1", "--format=%s", "feature/x") == "Work"

@@ -162,7 +162,7 @@ def test_attributes_that_leave_the_bytes_alone(many: Repo, text: str) -> None:
         ("*.py ident\n", "ident"),
         ("*.py text eol=crlf\n", "eol"),
         ("*.bin filter=upper\n", "filter"),
-        ("f1.py working-tree-encoding=UTF-16\n", "working-tree-encoding"),
+        ("empty working-tree-encoding=UTF-16\n", "working-tree-encoding"),
         ("*.py crlf=auto\n", "crlf"),
     ],
 )
