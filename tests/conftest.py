@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
@@ -12,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
+import loki_hooks
+
 SCRIPTS = Path(sys.executable).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once: the processes that tests start write no bytecode, and each would compile it all again."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(str(Path(loki_hooks.__file__).parent), quiet=2)
 
 
 @dataclass(frozen=True)
