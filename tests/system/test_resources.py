@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,17 +183,23 @@ def test_what_was_written_is_read_and_fresh(site: Site) -> None:
     assert resources.is_fresh(resources.read(site), resources.path_of(site))
 
 
-def at(seconds: float) -> str:
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+def at(seconds: float, zulu: bool = False) -> Callable[[], object]:
+    """Return what makes a snapshot of so many seconds ago, when it is called: the test may begin long after this."""
+
+    def make() -> object:
+        text = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+        return {"timestamp": text.replace("+00:00", "Z") if zulu else text}
+
+    return make
 
 
 @pytest.mark.parametrize(
     ("value", "file_age", "fresh"),
     [
-        ({"timestamp": at(0)}, 3600, True),
-        ({"timestamp": at(0).replace("+00:00", "Z")}, 3600, True),
-        ({"timestamp": at(300)}, 0, False),
-        ({"timestamp": at(-3600)}, 0, False),
+        (at(0), 3600, True),
+        (at(0, zulu=True), 3600, True),
+        (at(300), 0, False),
+        (at(-3600), 0, False),
         ({"timestamp": "0001-01-01T00:00:00+23:59"}, 0, False),
         ({"timestamp": "yesterday"}, 0, True),
         ({"timestamp": "yesterday"}, 90, False),
@@ -210,7 +217,7 @@ def test_fresh_is_within_a_minute_by_the_timestamp_else_by_the_file(
     file = tmp_path / "resources.json"
     file.touch()
     os.utime(file, (time.time() - file_age,) * 2)
-    assert resources.is_fresh(value, file) is fresh
+    assert resources.is_fresh(value() if callable(value) else value, file) is fresh
 
 
 def test_no_file_is_not_fresh(tmp_path: Path) -> None:
