@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import loki_hooks
 
+settings.register_profile("loki-hooks", deadline=None)  # milliseconds belong in benchmarks
+settings.load_profile("loki-hooks")
 SCRIPTS = Path(sys.executable).parent
 
 

@@ -161,12 +161,16 @@ def test_a_base_and_an_existing_branch(repo: Repo) -> None:
 
 def test_after_waits_for_the_landing_of_the_other_and_begins_there(repo: Repo) -> None:
     made = yard(repo)
-    made.agent("one", "sleep 0.5; echo 1 > one.txt; git add one.txt; git commit -qm One\n")
+    go = made.outside / "go"
+    made.agent(
+        "one", f"until [ -e '{go}' ]; do sleep 0.05; done; echo 1 > one.txt; git add one.txt; git commit -qm One\n"
+    )
     made.agent("two", "test -f one.txt && echo 2 > two.txt && git add two.txt && git commit -qm Two\n")
     made.spawn("one")
     (two,) = made.spawn("two", "--after", "one")
     assert two["status"] == "queued"
     assert "waits for feature-one" in made.record("two")["reason"]
+    go.touch()
     made.run()
     assert made.landed() == ["one", "two"]
 

@@ -18,6 +18,7 @@ import pytest
 from conftest import Repo, eventually
 
 from e2e.clients import npm_client
+from loki_hooks.system.files import held
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -180,10 +181,13 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
 
 
 @pytest.fixture
-def client(provider: Provider, shared: Path, sealed_home: Path) -> dict[str, str]:
-    """The environment in which the preset's command is the real client, talking to our server."""
+def client(provider: Provider, shared: Path, sealed_home: Path) -> Iterator[dict[str, str]]:
+    """The environment in which the preset's command is the real client, talking to our server.
+
+    One test at a time has it: two clients that start from one installation have been seen to take it from each other.
+    """
     folder = npm_client(shared, "claude")
-    return {
+    env = {
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         "ANTHROPIC_BASE_URL": provider.url,
         "ANTHROPIC_API_KEY": "none",
@@ -196,6 +200,8 @@ def client(provider: Provider, shared: Path, sealed_home: Path) -> dict[str, str
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
+    with held(shared / "claude-runs.lock"):
+        yield env
 
 
 def status_of(repo: Repo) -> str:
