@@ -9,6 +9,7 @@ from pathlib import Path
 from loki_hooks.actions import remote
 from loki_hooks.actions.cleanup import facts_of
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.continuity import note_sync
 from loki_hooks.actions.outlook import require_finishable
 from loki_hooks.actions.prepare import base_ref
 from loki_hooks.actions.reconcile import reconcile
@@ -82,6 +83,7 @@ def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
     after = git.out("rev-parse", "--verify", "HEAD")
     context.git.update_ref(base_ref(record.stream), onto, None, "synced")
     context.store.update(lambda state: _based(state, record.stream, onto))
+    note_sync(context, path, onto)
     evidence = {"before": tip, "onto": onto}
     events.record(context.site, "synced", record.stream, commit=after, detail=how, evidence=evidence)
     return Synced(record, how, tip, after)
