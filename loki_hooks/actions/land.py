@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees, split_z
+from loki_hooks.system.git import Git, WorktreeEntry, last_line, list_worktrees, split_z
 from loki_hooks.system.worktrees import branch_held_by_operation, git_dir_of, operation_in
 
 
@@ -59,7 +59,7 @@ def advance(context: Context, new: str, old: str, why: str) -> Advance:
             env={"GIT_REFLOG_ACTION": f"loki-hooks: {why}"},
         )
         if done.returncode != 0:
-            return Advance(False, f"git refused in {holders[0].path}: {_last_line(done.error_text)}")
+            return Advance(False, f"git refused in {holders[0].path}: {last_line(done.error_text)}")
     elif not git.update_ref(context.integration_ref, new, old, f"loki-hooks: {why}"):
         return Advance(False, f"{context.integration} moved meanwhile")
     if git.commit_id(context.integration_ref) != new:
@@ -85,7 +85,7 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
         "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=none"
     )
     if listed.returncode != 0:
-        return f"git cannot tell the state of {where}: {_last_line(listed.error_text)}"
+        return f"git cannot tell the state of {where}: {last_line(listed.error_text)}"
     entries = [(entry[:2], entry[3:]) for entry in split_z(listed.text)]
     staged = [path for code, path in entries if code[0] not in " ?!"]
     if staged:
@@ -165,8 +165,3 @@ def _git_at_work(where: Path) -> str:
 
 def _some(paths: list[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"

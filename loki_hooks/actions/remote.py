@@ -10,6 +10,7 @@ from loki_hooks.actions.land import advance
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.git import last_line
 
 FETCH_TIMEOUT = 15.0
 PUSH_TIMEOUT = 120.0
@@ -72,7 +73,7 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
         return ""
     if "couldn't find remote ref" in done.error_text:
         return ""  # nothing was pushed there yet
-    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else _last_line(done.error_text)
+    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else last_line(done.error_text)
     write_atomic(stamp, f"{now()} failed")
     events.record(context.site, "fetch-failed", detail=why)
     return f"cannot fetch {upstream.remote}: {why}"
@@ -110,11 +111,6 @@ def push(context: Context) -> str:
     if done.returncode == 0:
         events.record(context.site, "pushed", detail=f"{context.integration} to {upstream.remote}")
         return ""
-    why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else _last_line(done.error_text)
+    why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else last_line(done.error_text)
     events.record(context.site, "push-failed", detail=why)
     return f"cannot push {context.integration} to {upstream.remote}: {why}"
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
