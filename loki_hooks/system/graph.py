@@ -1,40 +1,61 @@
-"""Questions about the commit graph, asked many at a time: libgit2 in this process, or git where it cannot open the repository."""
+"""Questions about the commit graph, asked many at a time: libgit2 in this process, or git.
+
+Git answers where libgit2 cannot open the repository (sha256, reftable, partial clones, extensions that it does not
+know), and where so little is asked that loading libgit2 (some 60 ms) costs more than a process for each question.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import Site
 
+if TYPE_CHECKING:
+    import pygit2
+
+FEW = 10
+"""Up to so many questions are git's; one costs some 3 ms."""
+
 
 def ahead_behind(site: Site, base: str, tips: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return tip → (commits it has that ``base`` has not, commits that ``base`` has and it has not).
-
-    libgit2 refuses sha256, reftable, partial clones and extensions that it does not know; git answers then.
-    """
+    """Return tip → (commits it has that ``base`` has not, commits that ``base`` has and it has not)."""
     wanted = sorted(set(tips))
-    try:
-        import pygit2
-
-        repository = pygit2.Repository(str(site.common))
-        return {tip: repository.ahead_behind(tip, base) for tip in wanted}
-    except (ImportError, KeyError, ValueError, OSError, _git_error()):
-        return {tip: _by_git(site, base, tip) for tip in wanted}
+    repository = _libgit2(site, len(wanted))
+    if repository is not None:
+        try:
+            return {tip: repository.ahead_behind(tip, base) for tip in wanted}
+        except (KeyError, ValueError, OSError, _git_error()):
+            pass
+    return {tip: _by_git(site, base, tip) for tip in wanted}
 
 
 def merge_bases(site: Site, base: str, tips: Sequence[str]) -> dict[str, str]:
     """Return tip → where it and ``base`` meet, for those that do."""
     wanted = sorted(set(tips))
+    repository = _libgit2(site, len(wanted))
+    if repository is not None:
+        try:
+            found = {tip: repository.merge_base(tip, base) for tip in wanted}
+            return {tip: str(meeting) for tip, meeting in found.items() if meeting is not None}
+        except (KeyError, ValueError, OSError, _git_error()):
+            pass
+    git = Git(site.root)
+    return {tip: meeting for tip in wanted if (meeting := git.maybe("merge-base", tip, base))}
+
+
+def _libgit2(site: Site, questions: int) -> pygit2.Repository | None:
+    """Return the repository, or None where git shall answer."""
+    if questions <= FEW and "pygit2" not in sys.modules:
+        return None
     try:
         import pygit2
 
-        repository = pygit2.Repository(str(site.common))
-        found = {tip: repository.merge_base(tip, base) for tip in wanted}
-        return {tip: str(meeting) for tip, meeting in found.items() if meeting is not None}
+        return pygit2.Repository(str(site.common))
     except (ImportError, KeyError, ValueError, OSError, _git_error()):
-        git = Git(site.root)
-        return {tip: meeting for tip in wanted if (meeting := git.maybe("merge-base", tip, base))}
+        return None
 
 
 def _git_error() -> type[Exception]:

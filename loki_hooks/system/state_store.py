@@ -6,9 +6,9 @@ never bump our counter, so bytes are compared, not versions); else it waits with
 After a few lost rounds it keeps the section while it computes, so everybody makes progress. The section is a
 kernel lock (`files.held`), so a killed writer leaves the file as it was and no lock.
 
-An unparsable file is read again for a moment (upstream truncates in place), then moved aside as
-``orchestrator.json.corrupt-<time>`` and the state begins empty; reconcile rebuilds it from
-`git worktree list`.
+An unparsable file is read again for a moment (upstream truncates in place; once for each content, not at every
+reading), then moved aside as ``orchestrator.json.corrupt-<time>`` and the state begins empty; reconcile rebuilds it
+from `git worktree list`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loki_hooks.domain.streams import STATE_VERSION, State
@@ -37,6 +37,8 @@ class StateStore:
     """The state file of one site."""
 
     site: Site
+    _given_up: set[bytes | None] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Contents that stayed unparsable for as long as we wait."""
 
     @property
     def path(self) -> Path:
@@ -84,10 +86,12 @@ class StateStore:
             raw = self._bytes()
             value = parse_json(raw)
             if isinstance(value, dict):
+                self._given_up.clear()
                 return raw, State.from_json(value)
             if raw is None and not os.path.lexists(self.path):
                 return None, State()
-            if time.monotonic() > deadline:
+            if raw in self._given_up or time.monotonic() > deadline:
+                self._given_up.add(raw)
                 return raw, State()
             time.sleep(0.02)
 
@@ -103,5 +107,6 @@ class StateStore:
 
     def _set_aside(self) -> None:
         """Keep what cannot be read, under a name that says so."""
+        self._given_up.clear()
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(self.path.with_name(f"{self.path.name}.corrupt-{stamp()}"))
