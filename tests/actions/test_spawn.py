@@ -226,39 +226,6 @@ def test_a_bare_repository(repo: Repo, tmp_path: Path, layout: str) -> None:
 
 
 @pytest.mark.slow
-def test_many_spawns_beside_plain_git_all_succeed(repo: Repo) -> None:
-    """24 of ours at once, beside 6 that know nothing of our lock; those may lose to each other, ours must not."""
-    made = yard(repo)
-    children = [
-        subprocess.Popen(
-            [LOKI, "spawn", f"n{i}", "--no-launch", "--json"],
-            cwd=repo.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(24)
-    ]
-    plain = [
-        subprocess.Popen(
-            ["git", "worktree", "add", "-q", f"../plain{i}", "-b", f"plain{i}"], cwd=repo.path, stderr=subprocess.PIPE
-        )
-        for i in range(6)
-    ]
-    ends = [child.communicate(timeout=120) for child in children]
-    for child in plain:
-        child.communicate(timeout=60)
-    assert [child.returncode for child in children] == [0] * 24, [e for _, e in ends]
-    for i, (out, _) in enumerate(ends):
-        (shown,) = json.loads(out)
-        assert (shown["status"], shown["error"]) == ("open", None)
-        assert made.status(f"n{i}") == "open"
-        assert worktrees(repo)[shown["path"]] == f"refs/heads/feature/n{i}"
-        assert repo.git("status", "--porcelain", cwd=Path(shown["path"])) == ""
-    made.run()
-    assert all(made.record(f"n{i}")["origin"] == "spawned" for i in range(24))
-
-
 def test_the_cap_holds_however_many_spawn_at_once_and_none_is_dropped(repo: Repo) -> None:
     made = yard(repo, cap=2)
     (made.outside / "default.sh").write_text(OVERLAP.format(outside=made.outside))

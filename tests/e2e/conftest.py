@@ -118,13 +118,13 @@ def hooks(hook_repository: tuple[Path, str], shared: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture(scope="session")
-def wheels(shared: Path) -> Path:
-    """What the real project's environment is made of, downloaded once."""
+def needs(shared: Path) -> Path:
+    """What the real project's environments are made of, installed once."""
 
     def make(target: Path) -> None:
-        _pip("download", "--dest", str(target), *NEEDS, shared=shared)
+        _pip("install", "--target", str(target), *NEEDS, shared=shared)
 
-    return once(shared, "wheels", make)
+    return once(shared, "needs", make)
 
 
 @pytest.fixture(scope="session")

@@ -78,10 +78,11 @@ command = "echo run >> {ran} && python -m pytest -q"
 """
 
 
-def set_up(wheels: Path) -> str:
-    """Return the command that makes the project's environment, from what was downloaded."""
-    pip = f"{sys.executable} -m pip --python .venv/bin/python install --quiet --no-index --find-links {wheels}"
-    return f"{sys.executable} -m venv --without-pip .venv && {pip} -e . pytest freezegun"
+def set_up(needs: Path) -> str:
+    """Return the command that makes the project's environment: the project editable, what it needs from one place."""
+    site = f".venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    pip = f"{sys.executable} -m pip --python .venv/bin/python install --quiet --no-index --no-deps --no-build-isolation"
+    return f"{sys.executable} -m venv --without-pip .venv && echo {needs} > {site}/needs.pth && {pip} -e ."
 
 
 @pytest.fixture
@@ -95,20 +96,20 @@ def runs(ran: Path) -> int:
 
 
 @pytest.fixture
-def project(real: Repo, hooks: Hooks, wheels: Path, ran: Path, tmp_path: Path) -> Repo:
+def project(real: Repo, hooks: Hooks, needs: Path, ran: Path, tmp_path: Path) -> Repo:
     """The real project with its configuration and a remote."""
     agent = tmp_path / "agent.py"
     agent.write_text(AGENT)
-    real.write("loki-hooks.toml", CONFIG.format(python=sys.executable, agent=agent, setup=set_up(wheels), ran=ran))
+    real.write("loki-hooks.toml", CONFIG.format(python=sys.executable, agent=agent, setup=set_up(needs), ran=ran))
     real.write(".gitignore", ".venv/\n__pycache__/\n.pytest_cache/\n")
     real.git("init", "-q", "--bare", "../origin.git")
     real.git("remote", "add", "origin", "../origin.git")
     return real
 
 
-def activate_main(repo: Repo, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def activate_main(repo: Repo, needs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user works in an environment that has the main worktree installed editable, as people do."""
-    done = call(["sh", "-c", set_up(wheels)], repo.path)
+    done = call(["sh", "-c", set_up(needs)], repo.path)
     assert done.code == 0, done.err
     monkeypatch.setenv("VIRTUAL_ENV", str(repo.path / ".venv"))
     monkeypatch.setenv("PATH", f"{repo.path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -116,11 +117,11 @@ def activate_main(repo: Repo, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
-    way: str, project: Repo, hooks: Hooks, wheels: Path, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: str, project: Repo, hooks: Hooks, needs: Path, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOKI_MAX_PARALLEL_SESSIONS", "2")
     hooks.install(project, way)
-    activate_main(project, wheels, monkeypatch)
+    activate_main(project, needs, monkeypatch)
     begin = project.commit("Coordinate the sessions")
     eventually((project.path / ".git" / "loki" / "enabled").is_file, 20, "a hook that turns loki-hooks on")
     quiet(project)
@@ -235,14 +236,14 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
 
 
 def test_an_editable_install_of_the_main_worktree_is_not_what_is_tested(
-    project: Repo, hooks: Hooks, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    project: Repo, hooks: Hooks, needs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an environment of its own, too: set-up is off, and the tests would import the main worktree's code."""
     config = project.path / "loki-hooks.toml"
     lines = [line if not line.startswith("setup = ") else "setup = false" for line in config.read_text().splitlines()]
     config.write_text("\n".join(lines))
     project.commit("No set-up")
-    activate_main(project, wheels, monkeypatch)
+    activate_main(project, needs, monkeypatch)
     hooks.install(project, "native")
     broken = "def base64_decode(string):\n    raise BadData('broken')\n"
     project.git("branch", "feature/broken")
