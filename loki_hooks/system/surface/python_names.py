@@ -18,7 +18,7 @@ from loki_hooks.system.surface.python_source import Module, Modules
 if TYPE_CHECKING:
     import griffe
 
-_NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py", "manage.py", "fabfile.py", "conf.py"})
+_NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py", "manage.py", "fabfile.py"})
 _SCRIPTS = frozenset(
     {"scripts", "tools", "bin", "docs", "doc", "examples", "example", "benchmarks", "benchmark", "samples"}
 )
