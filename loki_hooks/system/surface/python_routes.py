@@ -20,19 +20,11 @@ _ROUTERS = {
     "APIBlueprint": "url_prefix", "DefaultRouter": "", "SimpleRouter": "", "Sanic": "", "Litestar": "",
 }  # fmt: skip
 """What makes a router, with the keyword of its prefix."""
-_HINTS = (
-    "route",
-    "Router",
-    "Blueprint",
-    "Flask",
-    "FastAPI",
-    "Starlette",
-    "Route(",
-    "urlpatterns",
-    "path(",
-    ".mount",
-    "register",
+_HINT = re.compile(
+    r"@[\w.]+\.(?:route|get|post|put|patch|delete|head|options|trace|websocket|api_route|websocket_route)\("
+    r"|APIRouter|Blueprint|blueprint|Flask\(|Quart\(|FastAPI\(|Starlette|Route\(|Router\(|urlpatterns|_router\(|add_(?:url|route|api|web)"
 )
+"""A file without any of these is not searched for routes: this saves most of the time, and decides nothing else."""
 _DJANGO = ("django.urls", "django.conf.urls", "django_distill")
 _INJECTED = frozenset({
     "Request", "Response", "WebSocket", "BackgroundTasks", "HTTPConnection", "SecurityScopes", "Session", "AsyncSession",
@@ -95,7 +87,7 @@ class Routes:
 def routes_of(tree: ast.Module, text: str, imports: Imports) -> Routes:
     """Return what the file serves (the whole tree: routes may be made inside functions)."""
     reader = _Reader(imports)
-    if any(hint in text for hint in (*_HINTS, *(f".{verb}(" for verb in VERBS))):
+    if _HINT.search(text):
         reader.read(tree)
     return reader.found
 
