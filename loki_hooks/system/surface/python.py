@@ -15,7 +15,7 @@ from loki_hooks.system.surface.python_public import public_changes
 from loki_hooks.system.surface.python_routes import Routes, routes_of
 from loki_hooks.system.surface.python_settings import settings_of
 from loki_hooks.system.surface.python_shapes import Marks, marks_of
-from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune
+from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune, too_deep
 
 SUFFIXES = (".py", ".pyi")
 _ROUTERS = "main app urls api router routers routes server asgi wsgi factory application views"
@@ -85,7 +85,9 @@ def _read(path: str, text: str) -> Read | str:
         options, commands = options_of(tree, text, imports)
         options += settings_of(tree, text)
         marks = marks_of(tree)
-        return Read(Module(path, imports, prune(tree)), marks, routes, tuple(merged(options)), frozenset(commands))
+        if too_deep(prune(tree)):
+            return "nested too deeply"
+        return Read(Module(path, imports, tree), marks, routes, tuple(merged(options)), frozenset(commands))
     except RecursionError:
         return "nested too deeply"
 

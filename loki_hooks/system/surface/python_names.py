@@ -59,7 +59,8 @@ class Surface:
             import griffe
 
             visitor = griffe.Visitor(module.dotted, Path(module.path), "", griffe.Extensions())
-            visitor.visit(module.tree)
+            with griffe.logger.disable():
+                visitor.visit(module.tree)
             self._read[module.path] = visitor.current.module
         return self._read[module.path]
 
