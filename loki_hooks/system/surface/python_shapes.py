@@ -24,6 +24,8 @@ _MODEL_BASES = frozenset({"BaseModel", "SQLModel", "Struct", "Schema"})
 _FIELD_BASES = _MODEL_BASES | {"NamedTuple", "TypedDict"}
 _FIELD_DECORATORS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "attr.s", "dataclass_transform"})
 _ENUM_BASES = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "TextChoices", "IntegerChoices"})
+_METADATA = frozenset({"version", "version_info", "author", "email", "date", "copyright", "revision", "build"})
+"""Names whose value changes with each release, and says nothing about use."""
 SETTINGS_BASE = "BaseSettings"
 _NO_DEFAULT = frozenset({"...", "PydanticUndefined", "MISSING"})
 
@@ -58,6 +60,14 @@ class Shape:
     fields: tuple[Field, ...] | None = None
     function: griffe.Function | None = None
     """Of a function, or a class's constructor: griffe compares their parameters."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A known class that another derives from. ``gives``: its members count as the other's own (it is private)."""
+
+    cls: griffe.Class
+    gives: bool
 
 
 @dataclass(frozen=True)
@@ -176,12 +186,12 @@ class _Speller(ast.NodeTransformer):
 
 
 def shapes_of(
-    name: str, thing: griffe.Object, marks: Mapping[str, Marks], own_name: str, bases: Collection[griffe.Class] = ()
+    name: str, thing: griffe.Object, marks: Mapping[str, Marks], own_name: str, bases: Collection[Base] = ()
 ) -> Iterator[tuple[str, Shape]]:
     """Yield the qualified name and shape of a module's member, and of all public members of a class.
 
     ``name`` is what it is known by, ``own_name`` what it is called where it is defined (the key of ``marks``). ``bases`` are
-    the private classes from which a class has more members.
+    the known classes that a class derives from.
     """
     mark = marks.get(own_name, NO_MARKS)
     if thing.is_function:
@@ -193,13 +203,16 @@ def shapes_of(
 
 
 def _class(
-    name: str, cls: griffe.Class, marks: Mapping[str, Marks], own_name: str, bases: Collection[griffe.Class]
+    name: str, cls: griffe.Class, marks: Mapping[str, Marks], own_name: str, bases: Collection[Base]
 ) -> Iterator[tuple[str, Shape]]:
     members: dict[str, griffe.Object | griffe.Alias] = {}
-    for source in (*reversed(list(bases)), cls):
+    for source in (*(b.cls for b in reversed(list(bases)) if b.gives), cls):
         members.update(source.members)
     base_texts = tuple(spelled(str(b)) for b in cls.bases)
-    base_names = {b.rpartition(".")[2].partition("[")[0] for b in base_texts}
+    family = {str(b) for c in (cls, *(b.cls for b in bases)) for b in c.bases}
+    base_names = {b.partition("[")[0].rpartition(".")[2] for b in family}
+    if any(b.endswith(SETTINGS_BASE) for b in base_names):
+        base_names.add(SETTINGS_BASE)
     fields = _fields(cls, base_names)
     initial = members.get("__init__") or members.get("__new__")
     call, function = "", None
@@ -308,25 +321,39 @@ def _attribute(attribute: griffe.Attribute, mark: Marks, *, enum: bool = False) 
 
 
 def _value(attribute: griffe.Attribute, annotation: str, *, enum: bool) -> str:
+    """Return what of the value callers rely on: of an alias all, of a constant if it is made of literals."""
+    if enum:
+        return "…"
     text = str(attribute.value)
-    if len(text) > MAX_VALUE or enum:
-        return "…" if enum else ""
     name = attribute.name
+    if len(text) > MAX_VALUE or name.strip("_").lower() in _METADATA:
+        return ""
     if annotation == "TypeAlias" or (not name.isupper() and name[:1].isupper()):
         return spelled(text)
-    return text if _is_plain(text) else ""
+    return _literal(text, "module-attribute" in attribute.labels and name.isupper())
 
 
 @lru_cache(maxsize=5_000)
-def _is_plain(text: str) -> bool:
-    """Whether the value is made of literals alone: calls and names may be spelled in many ways for the same value."""
+def _literal(text: str, collections: bool) -> str:
+    """Return the value in one spelling where it is a literal (a list or the like only with ``collections``), else ''.
+
+    Calls and names may be spelled in many ways for the same value; tables are what frameworks are set up by.
+    """
     try:
-        tree = ast.parse(text, mode="eval")
+        node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return not any(
-        isinstance(n, ast.Call | ast.Name | ast.Lambda | ast.comprehension | ast.JoinedStr) for n in ast.walk(tree)
+        return ""
+    if collections and isinstance(node, ast.List | ast.Tuple | ast.Set):
+        node = ast.List(node.elts, ast.Load())
+    plain = (
+        ast.Constant,
+        ast.UnaryOp,
+        ast.BinOp,
+        ast.operator,
+        ast.unaryop,
+        *((ast.List, ast.Load) if collections else ()),
     )
+    return ast.unparse(node) if all(isinstance(n, plain) for n in ast.walk(node)) else ""
 
 
 def _fields(cls: griffe.Class, base_names: set[str]) -> tuple[Field, ...] | None:
