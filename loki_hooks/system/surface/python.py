@@ -9,12 +9,12 @@ from pathlib import PurePosixPath
 from loki_hooks.domain.surface import Compared, Unread
 from loki_hooks.system.surface.python_config import config_changes, settings_by_place
 from loki_hooks.system.surface.python_endpoints import endpoint_changes, endpoints, handlers
+from loki_hooks.system.surface.python_marks import Marks, marks_of
 from loki_hooks.system.surface.python_names import Surface
 from loki_hooks.system.surface.python_options import Option, merged, options_of
 from loki_hooks.system.surface.python_public import public_changes
 from loki_hooks.system.surface.python_routes import Routes, routes_of
 from loki_hooks.system.surface.python_settings import settings_of
-from loki_hooks.system.surface.python_shapes import Marks, marks_of
 from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune, too_deep
 
 SUFFIXES = (".py", ".pyi")

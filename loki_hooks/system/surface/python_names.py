@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from loki_hooks.system.surface.python_shapes import Base, Marks, Shape, shapes_of
+from loki_hooks.system.surface.python_marks import Marks
+from loki_hooks.system.surface.python_shapes import Base, Shape, shapes_of
 from loki_hooks.system.surface.python_source import Module, Modules
 
 if TYPE_CHECKING:
