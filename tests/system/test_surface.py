@@ -133,6 +133,8 @@ def test_context_is_what_tells_the_public_names_and_prefixes() -> None:
     ]
     assert context_paths(["src/pkg/web/users.py"], tree) == {tree[0], tree[1], "src/pkg/main.py"}
     assert context_paths(["README.md"], tree) == set()
+    beside = ["pkg/__init__.py", "pkg/client.py", "pkg/_net/http.py", "other.py"]
+    assert context_paths(["pkg/_net/base.py"], beside) == {"pkg/__init__.py", "pkg/client.py"}
     assert reader_of("src/pkg/web/users.py") == "python"
     assert reader_of("tests/test_users.py") == ""
 

@@ -77,7 +77,7 @@ def context_paths(changed: Collection[str], all_paths: Collection[str]) -> set[s
     """
     wanted: set[str] = set()
     for name, files in _by_reader(sorted(changed)):
-        own = [p for p in all_paths if reader_of(p) == name]
+        own = [p for p in all_paths if p.endswith(READERS.get(name, ())) and not ignored(p)]
         wanted |= _context_of(name)(files, own)
     return wanted - set(changed)
 

@@ -55,21 +55,29 @@ def _is_admin(module: Module) -> bool:
 class Surface:
     """The public names of one side."""
 
-    def __init__(self, modules: Modules, marks: Mapping[str, Mapping[str, Marks]], handlers: Collection[Key]) -> None:
+    def __init__(
+        self,
+        modules: Modules,
+        marks: Mapping[str, Mapping[str, Marks]],
+        handlers: Collection[Key],
+        models: dict[int, griffe.Module],
+    ) -> None:
         self.modules = modules
         self._marks = marks
         self._handlers = frozenset(handlers)
-        self._read: dict[str, griffe.Module] = {}
+        self._models = models
 
     def read(self, module: Module) -> griffe.Module:
-        if module.path not in self._read:
+        """Return Griffe's model of the module."""
+        model = self._models.get(id(module))
+        if model is None:
             import griffe
 
             visitor = griffe.Visitor(module.dotted, Path(module.path), "", griffe.Extensions())
             with griffe.logger.disable():
                 visitor.visit(module.tree)
-            self._read[module.path] = visitor.current.module
-        return self._read[module.path]
+            model = self._models[id(module)] = visitor.current.module
+        return model
 
     def own(self, module: Module, name: str) -> griffe.Object | None:
         """Return what the module itself defines by the name; None for an import. (Griffe's aliases raise on every question.)"""
