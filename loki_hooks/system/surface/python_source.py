@@ -92,9 +92,7 @@ class Modules:
         name, rest = dotted, ""
         while name:
             if found := self._by_end.get(name):
-                return max(
-                    found, key=lambda m: (m.dotted == name, _common(m.path, near), not m.path.endswith("i"))
-                ), rest
+                return max(found, key=lambda m: (m.dotted == name, _common(m.path, near), m.path.endswith("i"))), rest
             name, _, last = name.rpartition(".")
             rest = f"{last}.{rest}" if rest else last
         return None
