@@ -23,6 +23,7 @@ _NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py",
 _FOLDERS = "scripts tools bin tasks ci hack docs doc examples example benchmarks benchmark samples"
 _SCRIPTS = frozenset(_FOLDERS.split())
 """At the top of a repository, and without an ``__init__``: programs, not modules."""
+_TYPE_VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 _ROOTS = frozenset({"src", "lib", "python"})
 _READ_BY_FRAMEWORKS = frozenset({"migrations", "alembic", "versions", "management"})
 Key = tuple[str, str]
@@ -169,6 +170,8 @@ class Surface:
         member = self.own(module, name)
         if member is None or not member.is_attribute:
             return member is not None
+        if str(getattr(member, "value", "")).partition("(")[0].rpartition(".")[2] in _TYPE_VARIABLES:
+            return False
         if name[:1].isupper() or getattr(member, "annotation", None) is not None:
             return True
         other = self.own(module, str(getattr(member, "value", None)))
@@ -179,6 +182,8 @@ class Surface:
             return False
         if name in module.imports.explicit:
             return True
+        if name in module.used:
+            return False
         found = self.modules.find(target, module.path)
         if found:
             return bool(found[1])  # a module itself stays where it is
@@ -203,7 +208,7 @@ class Surface:
                 continue
             if not found[1] and name in self.names(found[0], frozenset({module.path})):
                 return self.resolve(found[0], name, trail)
-        return None
+        return Definition("", name) if name in module.lazy else None
 
     def _follow(self, target: str, module: Module, trail: frozenset[Place]) -> Definition | None:
         found = self.modules.find(target, module.path)

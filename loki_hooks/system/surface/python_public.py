@@ -82,6 +82,8 @@ def _differences(old: Surface, new: Surface, was: Definition, now: Definition, s
     ]:
         before.pop(name, None)  # what __init__ happens to set is no promise; nor is it news that it became a property
         after.pop(name, None)
+    for name in [n for n in before.keys() & after.keys() if not before[n].text or not after[n].text]:
+        del before[name], after[name]  # an attribute of which one side says neither a type nor a value
     broken = _incompatible(before, after)
     return compare(
         now.path, _things(before), _things(after), lambda b, a: breaks(before[b.name], after[a.name], a.name in broken)

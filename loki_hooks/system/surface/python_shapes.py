@@ -194,8 +194,8 @@ def _attribute(attribute: griffe.Attribute, mark: Marks, *, enum: bool = False) 
     value = "" if attribute.value is None else _value(attribute, annotation, enum=enum)
     if annotation in {"TypeAlias", "Final", "ClassVar"}:
         annotation = ""
-    shown = ": ".join(["", annotation] if annotation else [""]) + (f" = {value}" if value else "")
-    return Shape("instance" if instance else "attribute", attribute.lineno or 1, _marked(shown.strip(" :"), mark))
+    shown = f"= {value}" if value else annotation  # a literal shows its type by itself
+    return Shape("instance" if instance else "attribute", attribute.lineno or 1, _marked(shown, mark))
 
 
 def _value(attribute: griffe.Attribute, annotation: str, *, enum: bool) -> str:
