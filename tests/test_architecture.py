@@ -31,7 +31,7 @@ ALLOWED = {
 }
 """Who may import whom. `__main__` only picks a front door."""
 PURE = {"os", "sys", "subprocess", "socket", "shutil", "tempfile", "time", "random", "threading", "signal", "fcntl"}
-HEAVY = ("click", "jinja2", "platformdirs", "psutil", "pydantic", "pygit2", "rich", "ruamel")
+HEAVY = ("click", "jinja2", "platformdirs", "psutil", "pydantic", "pygit2", "rich", "ruamel", "tree_sitter")
 HOOKS = ("post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-merge-commit", "pre-push")
 
 
