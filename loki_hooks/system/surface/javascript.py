@@ -1,0 +1,189 @@
+"""Reads JavaScript and TypeScript: what their modules export, and where it can be imported from.
+
+A name that a barrel (``index.ts``) hands on is called as the barrel calls it; a file behind one may move.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from loki_hooks.domain.surface import Aspect, Change, Compared, What
+from loki_hooks.system.surface.javascript_app import read_offers
+from loki_hooks.system.surface.javascript_modules import DEFAULT, Export, Module, read_exports
+from loki_hooks.system.surface.pool import Key, Offer, Surface, compare_files, difference, joined, offer
+from loki_hooks.system.surface.shape import Shape
+from loki_hooks.system.surface.syntax import Syntax
+
+SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
+_SCRIPT = (".js", ".jsx", ".mjs", ".cjs")
+_BARRELS = tuple(f"index{suffix}" for suffix in SUFFIXES)
+_SIBLINGS = 40
+"""Of so many files beside a changed barrel it is looked what it hands on."""
+_ELSEWHERE = Shape("re-export")
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+    return compare_files(before, after, _language, _read, _differ)
+
+
+def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
+    """Return the barrels of the folders above what changed, and what stands beside a barrel that changed."""
+    ours = [path for path in changed if path.endswith(SUFFIXES)]
+    there = set(all_paths)
+    found = set()
+    for folder in {folder for path in ours for folder in _folders(path)}:
+        found |= {posixpath.join(folder, name) for name in _BARRELS} & there
+    for barrel in ours:
+        folder, name = posixpath.split(barrel)
+        if name in _BARRELS:
+            beside = sorted(p for p in there if p.endswith(SUFFIXES) and _inside(p, folder))
+            found |= set(beside if len(beside) <= _SIBLINGS else ())
+    return found - set(changed)
+
+
+def _folders(path: str) -> Iterator[str]:
+    while path:
+        path = posixpath.dirname(path)
+        yield path
+
+
+def _inside(path: str, folder: str) -> bool:
+    """Is it in the folder, or the barrel of a folder in it?"""
+    at = posixpath.dirname(path)
+    return at == folder or (posixpath.basename(path) in _BARRELS and posixpath.dirname(at) == folder)
+
+
+def _language(path: str) -> str:
+    if path.endswith(_SCRIPT):
+        return "javascript"
+    return "tsx" if path.endswith(".tsx") else "typescript"
+
+
+def _read(path: str, root: Syntax) -> Module:
+    module = read_exports(path, root)
+    module.offers = list(read_offers(path, root))
+    return module
+
+
+_Exports = dict[str, dict[str, Export]]
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """An offer as it can be imported from one module: ``origin`` is where it is declared; ``at``: of what hands it on."""
+
+    offer: Offer
+    origin: Key
+    barrel: str = ""
+    line: int = 0
+
+
+def _differ(old: dict[str, Module], new: dict[str, Module]) -> Iterator[Change]:
+    yield from _public(_reaches(_exports(old)), _reaches(_exports(new)))
+    offers = [joined(found for module in side.values() for found in module.offers) for side in (old, new)]
+    yield from difference(*offers)
+
+
+def _public(before: dict[Key, _Reach], after: dict[Key, _Reach]) -> Iterator[Change]:
+    found: dict[tuple[What, Key, str], tuple[Change, _Reach]] = {}
+    kept = _behind_barrels(before, after)
+    handed_on = set()
+    for key, change in _changes(before, after):
+        reach = (before if change.what is What.REMOVED else after)[key]
+        if reach.barrel:
+            handed_on.add((change.what, reach.origin))
+        elif change.what is not What.CHANGED and (change.what, reach.origin) in kept:
+            continue
+        if reach.barrel and change.what is What.REMOVED and _still_there(reach, after):
+            told = replace(change, file=reach.barrel, line=reach.line)
+        else:
+            told = change
+        found.setdefault((change.what, reach.origin, change.symbol if reach.barrel else ""), (told, reach))
+    for change, reach in found.values():
+        if reach.barrel or (change.what, reach.origin) not in handed_on:
+            yield change
+
+
+def _changes(before: dict[Key, _Reach], after: dict[Key, _Reach]) -> Iterator[tuple[Key, Change]]:
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if old and new and (old.offer.shapes == (_ELSEWHERE,) or new.offer.shapes == (_ELSEWHERE,)):
+            continue
+        sides: list[Surface] = [{key: side.offer} if side else {} for side in (old, new)]
+        yield from ((key, change) for change in difference(*sides))
+
+
+def _behind_barrels(before: dict[Key, _Reach], after: dict[Key, _Reach]) -> set[tuple[What, Key]]:
+    """Return what came or went where it is declared, while a barrel offers it as before."""
+    kept = set()
+    for what, here, there in ((What.REMOVED, before, after), (What.ADDED, after, before)):
+        kept |= {(what, reach.origin) for key, reach in here.items() if reach.barrel and key in there}
+    return kept
+
+
+def _still_there(reach: _Reach, after: dict[Key, _Reach]) -> bool:
+    return any(other.origin == reach.origin for other in after.values())
+
+
+def _reaches(modules: _Exports) -> dict[Key, _Reach]:
+    out: dict[Key, _Reach] = {}
+    for path, exports in modules.items():
+        for name, export in exports.items():
+            home, own_name, origin = _origin(modules, path, name, export)
+            called = name if name != DEFAULT else origin.called or _stem(home)
+            offers = [
+                ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.at, home, e.shape))
+                for e in origin.entries
+            ] or [((path, name, ""), offer(Aspect.PUBLIC, called, export.at, path, _ELSEWHERE))]
+            for key, one in joined(offers).items():
+                assert isinstance(key, tuple)
+                barrel = path if origin is not export else ""
+                out[key] = _Reach(one, (home, own_name, key[2]), barrel, export.at.line)
+    return out
+
+
+def _origin(modules: _Exports, path: str, name: str, export: Export) -> tuple[str, str, Export]:
+    """Follow an export to the module that declares it: (path, name there, export there)."""
+    seen = {(path, name)}
+    while export.source and export.name != "*":
+        home = _resolve(modules, path, export.source)
+        following = modules[home].get(export.name) if home else None
+        if home is None or following is None or (home, export.name) in seen:
+            break
+        path, name, export = home, export.name, following
+        seen.add((path, name))
+    return path, name, export
+
+
+def _exports(modules: dict[str, Module]) -> _Exports:
+    """Return each module's exports, with the names that ``export *`` hands on through any number of barrels."""
+    out = {path: dict(module.exports) for path, module in modules.items()}
+    grown = True
+    while grown:
+        grown = False
+        for path, module in modules.items():
+            for star in module.stars:
+                home = _resolve(modules, path, star.source)
+                for name in list(out[home]) if home and home != path else ():
+                    if name != DEFAULT and name not in out[path]:
+                        out[path][name] = Export(star.at, source=star.source, name=name)
+                        grown = True
+    return out
+
+
+def _resolve(modules: Collection[str], path: str, source: str) -> str | None:
+    if not source.startswith("."):
+        return None
+    base = posixpath.normpath(posixpath.join(posixpath.dirname(path), source))
+    stem = next((base.removesuffix(suffix) for suffix in SUFFIXES if base.endswith(suffix)), base)
+    candidates = [base, *(one + suffix for one in (stem, base) for suffix in SUFFIXES)]
+    candidates += [posixpath.join(base, name) for name in _BARRELS]
+    return next((candidate for candidate in candidates if candidate in modules), None)
+
+
+def _stem(path: str) -> str:
+    folder, name = posixpath.split(path)
+    stem = name.split(".")[0]
+    return (posixpath.basename(folder) or stem) if stem == "index" else stem

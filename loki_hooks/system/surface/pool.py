@@ -1,0 +1,105 @@
+"""Compares all files of one language at once: what moves within it is no change.
+
+A reader says what each file holds (`read`), then what all of them together offer (`link`), keyed by what makes a thing the
+same one for a caller: the package and name in Go, the constant in Ruby, the variable's name in the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from loki_hooks.domain.surface import Aspect, Change, Compared, Thing, Unread, What, compare
+from loki_hooks.system.surface.shape import Shape, breaks
+from loki_hooks.system.surface.syntax import Syntax, UnparsedError, parse
+
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True)
+class Offer(Thing):
+    """A thing with the file it stands in and its shapes (more than one where it is overloaded).
+
+    ``new_breaks``: that it came breaks who implements or matches what it belongs to (``owner``), if that was there before.
+    """
+
+    file: str = ""
+    shapes: tuple[Shape, ...] = ()
+    new_breaks: bool = False
+    owner: Hashable = None
+
+
+Key = Hashable
+Surface = dict[Key, Offer]
+
+
+def offer(aspect: Aspect, name: str, at: Syntax, file: str, *shapes: Shape) -> Offer:
+    return Offer(aspect, name, "; ".join(sorted(map(str, shapes))), at.line, file, shapes)
+
+
+def joined(offers: Iterable[tuple[Key, Offer]]) -> Surface:
+    """Return the surface; what is offered under one key more than once is one thing that is seen as all of them."""
+    out: Surface = {}
+    for key, one in offers:
+        there = out.get(key)
+        if there is None:
+            out[key] = one
+            continue
+        shapes = _merged((*there.shapes, *(shape for shape in one.shapes if shape not in there.shapes)))
+        out[key] = replace(there, shapes=shapes, seen="; ".join(sorted(map(str, shapes))))
+    return out
+
+
+def _merged(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """Leave out the reads of a setting that say nothing of a default, where another one does."""
+    telling = tuple(shape for shape in shapes if shape.kind != "setting" or shape.value)
+    return telling or shapes
+
+
+def compare_files(
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    language: Callable[[str], str],
+    read: Callable[[str, Syntax], Facts],
+    differ: Callable[[dict[str, Facts], dict[str, Facts]], Iterable[Change]],
+) -> Compared:
+    """Read both sides and return what ``differ`` says; a file of which a side cannot be read takes no part."""
+    sides: tuple[dict[str, Facts], dict[str, Facts]] = ({}, {})
+    unread: dict[str, Unread] = {}
+    for path in sorted({*before, *after}):
+        known: dict[str, Facts] = {}
+        try:
+            for texts, facts in zip((before, after), sides, strict=True):
+                if path in texts:
+                    text = texts[path]
+                    if text not in known:
+                        known[text] = read(path, parse(language(path), text))
+                    facts[path] = known[text]
+        except UnparsedError as error:
+            unread[path] = Unread(path, str(error))
+    for path in unread:
+        for facts in sides:
+            facts.pop(path, None)
+    changes = sorted(differ(*sides), key=lambda c: (c.file, c.what != What.REMOVED, c.line, c.symbol))
+    return Compared(tuple(changes), tuple(unread.values()))
+
+
+def difference(old: Surface, new: Surface) -> list[Change]:
+    found = []
+    for key in {**old, **new}:
+        there = new.get(key) or old[key]
+        for change in compare(there.file, _one(old, key), _one(new, key), _breaks):
+            added = change.what is What.ADDED and there.new_breaks and there.owner in old
+            found.append(replace(change, breaking=True) if added else change)
+    return found
+
+
+def _one(surface: Surface, key: Key) -> dict[str, Thing]:
+    one = surface.get(key)
+    return {} if one is None else {"": one}
+
+
+def _breaks(old: Thing, new: Thing) -> bool:
+    assert isinstance(old, Offer) and isinstance(new, Offer)
+    return breaks(old.shapes, new.shapes)
