@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from loki_hooks.domain.surface import Aspect, Change, Compared
+from loki_hooks.domain.surface import Aspect, Compared
 from loki_hooks.system.surface.go_app import read_offers
-from loki_hooks.system.surface.offers import Found
-from loki_hooks.system.surface.pool import compare_files, difference, joined, offer
+from loki_hooks.system.surface.pool import Found, compare_files, differ_by_key, offer
 from loki_hooks.system.surface.shape import Param, Shape, marked
 from loki_hooks.system.surface.spelling import spell
 from loki_hooks.system.surface.syntax import Syntax
@@ -20,18 +19,13 @@ _LITERALS = frozenset({"int_literal", "float_literal", "interpreted_string_liter
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
-    return compare_files(before, after, lambda _: "go", _read, _differ)
+    return compare_files(before, after, lambda _: "go", _read, differ_by_key)
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
     """Return nothing: what a package exports of a file stands in that file."""
     del changed, all_paths
     return set()
-
-
-def _differ(old: dict[str, list[Found]], new: dict[str, list[Found]]) -> Iterable[Change]:
-    before, after = (joined(found for file in side.values() for found in file) for side in (old, new))
-    return difference(before, after)
 
 
 def _read(path: str, root: Syntax) -> list[Found]:
@@ -68,7 +62,8 @@ class _Package:
         if name and all(part[:1].isupper() for part in name.split(".")):
             deprecated = "Deprecated:" in about.remarks
             shape = marked(shape, "deprecated") if deprecated else shape
-            yield self._key(name), offer(Aspect.PUBLIC, name, at, self.path, shape)
+            owner = self._key(name.rpartition(".")[0])
+            yield self._key(name), offer(Aspect.PUBLIC, name, at, self.path, shape, owner=owner)
 
     def _key(self, name: str) -> tuple[str, Aspect, str]:
         return posixpath.dirname(self.path), Aspect.PUBLIC, name
@@ -96,7 +91,7 @@ class _Package:
             open_to_all = all(method.word("name")[:1].isupper() for method in methods)
             for method in methods:
                 for key, one in self._offer(f"{name}.{method.word('name')}", _function(method), method, method):
-                    yield key, replace(one, new_breaks=open_to_all, owner=self._key(name))
+                    yield key, replace(one, new_breaks=open_to_all)
         else:
             word = "alias" if spec.kind == "type_alias" else "type"
             yield from self._offer(name, Shape(word, generics=generics, type=spell(kind)), spec, about)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loki_hooks.system.surface.offers import METHODS, Found, Setting, endpoint, option, setting, under
+from loki_hooks.system.surface.offers import METHODS, Setting, endpoint, option, setting, under
+from loki_hooks.system.surface.pool import Found
 from loki_hooks.system.surface.spelling import plain, spell
 from loki_hooks.system.surface.syntax import Syntax
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 
-from loki_hooks.domain.surface import Aspect, Change, Compared, What
+from loki_hooks.domain.surface import Aspect, Change, Compared
 from loki_hooks.system.surface.javascript_app import read_offers
 from loki_hooks.system.surface.javascript_modules import DEFAULT, Export, Module, read_exports
-from loki_hooks.system.surface.pool import Key, Offer, Surface, compare_files, difference, joined, offer
-from loki_hooks.system.surface.shape import Shape
+from loki_hooks.system.surface.pool import Key, compare_files, differ_by_key, joined, offer
+from loki_hooks.system.surface.reach import ELSEWHERE, Reach, reach_difference
 from loki_hooks.system.surface.syntax import Syntax
 
 SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
@@ -21,7 +20,6 @@ _SCRIPT = (".js", ".jsx", ".mjs", ".cjs")
 _BARRELS = tuple(f"index{suffix}" for suffix in SUFFIXES)
 _SIBLINGS = 40
 """Of so many files beside a changed barrel it is looked what it hands on."""
-_ELSEWHERE = Shape("re-export")
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
@@ -70,65 +68,14 @@ def _read(path: str, root: Syntax) -> Module:
 _Exports = dict[str, dict[str, Export]]
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """An offer as it can be imported from one module: ``origin`` is where it is declared; ``at``: of what hands it on."""
-
-    offer: Offer
-    origin: Key
-    barrel: str = ""
-    line: int = 0
-
-
 def _differ(old: dict[str, Module], new: dict[str, Module]) -> Iterator[Change]:
-    yield from _public(_reaches(_exports(old)), _reaches(_exports(new)))
-    offers = [joined(found for module in side.values() for found in module.offers) for side in (old, new)]
-    yield from difference(*offers)
+    yield from reach_difference(_reaches(_exports(old)), _reaches(_exports(new)))
+    offers = [{path: module.offers for path, module in side.items()} for side in (old, new)]
+    yield from differ_by_key(*offers)
 
 
-def _public(before: dict[Key, _Reach], after: dict[Key, _Reach]) -> Iterator[Change]:
-    found: dict[tuple[What, Key, str], tuple[Change, _Reach]] = {}
-    kept = _behind_barrels(before, after)
-    handed_on = set()
-    for key, change in _changes(before, after):
-        reach = (before if change.what is What.REMOVED else after)[key]
-        if reach.barrel:
-            handed_on.add((change.what, reach.origin))
-        elif change.what is not What.CHANGED and (change.what, reach.origin) in kept:
-            continue
-        if reach.barrel and change.what is What.REMOVED and _still_there(reach, after):
-            told = replace(change, file=reach.barrel, line=reach.line)
-        else:
-            told = change
-        found.setdefault((change.what, reach.origin, change.symbol if reach.barrel else ""), (told, reach))
-    for change, reach in found.values():
-        if reach.barrel or (change.what, reach.origin) not in handed_on:
-            yield change
-
-
-def _changes(before: dict[Key, _Reach], after: dict[Key, _Reach]) -> Iterator[tuple[Key, Change]]:
-    for key in {**before, **after}:
-        old, new = before.get(key), after.get(key)
-        if old and new and (old.offer.shapes == (_ELSEWHERE,) or new.offer.shapes == (_ELSEWHERE,)):
-            continue
-        sides: list[Surface] = [{key: side.offer} if side else {} for side in (old, new)]
-        yield from ((key, change) for change in difference(*sides))
-
-
-def _behind_barrels(before: dict[Key, _Reach], after: dict[Key, _Reach]) -> set[tuple[What, Key]]:
-    """Return what came or went where it is declared, while a barrel offers it as before."""
-    kept = set()
-    for what, here, there in ((What.REMOVED, before, after), (What.ADDED, after, before)):
-        kept |= {(what, reach.origin) for key, reach in here.items() if reach.barrel and key in there}
-    return kept
-
-
-def _still_there(reach: _Reach, after: dict[Key, _Reach]) -> bool:
-    return any(other.origin == reach.origin for other in after.values())
-
-
-def _reaches(modules: _Exports) -> dict[Key, _Reach]:
-    out: dict[Key, _Reach] = {}
+def _reaches(modules: _Exports) -> dict[Key, Reach]:
+    out: dict[Key, Reach] = {}
     for path, exports in modules.items():
         for name, export in exports.items():
             home, own_name, origin = _origin(modules, path, name, export)
@@ -136,11 +83,11 @@ def _reaches(modules: _Exports) -> dict[Key, _Reach]:
             offers = [
                 ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.at, home, e.shape))
                 for e in origin.entries
-            ] or [((path, name, ""), offer(Aspect.PUBLIC, called, export.at, path, _ELSEWHERE))]
+            ] or [((path, name, ""), offer(Aspect.PUBLIC, called, export.at, path, ELSEWHERE))]
             for key, one in joined(offers).items():
                 assert isinstance(key, tuple)
                 barrel = path if origin is not export else ""
-                out[key] = _Reach(one, (home, own_name, key[2]), barrel, export.at.line)
+                out[key] = Reach(one, (home, own_name, key[2]), barrel, export.at.line)
     return out
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loki_hooks.system.surface.javascript_shapes import ROUTES, decorator_name, decorators_of, name_of
-from loki_hooks.system.surface.offers import METHODS, Found, Setting, endpoint, option, option_words, setting, under
+from loki_hooks.system.surface.offers import METHODS, Setting, endpoint, option, option_words, setting, under
+from loki_hooks.system.surface.pool import Found
 from loki_hooks.system.surface.spelling import plain, spell
 from loki_hooks.system.surface.syntax import Syntax
 

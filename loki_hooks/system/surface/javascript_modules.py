@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from loki_hooks.system.surface.javascript_shapes import CALLED, CLASSES, Entry, entries, function, name_of, variable
-from loki_hooks.system.surface.offers import Found
+from loki_hooks.system.surface.pool import Found
 from loki_hooks.system.surface.spelling import plain
 from loki_hooks.system.surface.syntax import Syntax
 

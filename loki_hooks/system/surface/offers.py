@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loki_hooks.domain.surface import Aspect
-from loki_hooks.system.surface.pool import Key, Offer, offer
+from loki_hooks.system.surface.pool import Found, offer
 from loki_hooks.system.surface.shape import Param, Shape
 from loki_hooks.system.surface.syntax import Syntax
 
 METHODS = frozenset({"get", "post", "put", "delete", "patch", "options", "head"})
-Found = tuple[Key, Offer]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ same one for a caller: the package and name in Go, the constant in Ruby, the var
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ Facts = TypeVar("Facts")
 class Offer(Thing):
     """A thing with the file it stands in and its shapes (more than one where it is overloaded).
 
-    ``new_breaks``: that it came breaks who implements or matches what it belongs to (``owner``), if that was there before.
+    ``owner``: the key of what it belongs to; ``new_breaks``: that it came breaks who implements or matches its owner.
     """
 
     file: str = ""
@@ -32,13 +32,18 @@ class Offer(Thing):
 
 Key = Hashable
 Surface = dict[Key, Offer]
+Found = tuple[Key, Offer]
 
 
-def offer(aspect: Aspect, name: str, at: Syntax, file: str, *shapes: Shape) -> Offer:
-    return Offer(aspect, name, "; ".join(sorted(map(str, shapes))), at.line, file, shapes)
+def offer(aspect: Aspect, name: str, at: Syntax, file: str, *shapes: Shape, owner: Key = None) -> Offer:
+    return Offer(aspect, name, _seen(shapes), at.line, file, shapes, owner=owner)
 
 
-def joined(offers: Iterable[tuple[Key, Offer]]) -> Surface:
+def _seen(shapes: tuple[Shape, ...]) -> str:
+    return "; ".join(sorted(map(str, shapes)))
+
+
+def joined(offers: Iterable[Found]) -> Surface:
     """Return the surface; what is offered under one key more than once is one thing that is seen as all of them."""
     out: Surface = {}
     for key, one in offers:
@@ -47,8 +52,14 @@ def joined(offers: Iterable[tuple[Key, Offer]]) -> Surface:
             out[key] = one
             continue
         shapes = _merged((*there.shapes, *(shape for shape in one.shapes if shape not in there.shapes)))
-        out[key] = replace(there, shapes=shapes, seen="; ".join(sorted(map(str, shapes))))
+        out[key] = replace(there, shapes=shapes, seen=_seen(shapes))
     return out
+
+
+def differ_by_key(old: Mapping[str, Iterable[Found]], new: Mapping[str, Iterable[Found]]) -> Iterable[Change]:
+    """Return how two sides differ where each file's offers are all that is to know of it."""
+    before, after = (joined(found for file in side.values() for found in file) for side in (old, new))
+    return [change for _, change in difference(before, after)]
 
 
 def _merged(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
@@ -85,14 +96,18 @@ def compare_files(
     return Compared(tuple(changes), tuple(unread.values()))
 
 
-def difference(old: Surface, new: Surface) -> list[Change]:
-    found = []
+def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
+    """Yield how the surfaces differ; what comes or goes with the thing that it belongs to is one difference with it."""
     for key in {**old, **new}:
         there = new.get(key) or old[key]
         for change in compare(there.file, _one(old, key), _one(new, key), _breaks):
-            added = change.what is What.ADDED and there.new_breaks and there.owner in old
-            found.append(replace(change, breaking=True) if added else change)
-    return found
+            added = change.what is What.ADDED
+            if change.what is not What.CHANGED and there.owner in (
+                new.keys() - old.keys() if added else old.keys() - new.keys()
+            ):
+                continue
+            breaking = change.breaking or (added and there.new_breaks)
+            yield key, replace(change, breaking=breaking)
 
 
 def _one(surface: Surface, key: Key) -> dict[str, Thing]:
