@@ -190,7 +190,7 @@ def _member(member: Syntax, name: str) -> Iterator[Entry]:
     if access is not None and access.text == "protected":
         marks.append("protected")
     if access is not None and access.text == "private":
-        marks.append("sealed")  # only a constructor comes here: nobody else can call it
+        marks.append("closed")  # only a constructor comes here: nobody else can call it
     marks += _said(member)
     value = member.get("value")
     if member.kind in ("method_definition", "abstract_method_signature", "method_signature"):

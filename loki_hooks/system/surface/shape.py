@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 _BOTH_WAYS = frozenset({"async", "static"})
-_GAINED = frozenset({"abstract", "final", "sealed", "readonly", "unsafe", "protected", "required", "non_exhaustive"})
+_GAINED = frozenset(
+    {"abstract", "final", "sealed", "readonly", "unsafe", "protected", "required", "non_exhaustive", "closed"}
+)
 _HARMLESS = frozenset({"deprecated", "override", "default"})
 _ANYTHING = frozenset({"any", "unknown"})
 
