@@ -114,14 +114,12 @@ class Syntax:
     @property
     def remarks(self) -> str:
         """The comments right above this node."""
-        lines = []
-        at = self.line
-        for comment in reversed(self.source.comments_above(self.start)):
-            if self.source.line_of(comment.end - 1) < at - 1:
-                break
-            lines.append(comment.text)
-            at = comment.line
-        return "\n".join(reversed(lines))
+        return self.source.remarks(self.start, self.line)
+
+    @property
+    def beside(self) -> str:
+        """The comment behind this node's first line."""
+        return self.source.comment_in(self.line)
 
 
 class Source:
@@ -136,8 +134,20 @@ class Source:
     def line_of(self, byte: int) -> int:
         return bisect_right(self.lines, byte)
 
-    def comments_above(self, byte: int) -> list[Syntax]:
-        return self.comments[: bisect_right(self.comments, byte, key=lambda comment: comment.start)]
+    def remarks(self, byte: int, line: int) -> str:
+        """Return the comments that end right above a place, without a line between."""
+        found: list[str] = []
+        at = bisect_right(self.comments, byte, key=lambda comment: comment.start) - 1
+        while at >= 0 and self.line_of(self.comments[at].end - 1) >= line - 1:
+            found.append(self.comments[at].text)
+            line = self.comments[at].line
+            at -= 1
+        return "\n".join(reversed(found))
+
+    def comment_in(self, line: int) -> str:
+        end = self.lines[line] if line < len(self.lines) else len(self.data)
+        at = bisect_right(self.comments, end, key=lambda comment: comment.start) - 1
+        return self.comments[at].text if at >= 0 and self.comments[at].line == line else ""
 
 
 def parse(language: str, text: str) -> Syntax:
