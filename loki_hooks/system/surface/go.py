@@ -114,11 +114,12 @@ class _Package:
         listed = spec.get("value")
         values = listed.parts if listed is not None else []
         about = spec if around.has("(") or spec.parent is not around else around
+        kind = (
+            "" if word == "variable" and values else spell(spec.get("type"))
+        )  # `var x T = v` and `var x = v` are the same
         for at, name in enumerate(spec.every("name")):
             value = values[at] if at < len(values) and word == "constant" and values[at].kind in _LITERALS else None
-            yield from self._offer(
-                name.text, Shape(word, type=spell(spec.get("type")), value=spell(value)), spec, about
-            )
+            yield from self._offer(name.text, Shape(word, type=kind, value=spell(value)), spec, about)
 
 
 def _function(node: Syntax) -> Shape:

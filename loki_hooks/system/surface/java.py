@@ -1,4 +1,7 @@
-"""Reads Java: public and protected members of public types, whichever file of a package they stand in."""
+"""Reads Java: public and protected members of public types, whichever file of a package they stand in.
+
+A package that is called ``internal``, by custom, offers nothing.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
 def _read(path: str, root: Syntax) -> list[Found]:
     package = root.of("package_declaration")
     name = spell(package.of("scoped_identifier", "identifier")) if package is not None else ""
-    return [*read_offers(path, root), *_Package(path, name).read(root)]
+    found = list(read_offers(path, root))
+    return found if "internal" in name.split(".") else [*found, *_Package(path, name).read(root)]
 
 
 @dataclass(frozen=True)
@@ -180,5 +184,6 @@ def _params(node: Syntax | None) -> Iterator[Param]:
 def _field(member: Syntax, declarator: Syntax, inside: bool) -> Shape:
     marks = _marks(member) | ({"static", "final"} if inside else set())
     value = declarator.get("value")
-    said = spell(value) if value is not None and value.kind in _LITERALS and "final" in marks else ""
+    constant = value is not None and value.kind in _LITERALS and "final" in marks
+    said = "" if not constant or declarator.word("name") == "serialVersionUID" else spell(value)
     return Shape("field", marks, type=spell(member.get("type")) + spell(declarator.get("dimensions")), value=said)

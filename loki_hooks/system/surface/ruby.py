@@ -64,6 +64,7 @@ class _Space:
     name: str
     kind: str = "module"
     bases: tuple[str, ...] = ()
+    params: tuple[Param, ...] | None = None
     at: Syntax | None = None
     visibility: str = "public"
     mark: str = "#"
@@ -92,8 +93,9 @@ class _File:
             name: told for name, told in space.own.items() if name not in space.hidden and not name[1:].startswith("_")
         }
         key = ("", Aspect.PUBLIC, space.name)
-        if space.at is not None and (space.kind == "class" or members):
-            params = built[0].params if built else None if space.bases or space.kind == "module" else ()
+        opened_only = space.own and all(name.startswith("::") for name in space.own) and not space.bases and not built
+        if space.at is not None and not opened_only and (space.kind == "class" or members):
+            params = built[0].params if built else space.params
             shape = Shape(space.kind, _marks(space.at), params=params, bases=space.bases)
             yield key, offer(Aspect.PUBLIC, space.name, space.at, self.path, shape)
         for name, (shape, at) in members.items():
@@ -128,10 +130,12 @@ class _File:
     def _opened(self, space: _Space, node: Syntax) -> Iterator[tuple[_Space, Syntax]]:
         name = spell(node.get("name")).removeprefix("::")
         above = node.get("superclass")
-        bases = tuple(map(spell, above.parts)) if above is not None else ()
+        made = _made(above.parts[0]) if above is not None and above.parts else None
+        bases = ("Struct",) if made else tuple(map(spell, above.parts)) if above is not None else ()
+        params = made.params if made else None if bases or node.kind == "module" else ()
         if not _is_hidden(node):
             full = f"{space.name}::{name}" if space.name else name
-            inner = _Space(full, node.kind, bases, node)
+            inner = _Space(full, node.kind, bases, params, node)
             self.spaces.append(inner)
             yield from _body(inner, node)
 
@@ -146,15 +150,7 @@ class _File:
         name, value = node.get("left"), node.get("right")
         if name is None or value is None or name.kind != "constant":
             return
-        made = f"{value.word('receiver')}.{value.word('method')}" if value.kind == "call" else ""
-        arguments = value.get("arguments")
-        shape = Shape("constant", value=spell(value) if value.kind in _LITERALS else "")
-        if made in ("Struct.new", "Data.define") and arguments is not None:
-            keyword = made == "Data.define" or "keyword_init" in pairs(arguments)
-            fields = [text for part in arguments.all("simple_symbol") for text in texts(part)]
-            shape = Shape(
-                "class", params=tuple(Param(one, optional=made == "Struct.new", keyword=keyword) for one in fields)
-            )
+        shape = _made(value) or Shape("constant", value=spell(value) if value.kind in _LITERALS else "")
         self._add(space, f"::{name.text}", shape, node, "public")
 
     def _call(self, space: _Space, node: Syntax) -> Iterator[tuple[_Space, Syntax]]:
@@ -204,6 +200,17 @@ class _File:
                 space.hidden.discard(mark + name)
             else:
                 space.hidden.add(mark + name)
+
+
+def _made(value: Syntax) -> Shape | None:
+    """Return the class that ``Struct.new(:a)`` and ``Data.define(:a)`` make, None where it is neither."""
+    made = f"{value.word('receiver')}.{value.word('method')}" if value.kind == "call" else ""
+    arguments = value.get("arguments")
+    if made not in ("Struct.new", "Data.define") or arguments is None:
+        return None
+    keyword = made == "Data.define" or "keyword_init" in pairs(arguments)
+    fields = [text for part in arguments.all("simple_symbol") for text in texts(part)]
+    return Shape("class", params=tuple(Param(one, optional=made == "Struct.new", keyword=keyword) for one in fields))
 
 
 def _body(space: _Space, node: Syntax | None) -> Iterator[tuple[_Space, Syntax]]:

@@ -7,11 +7,14 @@ from collections.abc import Collection, Iterator
 from loki_hooks.system.surface.syntax import STRINGS, Syntax
 
 _TIGHT_BEFORE = frozenset([",", ";", ")", "]", ".", "?.", "::", "(", "[", "<", ">", ":", "?", "!", "..."])
-_TIGHT_AFTER = frozenset(["(", "[", ".", "?.", "::", "<", "!", "...", "..", "&", "*", "@", "#", "~", "-"])
+_TIGHT_AFTER = frozenset(["(", "[", "[]", ".", "?.", "::", "<", "!", "...", "..", "&", "*", "@", "#", "~", "-"])
 _OPEN = frozenset("([{<")
 _CLOSE = frozenset(")]}>")
 _LOOSE = frozenset(["=>", "=", "->", ",", ":", "|", "&&", "||", "??", "+", "{", "}"])
+_WORDS = frozenset({"extends", "keyof", "typeof", "in", "of", "mut", "dyn", "impl", "is", "infer"})
 _LISTS = frozenset({"object_type", "interface_body"})
+_UNIONS = frozenset({"union_type", "intersection_type"})
+_ATOMS = frozenset({"lifetime", "regex", "template_string"})
 _QUOTES = {"'", '"', "`"}
 
 
@@ -25,8 +28,6 @@ def spell(node: Syntax | None, skip: Collection[str] = ()) -> str:
         if token in _CLOSE and before == ",":
             out.pop()
             before = out[-1].strip() if out else ""
-        if token in ("|", "&") and (before in ("", "=", ":", "(", "<", ",", "|", "=>")):
-            continue  # a union over several lines begins each of them alike
         out.append((" " if _apart(before, token) else "") + token)
         before = token
     return "".join(out)
@@ -35,7 +36,7 @@ def spell(node: Syntax | None, skip: Collection[str] = ()) -> str:
 def _apart(before: str, token: str) -> bool:
     if not before or before in _TIGHT_AFTER:
         return False
-    if token in ("(", "[") and before in _LOOSE:
+    if token in ("(", "[") and (before in _LOOSE or before in _WORDS):
         return True
     return token not in _TIGHT_BEFORE
 
@@ -50,6 +51,12 @@ def _tokens(node: Syntax, skip: Collection[str]) -> Iterator[str]:
             continue
         elif at.kind in STRINGS:
             yield quoted(at)
+        elif at.kind in _ATOMS:
+            yield at.text
+        elif at.kind == "slice_type":
+            todo.extend(reversed(["[]", *at.parts]))
+        elif at.kind in _UNIONS and at.children and not at.children[0].named:
+            todo.extend(reversed(at.children[1:]))  # a union over several lines begins each of them alike
         elif at.kind in _LISTS:
             members = [part for child in at.parts for part in (",", child)][1:]
             todo.extend(reversed(["{", *members, "}"]))

@@ -19,6 +19,9 @@ MAX_BYTES = 1_000_000
 COMMENTS = frozenset({"comment", "line_comment", "block_comment", "html_comment"})
 STRINGS = frozenset({"string", "interpreted_string_literal", "raw_string_literal", "string_literal", "char_literal"})
 _STATEMENTS = frozenset({"statement_block", "block", "body_statement", "constructor_body", "declaration_list"})
+_VALUES = frozenset(
+    {"variable_declarator", "type_alias_declaration", "expression_statement", "expression_list", "const_item"}
+)
 _FUNCTIONS = frozenset(
     {
         "function_declaration",
@@ -173,14 +176,17 @@ def parse(language: str, text: str) -> Syntax:
 
 def _trust(root: Syntax) -> None:
     for error in root.source.errors:
-        if error is root or not _inside_a_function(error):
+        if error is root or not _stays_inside(error):
             raise UnparsedError(f"syntax error in line {error.line}")
 
 
-def _inside_a_function(node: Syntax) -> bool:
-    at: Syntax | None = node
+def _stays_inside(error: Syntax) -> bool:
+    """Does it spoil no more than a function's body, or one value or type? What else is declared can be read all the same."""
+    at: Syntax | None = error
     while at is not None and at.parent is not None:
         if at.kind in _STATEMENTS and at.parent.kind in _FUNCTIONS:
+            return True
+        if at.kind in _VALUES and error.end > error.start:
             return True
         at = at.parent
     return False
