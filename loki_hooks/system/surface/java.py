@@ -84,7 +84,9 @@ class _Package:
     def _member(self, owner: str, member: Syntax, inside: bool) -> Iterator[Found]:
         if member.kind == "method_declaration" and not is_route(member):
             shape = _function(member)
-            bare = inside and member.get("body") is None
+            bare = (
+                inside and member.get("body") is None and not owner.endswith("Repository")
+            )  # which a framework implements
             key, one = self._offer(owner, f".{member.word('name')}", shape, member)
             yield key, replace(one, new_breaks=bare)
         elif member.kind == "annotation_type_element_declaration":

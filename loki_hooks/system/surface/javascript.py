@@ -80,10 +80,11 @@ def _reaches(modules: _Exports) -> dict[Key, Reach]:
         for name, export in exports.items():
             home, own_name, origin = _origin(modules, path, name, export)
             called = name if name != DEFAULT else origin.called or _stem(home)
+            owner = (path, name, "")
             offers = [
-                ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.at, home, e.shape))
+                ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.at, home, e.shape, owner=owner))
                 for e in origin.entries
-            ] or [((path, name, ""), offer(Aspect.PUBLIC, called, export.at, path, ELSEWHERE))]
+            ] or [(owner, offer(Aspect.PUBLIC, called, export.at, path, ELSEWHERE))]
             for key, one in joined(offers).items():
                 assert isinstance(key, tuple)
                 barrel = path if origin is not export else ""

@@ -21,7 +21,7 @@ Facts = TypeVar("Facts")
 class Offer(Thing):
     """A thing with the file it stands in and its shapes (more than one where it is overloaded).
 
-    ``owner``: the key of what it belongs to; ``new_breaks``: that it came breaks who implements or matches its owner.
+    ``owner``: the key of what it belongs to (its own where that is nothing else); ``new_breaks``: that it came breaks who implements or matches its owner.
     """
 
     file: str = ""
@@ -94,22 +94,19 @@ def compare_files(
     for path in unread:
         for facts in sides:
             facts.pop(path, None)
-    changes = sorted(differ(*sides), key=lambda c: (c.file, c.what != What.REMOVED, c.line, c.symbol))
+    changes = sorted(dict.fromkeys(differ(*sides)), key=lambda c: (c.file, c.what != What.REMOVED, c.line, c.symbol))
     return Compared(tuple(changes), tuple(unread.values()))
 
 
 def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
     """Yield how the surfaces differ; what comes or goes with the thing that it belongs to is one difference with it."""
+    moved = {What.ADDED: new.keys() - old.keys(), What.REMOVED: old.keys() - new.keys(), What.CHANGED: set[Key]()}
     for key in {**old, **new}:
         there = new.get(key) or old[key]
         for change in compare(there.file, _one(old, key), _one(new, key), _breaks):
-            added = change.what is What.ADDED
-            if change.what is not What.CHANGED and there.owner in (
-                new.keys() - old.keys() if added else old.keys() - new.keys()
-            ):
-                continue
-            breaking = change.breaking or (added and there.new_breaks)
-            yield key, replace(change, breaking=breaking)
+            if there.owner == key or there.owner not in moved[change.what]:
+                breaking = change.breaking or (change.what is What.ADDED and there.new_breaks)
+                yield key, replace(change, breaking=breaking)
 
 
 def _one(surface: Surface, key: Key) -> dict[str, Thing]:

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 from loki_hooks.system.surface.offers import METHODS, Setting, endpoint, option, setting, under
 from loki_hooks.system.surface.pool import Found
-from loki_hooks.system.surface.rust_items import attribute_arguments, attribute_name
+from loki_hooks.system.surface.rust_items import attribute_arguments, attribute_name, attributed, is_hidden
 from loki_hooks.system.surface.spelling import plain, spell
 from loki_hooks.system.surface.syntax import Syntax
 
 _CLAP = frozenset({"arg", "clap", "structopt", "command"})
 _VARIABLES = ("env::var", "env::var_os", "dotenvy::var", "dotenv::var")
-_OPTIONAL = ("Option<", "Vec<", "bool")
+_OPTIONAL = ("Option<", "Vec<")
 _PREFIXES = frozenset({"nest", "nest_service", "merge", "scope"})
 
 
 def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
     places = _Places(root)
-    for node in root.walk():
+    for node in _living(root):
         if node.kind == "call_expression":
             yield from _route(node, path, places)
             yield from _variable(node, path)
@@ -32,6 +32,20 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
             yield from _attribute_route(node, path, places)
             if attribute_name(node) in _CLAP:
                 yield from _derived_option(node, path)
+
+
+def _living(root: Syntax) -> Iterator[Syntax]:
+    """Yield each node but those that are there for tests alone."""
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        yield node
+        dead = (
+            {id(item) for item, attributes in attributed(node) if is_hidden(attributes)}
+            if node.of("attribute_item")
+            else set()
+        )
+        todo += [child for child in reversed(node.children) if id(child) not in dead]
 
 
 # Routes
@@ -151,8 +165,9 @@ def _derived_option(item: Syntax, file: str) -> Iterator[Found]:
     if "short" in told:
         names.append(f"-{told['short'].strip(_MARKS) or name[:1]}")
     default = told.get("default_value", told.get("default_value_t", ""))
-    required = not default and not kind.startswith(_OPTIONAL)
-    takes = "flag" if kind == "bool" else kind.removeprefix("Option<").removesuffix(">")
+    flag = kind in ("bool", "()") or told.get("action", "").endswith(("SetTrue", "SetFalse", "Count"))
+    required = not default and not flag and not kind.startswith(_OPTIONAL)
+    takes = "flag" if flag else "value"
     if names:
         yield option(names, below, file, Setting(takes=takes, default=default, required=required))
     if "env" in told:

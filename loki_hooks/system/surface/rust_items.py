@@ -85,8 +85,8 @@ def read_items(path: str, root: Syntax) -> File:
     todo: list[tuple[Path, Path, Syntax]] = [(file.module, (), root)]
     while todo:
         module, inner, body = todo.pop()
-        for node, attributes in _attributed(body):
-            if _is_hidden(attributes):
+        for node, attributes in attributed(body):
+            if is_hidden(attributes):
                 continue
             if node.kind == "mod_item":
                 name, block = node.word("name"), node.get("body")
@@ -116,7 +116,7 @@ def _items(node: Syntax, attributes: list[Syntax]) -> Iterator[_Item]:
         yield f"{name}!", "", Shape("macro", marks), node, False
     elif node.kind == "foreign_mod_item":
         body = node.get("body")
-        for inner, told in _attributed(body) if body is not None else ():
+        for inner, told in attributed(body) if body is not None else ():
             yield from _items(inner, told)
     elif not is_public(node):
         return
@@ -172,8 +172,8 @@ def _implemented(node: Syntax) -> Iterator[_Item]:
     if node.get("trait") is not None or owner is None or body is None:
         return
     name = next((one.text for one in owner.walk(("type_arguments",)) if one.kind == "type_identifier"), "")
-    for member, attributes in _attributed(body):
-        if is_public(member) and name and not _is_hidden(attributes):
+    for member, attributes in attributed(body):
+        if is_public(member) and name and not is_hidden(attributes):
             shape = _member(member, _marks(attributes))
             if shape is not None:
                 yield name, f"::{member.word('name')}", shape, member, False
@@ -181,9 +181,9 @@ def _implemented(node: Syntax) -> Iterator[_Item]:
 
 def _trait_members(node: Syntax, name: str) -> Iterator[_Item]:
     body = node.get("body")
-    for member, attributes in _attributed(body) if body is not None else ():
+    for member, attributes in attributed(body) if body is not None else ():
         shape = _member(member, _marks(attributes))
-        if shape is not None and not _is_hidden(attributes):
+        if shape is not None and not is_hidden(attributes):
             required = member.kind in ("function_signature_item", "associated_type") or (
                 member.kind == "const_item" and member.get("value") is None
             )
@@ -262,7 +262,7 @@ def _segments(node: Syntax | None) -> Path:
     return tuple(part.text for part in node.walk() if not part.children and part.kind != "::")
 
 
-def _attributed(body: Syntax) -> Iterator[tuple[Syntax, list[Syntax]]]:
+def attributed(body: Syntax) -> Iterator[tuple[Syntax, list[Syntax]]]:
     """Yield each item with the attributes above it."""
     pending: list[Syntax] = []
     for node in body.parts:
@@ -294,11 +294,11 @@ def _marks(attributes: list[Syntax]) -> frozenset[str]:
     return frozenset(marks)
 
 
-def _is_hidden(attributes: list[Syntax]) -> bool:
+def is_hidden(attributes: list[Syntax]) -> bool:
     """Is it there for tests alone, or left out of the documentation?"""
     for item in attributes:
         name, arguments = attribute_name(item), attribute_arguments(item)
         words = [part.text for part in arguments.parts] if arguments is not None else []
-        if (name, words) in (("cfg", ["test"]), ("doc", ["hidden"])) or name == "test":
+        if (name, words) in (("cfg", ["test"]), ("doc", ["hidden"])) or name.rpartition("::")[2] == "test":
             return True
     return False

@@ -27,11 +27,11 @@ class Param:
     rest: bool = False
 
     def __str__(self) -> str:
-        name = f"...{self.name}" if self.rest else self.name
+        name = f"{'**' if self.keyword else '...'}{self.name}" if self.rest else self.name
         mark = "?" if self.optional and not self.default else ""
-        kind = (": " if self.name else "") + self.type if self.type else ""
-        named = ":" if self.keyword else ""
-        return f"{named}{name}{mark}{kind}" + (f" = {self.default}" if self.default else "")
+        colon = ":" if name and (self.type or (self.keyword and not self.rest)) else ""
+        words = [f"{name}{mark}{colon}", self.type, f"= {self.default}" if self.default else ""]
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ def _generics_break(old: str, new: str) -> bool:
 
 def _type_breaks(old: Shape, new: Shape) -> bool:
     if old.kind == "function":
+        if " is " in old.type and " is " in new.type:
+            return False  # a type guard tells of what it is given
         return bool(old.type and new.type) and not members(new.type) <= members(old.type)
     return not _accepts(new.type, old.type)
 
