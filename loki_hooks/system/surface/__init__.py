@@ -1,1 +1,1 @@
-"""Reads what code offers to others: a reader per language, behind one comparison."""
+"""Readers of what code offers to others, one per language; ``compare.py`` is the way in."""

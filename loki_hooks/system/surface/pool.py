@@ -21,7 +21,8 @@ Facts = TypeVar("Facts")
 class Offer(Thing):
     """A thing with the file it stands in and its shapes (more than one where it is overloaded).
 
-    ``owner``: the key of what it belongs to (its own where that is nothing else); ``new_breaks``: that it came breaks who implements or matches its owner.
+    ``owner``: the key of what it belongs to (its own where that is nothing else); ``new_breaks``: that it came breaks who
+    implements or matches its owner.
     """
 
     file: str = ""
