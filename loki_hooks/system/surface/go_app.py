@@ -70,25 +70,20 @@ class _Names:
         if names and values and names[0].kind == "identifier":
             self.values.setdefault((_scope(at), names[0].text), values[0])
 
-    def value(self, name: Syntax) -> Syntax | None:
-        return _find(self.values, name)
-
-    def type(self, name: Syntax) -> Syntax | None:
-        return _find(self.types, name)
+    def told(self, name: Syntax) -> tuple[Syntax | None, Syntax | None]:
+        """Return (value, type) from the nearest scope that gives the name either."""
+        at = name.up(*_SCOPES)
+        while at is not None:
+            key = (at.start, name.text)
+            if key in self.values or key in self.types:
+                return self.values.get(key), self.types.get(key)
+            at = at.up(*_SCOPES)
+        return None, None
 
 
 def _scope(node: Syntax) -> int:
     around = node.up(*_SCOPES)
     return around.start if around is not None else 0
-
-
-def _find(table: dict[tuple[int, str], Syntax], name: Syntax) -> Syntax | None:
-    at = name.up(*_SCOPES)
-    while at is not None:
-        if (at.start, name.text) in table:
-            return table[at.start, name.text]
-        at = at.up(*_SCOPES)
-    return None
 
 
 # Routes
@@ -131,7 +126,7 @@ def _prefix(owner: Syntax, names: _Names) -> tuple[str, bool]:
     while steps < 50:
         steps += 1
         if at.kind == "identifier":
-            value = names.value(at)
+            value, _ = names.told(at)
             if value is None or value is at or _is_around(value, at):
                 return _by_type(at, names, prefix)
             at = value
@@ -152,7 +147,7 @@ def _is_around(value: Syntax, name: Syntax) -> bool:
 
 
 def _by_type(name: Syntax, names: _Names, prefix: str) -> tuple[str, bool]:
-    kind = names.type(name)
+    _, kind = names.told(name)
     if kind is None:
         return prefix, False
     known = any(word in kind.text for word in _ROUTER_TYPES)
@@ -201,7 +196,7 @@ def _dash(owner: Syntax, names: _Names, depth: int = 0) -> str:
             return "-"
         if path.endswith("/pflag"):
             return "--"
-        value = names.value(owner)
+        value, _ = names.told(owner)
         return _dash(value, names, depth + 1) if value is not None and depth < 5 else ""
     inner, verb, _ = _call(owner)
     if verb in _FLAG_SETS:

@@ -25,6 +25,7 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
     routers = _routers(root)
     prefixes = _mounts(root, routers)
+    environments = _ENVIRONMENTS | _environments(root)
     for node in root.walk():
         if node.kind == "call_expression":
             yield from _route(node, path, routers, prefixes)
@@ -33,9 +34,9 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
             yield from _flags(node, path, _built_default(node))
         elif node.kind in ("class_declaration", "abstract_class_declaration", "class"):
             yield from _controller(node, path)
-        elif node.kind in ("member_expression", "subscript_expression"):
+        elif node.kind in ("member_expression", "subscript_expression") and node.word("object") in environments:
             yield from _variable(node, path)
-        elif node.kind == "variable_declarator" and node.word("value") in _ENVIRONMENTS:
+        elif node.kind == "variable_declarator" and node.word("value") in environments:
             yield from _destructured(node, path)
 
 
@@ -91,9 +92,28 @@ def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str])
     path = _path(node, routers)
     if path is None and owner in routers | _BY_NAME and _is_handled(arguments, owner in routers):
         path = (owner, plain(arguments[0]) or "")
+    elif (
+        path is None and not owner and (base := _base(node, routers)) is not None and _is_handled(arguments, known=True)
+    ):
+        path = (base, plain(arguments[0]) or "")
     if path is not None:
         method = "" if verb == "all" else verb
         yield endpoint(method, under(prefixes.get(path[0], ""), path[1]), node, file)
+
+
+def _base(node: Syntax, routers: set[str]) -> str | None:
+    """Return the router that a chain of routes (``app.get(…).post(…)``, ``new Hono().get(…)``) begins with."""
+    at: Syntax | None = node
+    while at is not None and at.kind == "call_expression":
+        called = at.get("function")
+        at = (
+            called.get("object") if called is not None and called.word("property") in METHODS | {"use", "all"} else None
+        )
+    if at is None:
+        return None
+    if at.kind == "new_expression" and at.word("constructor") in _ROUTERS:
+        return ""
+    return at.text if at.kind == "identifier" and at.text in routers | _BY_NAME else None
 
 
 def _is_handled(arguments: list[Syntax], known: bool) -> bool:
@@ -203,9 +223,19 @@ def _named(name: str, at: Syntax, told: Syntax, file: str) -> Iterator[Found]:
 # The environment
 
 
+def _environments(root: Syntax) -> set[str]:
+    """Return what the file itself calls the environment: ``const env = process.env``, ``const { env } = process``."""
+    found = set()
+    for node in root.walk():
+        name = node.get("name") if node.kind == "variable_declarator" else None
+        if name is not None and name.kind == "identifier" and node.word("value") in _ENVIRONMENTS:
+            found.add(name.text)
+        elif name is not None and node.word("value") == "process" and any(part.text == "env" for part in name.parts):
+            found.add("env")
+    return found
+
+
 def _variable(node: Syntax, file: str) -> Iterator[Found]:
-    if node.word("object") not in _ENVIRONMENTS:
-        return
     name = node.word("property") if node.kind == "member_expression" else plain(node.get("index"))
     if not name or _is_written(node):
         return

@@ -54,6 +54,8 @@ class _Reader:
                 self._export(statement)
             elif statement.kind == "expression_statement":
                 self._assign(statement)
+            elif statement.kind in ("lexical_declaration", "variable_declaration"):
+                self._declare_exported(statement)
             elif self.ambient and statement.kind != "import_statement":
                 for name, found in declared(statement, statement):
                     self._add(name, Export(statement, name, tuple(found)))
@@ -139,6 +141,15 @@ class _Reader:
                 self._value(name, value, statement)
             else:
                 self._extend(owner.removesuffix(".prototype"), name, value, statement, owner)
+
+    def _declare_exported(self, statement: Syntax) -> None:
+        """Read ``var app = module.exports = {}``."""
+        for declarator in statement.all("variable_declarator"):
+            value = declarator.get("value")
+            while value is not None and value.kind == "assignment_expression":
+                if value.word("left") == "module.exports":
+                    self._hand_on(DEFAULT, declarator.word("name"), None, statement)
+                value = value.get("right")
 
     def _export_all(self, value: Syntax, at: Syntax) -> None:
         """Read ``module.exports = …``: an object's keys are exports, anything else is what the module is."""

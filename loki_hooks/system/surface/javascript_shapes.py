@@ -64,6 +64,8 @@ def _entries(node: Syntax, about: Syntax) -> list[Entry]:
 def variable(declarator: Syntax, about: Syntax) -> list[Entry]:
     """Return what ``name: type = value`` offers."""
     value, kind = declarator.get("value"), annotation(declarator.get("type"))
+    while value is not None and value.kind == "assignment_expression":
+        value = value.get("right")
     if value is None:
         return [] if _is_internal(about) else [Entry("", marked(Shape("constant", type=kind), *_said(about)), about)]
     return [
@@ -114,7 +116,7 @@ def _param(pattern: Syntax, kind: Syntax | None, default: str, optional: bool) -
                 name, annotation(member.get("type")), value, optional or member.has("?") or bool(value), keyword=True
             )
     elif kind is not None:
-        told = ", ".join(str(p) for p in _keys(pattern, optional) if p.default)
+        told = ", ".join(f"{p.name} = {p.default}" for p in _keys(pattern, optional) if p.default)
         yield Param(f"{{{told}}}", annotation(kind), default, optional)
     else:
         yield from _keys(pattern, optional)

@@ -32,7 +32,9 @@ def setting(name: str, at: Syntax, file: str, seen: Setting | None = None) -> Fo
 def endpoint(method: str, path: str, at: Syntax, file: str, params: tuple[Param, ...] = ()) -> Found:
     """``method`` '' is any; ``params``: what a request must or may carry, where the code says so."""
     name = f"{method.upper()} {path}".strip()
-    return (Aspect.ENDPOINT, name), offer(Aspect.ENDPOINT, name, at, file, Shape("endpoint", params=params))
+    return (Aspect.ENDPOINT, name), offer(
+        Aspect.ENDPOINT, name, at, file, Shape("endpoint", generics=name, params=params)
+    )
 
 
 def under(prefix: str, path: str) -> str:

@@ -14,6 +14,7 @@ _GAINED = frozenset(
     {"abstract", "final", "sealed", "readonly", "unsafe", "protected", "required", "non_exhaustive", "closed"}
 )
 _HARMLESS = frozenset({"deprecated", "override", "default"})
+_PLAIN = frozenset({"function", "field", "member", "constant", "endpoint"})
 _ANYTHING = frozenset({"any", "unknown"})
 
 
@@ -47,11 +48,20 @@ class Shape:
     value: str = ""
 
     def __str__(self) -> str:
-        words = " ".join([*sorted(self.marks), self.kind]) + self.generics
-        params = "" if self.params is None else f"({', '.join(map(str, self.params))})"
+        """Return it as documents write it, without the words that its name says already."""
+        if self.kind == "setting":
+            default = f"= {self.value}" if self.value else ""
+            return " ".join(word for word in (*self.bases, self.type, default, *sorted(self.marks)) if word)
+        words = " ".join([*sorted(self.marks), *([] if self.kind in _PLAIN else [self.kind])])
+        params = "" if not self.params and self.kind != "function" else f"({', '.join(map(str, self.params or ()))})"
         bases = f" < {', '.join(self.bases)}" if self.bases else ""
-        kind = f": {self.type}" if self.type else ""
-        return f"{words}{params}{kind}{bases}" + (f" = {self.value}" if self.value else "")
+        kind = f": {self.type}" if self.type and (words or params) else self.type
+        head = (
+            f"{words} {params}"
+            if words and params.startswith("(") and not self.generics
+            else f"{words}{self.generics}{params}"
+        )
+        return (f"{head}{kind}{bases}" + (f" = {self.value}" if self.value else "")).strip()
 
 
 def breaks(old: Iterable[Shape], new: Iterable[Shape]) -> bool:
