@@ -63,7 +63,7 @@ class _Package:
             deprecated = "Deprecated:" in about.remarks
             shape = marked(shape, "deprecated") if deprecated else shape
             owner = self._key(name.rpartition(".")[0])
-            yield self._key(name), offer(Aspect.PUBLIC, name, at, self.path, shape, owner=owner)
+            yield self._key(name), offer(Aspect.PUBLIC, name, at.line, self.path, shape, owner=owner)
 
     def _key(self, name: str) -> tuple[str, Aspect, str]:
         return posixpath.dirname(self.path), Aspect.PUBLIC, name

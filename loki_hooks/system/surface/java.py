@@ -104,7 +104,7 @@ class _Package:
     def _offer(self, name: str, suffix: str, shape: Shape, at: Syntax) -> Found:
         owner = name if suffix else name.rpartition(".")[0]
         return self._key(name + suffix), offer(
-            Aspect.PUBLIC, name + suffix, at, self.path, shape, owner=self._key(owner)
+            Aspect.PUBLIC, name + suffix, at.line, self.path, shape, owner=self._key(owner)
         )
 
     def _key(self, name: str) -> Key:
@@ -149,7 +149,7 @@ def _type(node: Syntax, said: set[str]) -> Iterator[Shape]:
     if kind == "record":
         yield replace(shape, params=tuple(_params(node.get("parameters"))))
     elif kind == "class" and constructors and not visible:
-        yield replace(shape, marks=shape.marks | {"closed"})
+        yield replace(shape, marks=shape.marks - {"final"} | {"closed"})  # nobody extends it either way
     elif kind != "class" or _INJECTED & said or not constructors:
         yield replace(shape, params=() if kind == "class" and not _INJECTED & said else None)
     if not _INJECTED & said:

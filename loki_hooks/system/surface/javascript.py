@@ -82,13 +82,13 @@ def _reaches(modules: _Exports) -> dict[Key, Reach]:
             called = name if name != DEFAULT else origin.called or _stem(home)
             owner = (path, name, "")
             offers = [
-                ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.at, home, e.shape, owner=owner))
+                ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.line, home, e.shape, owner=owner))
                 for e in origin.entries
-            ] or [(owner, offer(Aspect.PUBLIC, called, export.at, path, ELSEWHERE))]
+            ] or [(owner, offer(Aspect.PUBLIC, called, export.line, path, ELSEWHERE))]
             for key, one in joined(offers).items():
                 assert isinstance(key, tuple)
                 barrel = path if origin is not export else ""
-                out[key] = Reach(one, (home, own_name, key[2]), barrel, export.at.line)
+                out[key] = Reach(one, (home, own_name, key[2]), barrel, export.line)
     return out
 
 
@@ -116,7 +116,7 @@ def _exports(modules: dict[str, Module]) -> _Exports:
                 home = _resolve(modules, path, star.source)
                 for name in list(out[home]) if home and home != path else ():
                     if name != DEFAULT and name not in out[path]:
-                        out[path][name] = Export(star.at, source=star.source, name=name)
+                        out[path][name] = Export(star.line, source=star.source, name=name)
                         grown = True
     return out
 

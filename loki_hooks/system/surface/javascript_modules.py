@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loki_hooks.system.surface.javascript_shapes import CALLED, CLASSES, Entry, entries, function, name_of, variable
 from loki_hooks.system.surface.pool import Found
@@ -16,11 +16,15 @@ _DECLARED = frozenset({*CALLED, *CLASSES, "interface_declaration", "type_alias_d
 
 @dataclass(frozen=True)
 class Export:
-    """``entries`` of the module's own, or (``source``, ``name``): what another one exports; ``name`` '*' is all of it."""
+    """``entries`` of the module's own, or (``source``, ``name``): what another one exports; ``name`` '*' is all of it.
 
-    at: Syntax
+    ``local``: what the module itself calls it, where that is a name.
+    """
+
+    line: int
     called: str = ""
     entries: tuple[Entry, ...] = ()
+    local: str = ""
     source: str = ""
     name: str = ""
 
@@ -58,7 +62,11 @@ class _Reader:
                 self._declare_exported(statement)
             elif self.ambient and statement.kind != "import_statement":
                 for name, found in declared(statement, statement):
-                    self._add(name, Export(statement, name, tuple(found)))
+                    self._add(name, Export(statement.line, name, tuple(found)))
+        self.module.exports = {
+            name: replace(export, entries=tuple(self.own.get(export.local, ()))) if export.local else export
+            for name, export in self.module.exports.items()
+        }
         return self.module
 
     def _declare(self, statement: Syntax) -> None:
@@ -76,7 +84,7 @@ class _Reader:
         if not name.startswith("_"):
             there = self.module.exports.get(name)
             if there is not None and there.entries and export.entries:  # overloads; a type and a value of one name
-                export = Export(there.at, there.called, (*there.entries, *export.entries))
+                export = Export(there.line, there.called, (*there.entries, *export.entries))
             self.module.exports[name] = export
 
     def _export(self, statement: Syntax) -> None:
@@ -88,15 +96,15 @@ class _Reader:
                 name = one.word("name")
                 self._hand_on(one.word("alias") or name, name, source, one)
         elif namespace is not None and source is not None and namespace.parts:
-            self._add(namespace.parts[0].text, Export(statement, source=source, name="*"))
+            self._add(namespace.parts[0].text, Export(statement.line, source=source, name="*"))
         elif source is not None:
-            self.module.stars.append(Export(statement, source=source, name="*"))
+            self.module.stars.append(Export(statement.line, source=source, name="*"))
         elif declaration is not None and statement.has("default"):
             called = declaration.word("name")
-            self._add(DEFAULT, Export(statement, called, tuple(entries(declaration, statement))))
+            self._add(DEFAULT, Export(statement.line, called, tuple(entries(declaration, statement))))
         elif declaration is not None:
             for name, found in declared(declaration, statement):
-                self._add(name, Export(statement, name, tuple(found)))
+                self._add(name, Export(statement.line, name, tuple(found)))
         elif value is not None:
             self._value(DEFAULT, value, statement)
         elif statement.has("=") and statement.parts:  # export = Name
@@ -104,13 +112,13 @@ class _Reader:
 
     def _hand_on(self, exported: str, name: str, source: str | None, at: Syntax) -> None:
         if source is not None:
-            self._add(exported, Export(at, source=source, name=name))
+            self._add(exported, Export(at.line, source=source, name=name))
         elif name in self.imported:
             origin, original = self.imported[name]
-            self._add(exported, Export(at, source=origin, name=original))
+            self._add(exported, Export(at.line, source=origin, name=original))
         else:
             called = name if exported == DEFAULT else exported
-            self._add(exported, Export(at, called, tuple(self.own.get(name, ()))))
+            self._add(exported, Export(at.line, called, local=name))
 
     def _value(self, exported: str, value: Syntax, at: Syntax) -> None:
         """Export what an expression is: a name, something required, a function, a class, an object."""
@@ -118,10 +126,10 @@ class _Reader:
         if value.kind == "identifier":
             self._hand_on(exported, value.text, None, at)
         elif needed is not None:
-            self._add(exported, Export(at, source=needed[0], name=needed[1]))
+            self._add(exported, Export(at.line, source=needed[0], name=needed[1]))
         else:
             called = value.word("name") if exported == DEFAULT else exported
-            self._add(exported, Export(at, called, tuple(entries(value, at))))
+            self._add(exported, Export(at.line, called, tuple(entries(value, at))))
 
     def _assign(self, statement: Syntax) -> None:
         targets, value = [], statement.parts[0] if statement.parts else statement
@@ -161,11 +169,11 @@ class _Reader:
             if part.kind == "shorthand_property_identifier":
                 self._hand_on(part.text, part.text, None, part)
             elif part.kind == "spread_element" and part.parts and (needed := _require(part.parts[0])):
-                self.module.stars.append(Export(part, source=needed[0], name="*"))
+                self.module.stars.append(Export(part.line, source=needed[0], name="*"))
             elif part.kind == "pair" and inner is not None and name_of(part):
                 self._value(name_of(part), inner, part)
             elif part.kind == "method_definition" and name_of(part):
-                self._add(name_of(part), Export(part, name_of(part), (Entry("", function(part), part),)))
+                self._add(name_of(part), Export(part.line, name_of(part), (Entry("", function(part), part.line),)))
 
     def _extend(self, owner: str, name: str, value: Syntax, at: Syntax, written: str) -> None:
         """Read ``Owner.prototype.name = function …`` and ``owner.name = function …``."""
@@ -175,10 +183,7 @@ class _Reader:
                 if written != owner or not self.own[owner][:1] or self.own[owner][0].shape.kind == "constant"
                 else ("static",)
             )
-            self.own[owner].append(Entry(f".{name}", function(value, *marks), at))
-            for export in self.module.exports.values():
-                if export.called == owner and export.entries:
-                    object.__setattr__(export, "entries", tuple(self.own[owner]))
+            self.own[owner].append(Entry(f".{name}", function(value, *marks), at.line))
 
 
 def declared(node: Syntax, about: Syntax) -> Iterator[tuple[str, list[Entry]]]:
@@ -212,7 +217,7 @@ def _namespace(node: Syntax, about: Syntax) -> list[Entry]:
         if inner is None or inner.kind in ("internal_module", "module"):
             continue
         for name, members in declared(inner, statement):
-            found += [Entry(f".{name}{m.suffix}", m.shape, m.at) for m in members]
+            found += [Entry(f".{name}{m.suffix}", m.shape, m.line) for m in members]
     return found
 
 

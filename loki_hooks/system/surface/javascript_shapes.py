@@ -26,7 +26,7 @@ class Entry:
 
     suffix: str
     shape: Shape
-    at: Syntax
+    line: int
 
 
 def entries(node: Syntax, about: Syntax | None = None) -> list[Entry]:
@@ -40,7 +40,7 @@ def entries(node: Syntax, about: Syntax | None = None) -> list[Entry]:
 
 def _entries(node: Syntax, about: Syntax) -> list[Entry]:
     if node.kind in CALLED:
-        return [Entry("", function(node), about)]
+        return [Entry("", function(node), about.line)]
     if node.kind in CLASSES:
         return _class(node, about)
     match node.kind:
@@ -50,15 +50,17 @@ def _entries(node: Syntax, about: Syntax) -> list[Entry]:
             value = node.get("value")
             if value is not None and value.kind == "object_type":
                 return _interface(node, value, about)
-            return [Entry("", Shape("type", generics=spell(node.get("type_parameters")), type=spell(value)), about)]
+            return [
+                Entry("", Shape("type", generics=spell(node.get("type_parameters")), type=spell(value)), about.line)
+            ]
         case "enum_declaration":
-            return [Entry("", Shape("enum"), about), *_enum_members(node)]
+            return [Entry("", Shape("enum"), about.line), *_enum_members(node)]
         case "object":
-            return [Entry("", Shape("constant"), about), *_object_methods(node)]
+            return [Entry("", Shape("constant"), about.line), *_object_methods(node)]
         case kind if kind in _WRAPPED and node.parts:
-            return [Entry("", Shape("constant", value=_literal(node.parts[0])), about)]
+            return [Entry("", Shape("constant", value=_literal(node.parts[0])), about.line)]
         case _:
-            return [Entry("", Shape("constant", value=_literal(node)), about)]
+            return [Entry("", Shape("constant", value=_literal(node)), about.line)]
 
 
 def variable(declarator: Syntax, about: Syntax) -> list[Entry]:
@@ -67,7 +69,9 @@ def variable(declarator: Syntax, about: Syntax) -> list[Entry]:
     while value is not None and value.kind == "assignment_expression":
         value = value.get("right")
     if value is None:
-        return [] if _is_internal(about) else [Entry("", marked(Shape("constant", type=kind), *_said(about)), about)]
+        return (
+            [] if _is_internal(about) else [Entry("", marked(Shape("constant", type=kind), *_said(about)), about.line)]
+        )
     return [
         replace(e, shape=replace(e.shape, type=kind)) if e.shape.kind == "constant" and not e.suffix else e
         for e in entries(value, about)
@@ -146,7 +150,7 @@ def _class(node: Syntax, about: Syntax) -> list[Entry]:
         params = None
     marks = {*(["abstract"] if node.kind.startswith("abstract") else []), *(m for e in built for m in e.shape.marks)}
     shape = Shape("class", frozenset(marks), spell(node.get("type_parameters")), params, bases=bases)
-    return [Entry("", shape, about), *_accessors(e for e in members if e.suffix != ".constructor")]
+    return [Entry("", shape, about.line), *_accessors(e for e in members if e.suffix != ".constructor")]
 
 
 def decorators_of(node: Syntax) -> list[Syntax]:
@@ -199,15 +203,15 @@ def _member(member: Syntax, name: str) -> Iterator[Entry]:
         if member.has("get", "set"):
             kind = annotation(member.get("return_type"))
             marks += ["readonly"] if member.has("get") else ["writeonly"]
-            yield Entry(f".{name}", Shape("field", frozenset(marks), type=kind), member)
+            yield Entry(f".{name}", Shape("field", frozenset(marks), type=kind), member.line)
         else:
-            yield Entry(f".{name}", function(member, *marks, *_optional(member)), member)
+            yield Entry(f".{name}", function(member, *marks, *_optional(member)), member.line)
     elif member.kind in ("public_field_definition", "field_definition"):
         if value is not None and value.kind in CALLED:
-            yield Entry(f".{name}", function(value, *marks), member)
+            yield Entry(f".{name}", function(value, *marks), member.line)
         else:
             marks += _optional(member)
-            yield Entry(f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member)
+            yield Entry(f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line)
 
 
 def _properties(member: Syntax, name: str) -> Iterator[Entry]:
@@ -219,7 +223,7 @@ def _properties(member: Syntax, name: str) -> Iterator[Entry]:
         pattern = param.get("pattern")
         if public and pattern is not None and pattern.kind == "identifier" and not pattern.text.startswith("_"):
             marks = frozenset(["readonly"] if param.has("readonly") else [])
-            yield Entry(f".{pattern.text}", Shape("field", marks, type=annotation(param.get("type"))), param)
+            yield Entry(f".{pattern.text}", Shape("field", marks, type=annotation(param.get("type"))), param.line)
 
 
 def _accessors(found: Iterable[Entry]) -> list[Entry]:
@@ -245,7 +249,9 @@ def _interface(node: Syntax, body: Syntax | None, about: Syntax) -> list[Entry]:
     calls = body.of("call_signature") if body is not None else None
     params = function(calls).params if calls is not None else None
     found = [
-        Entry("", Shape("interface", generics=spell(node.get("type_parameters")), params=params, bases=bases), about)
+        Entry(
+            "", Shape("interface", generics=spell(node.get("type_parameters")), params=params, bases=bases), about.line
+        )
     ]
     for member in body.parts if body is not None else []:
         name = name_of(member)
@@ -254,10 +260,10 @@ def _interface(node: Syntax, body: Syntax | None, about: Syntax) -> list[Entry]:
             continue
         if member.kind == "property_signature":
             found.append(
-                Entry(f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member)
+                Entry(f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line)
             )
         elif member.kind == "method_signature":
-            found.append(Entry(f".{name}", function(member, *marks), member))
+            found.append(Entry(f".{name}", function(member, *marks), member.line))
     return found
 
 
@@ -265,7 +271,7 @@ def _enum_members(node: Syntax) -> Iterator[Entry]:
     body = node.get("body")
     for member in body.parts if body is not None else []:
         name = member.word("name") if member.kind == "enum_assignment" else member.text
-        yield Entry(f".{name.strip(_QUOTES)}", Shape("member", value=spell(member.get("value"))), member)
+        yield Entry(f".{name.strip(_QUOTES)}", Shape("member", value=spell(member.get("value"))), member.line)
 
 
 def _object_methods(node: Syntax) -> Iterator[Entry]:
@@ -274,7 +280,7 @@ def _object_methods(node: Syntax) -> Iterator[Entry]:
         value = part.get("value") if part.kind == "pair" else part
         called = value is not None and (value.kind in CALLED or value.kind == "method_definition")
         if name and value is not None and called and not _hidden(part, name):
-            yield Entry(f".{name}", function(value, *_said(part)), part)
+            yield Entry(f".{name}", function(value, *_said(part)), part.line)
 
 
 _QUOTES = "\"'`"

@@ -26,14 +26,14 @@ def setting(name: str, at: Syntax, file: str, seen: Setting | None = None) -> Fo
     seen = seen or Setting()
     marks = frozenset({"required"} if seen.required else ())
     shape = Shape("setting", marks, type=seen.takes, bases=tuple(sorted(seen.aliases)), value=seen.default)
-    return (Aspect.CONFIG, name), offer(Aspect.CONFIG, name, at, file, shape)
+    return (Aspect.CONFIG, name), offer(Aspect.CONFIG, name, at.line, file, shape)
 
 
 def endpoint(method: str, path: str, at: Syntax, file: str, params: tuple[Param, ...] = ()) -> Found:
     """``method`` '' is any; ``params``: what a request must or may carry, where the code says so."""
     name = f"{method.upper()} {path}".strip()
     return (Aspect.ENDPOINT, name), offer(
-        Aspect.ENDPOINT, name, at, file, Shape("endpoint", generics=name, params=params)
+        Aspect.ENDPOINT, name, at.line, file, Shape("endpoint", generics=name, params=params)
     )
 
 

@@ -36,10 +36,10 @@ Surface = dict[Key, Offer]
 Found = tuple[Key, Offer]
 
 
-def offer(aspect: Aspect, name: str, at: Syntax, file: str, *shapes: Shape, owner: Key = None) -> Offer:
+def offer(aspect: Aspect, name: str, line: int, file: str, *shapes: Shape, owner: Key = None) -> Offer:
     if name.lower().endswith("version"):  # each release changes it, and says so itself
         shapes = tuple(replace(shape, value="") if shape.kind == "constant" else shape for shape in shapes)
-    return Offer(aspect, name, _seen(shapes), at.line, file, shapes, owner=owner)
+    return Offer(aspect, name, _seen(shapes), line, file, shapes, owner=owner)
 
 
 def _seen(shapes: tuple[Shape, ...]) -> str:

@@ -97,11 +97,11 @@ class _File:
         if space.at is not None and not opened_only and (space.kind == "class" or members):
             params = built[0].params if built else space.params
             shape = Shape(space.kind, _marks(space.at), params=params, bases=space.bases)
-            yield key, offer(Aspect.PUBLIC, space.name, space.at, self.path, shape)
+            yield key, offer(Aspect.PUBLIC, space.name, space.at.line, self.path, shape)
         for name, (shape, at) in members.items():
             if space.name or name.startswith("::"):
                 full = space.name + name if space.name else name.removeprefix("::")
-                yield ("", Aspect.PUBLIC, full), offer(Aspect.PUBLIC, full, at, self.path, shape, owner=key)
+                yield ("", Aspect.PUBLIC, full), offer(Aspect.PUBLIC, full, at.line, self.path, shape, owner=key)
 
     def _statement(self, space: _Space, node: Syntax) -> Iterator[tuple[_Space, Syntax]]:
         """Take down one statement of a body; yield what is opened in it."""

@@ -64,14 +64,14 @@ def _crate(crate: str, files: list[File]) -> dict[Key, Reach]:
             for item in items:
                 called = name if barrel is not None else "::".join((*item.inner, item.name))
                 owner = (crate, module, name, "") if item.suffix else None
-                one = offer(Aspect.PUBLIC, called + item.suffix, item.at, item.file, item.shape, owner=owner)
+                one = offer(Aspect.PUBLIC, called + item.suffix, item.line, item.file, item.shape, owner=owner)
                 offers.append(((crate, module, name, item.suffix), replace(one, new_breaks=item.new_breaks)))
             if not items and barrel is not None:
-                offers = [((crate, module, name, ""), offer(Aspect.PUBLIC, name, barrel.at, barrel.file, ELSEWHERE))]
+                offers = [((crate, module, name, ""), offer(Aspect.PUBLIC, name, barrel.line, barrel.file, ELSEWHERE))]
             for key, one in joined(offers).items():
                 assert isinstance(key, tuple)
                 origin = (items[0].module, items[0].name, key[3]) if items else key
-                line = barrel.at.line if barrel is not None else 0
+                line = barrel.line if barrel is not None else 0
                 out[key] = Reach(one, (crate, origin), barrel.file if barrel is not None and items else "", line)
     return out
 

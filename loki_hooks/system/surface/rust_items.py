@@ -26,7 +26,7 @@ class Item:
     name: str
     suffix: str
     shape: Shape
-    at: Syntax
+    line: int
     new_breaks: bool = False
 
 
@@ -39,7 +39,7 @@ class Use:
     path: Path
     name: str
     alias: str
-    at: Syntax
+    line: int
 
 
 @dataclass
@@ -94,10 +94,10 @@ def read_items(path: str, root: Syntax) -> File:
                 if block is not None:
                     todo.append(((*module, name), (*inner, name), block))
             elif node.kind == "use_declaration" and is_public(node):
-                file.uses += [Use(path, module, *used, node) for used in _used(node)]
+                file.uses += [Use(path, module, *used, node.line) for used in _used(node)]
             else:
                 file.items += [
-                    Item(path, module, inner, name, suffix, shape, at, new_breaks)
+                    Item(path, module, inner, name, suffix, shape, at.line, new_breaks)
                     for name, suffix, shape, at, new_breaks in _items(node, attributes)
                 ]
     return file

@@ -84,8 +84,6 @@ def _breaks(old: Shape, new: Shape) -> bool:
 
 def _marks_break(old: frozenset[str], new: frozenset[str]) -> bool:
     gained, lost = new - old, old - new
-    if "closed" in old:  # nobody extends what nobody can construct
-        gained -= {"final", "sealed"}
     return bool((gained | lost) & _BOTH_WAYS or gained & _GAINED or lost - _GAINED - _HARMLESS)
 
 
