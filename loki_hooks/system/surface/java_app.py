@@ -28,6 +28,8 @@ _PROPERTIES = (
     "env.getRequiredProperty",
     "environment.getRequiredProperty",
 )
+_MACHINE = ("java.", "os.", "user.", "file.", "line.", "path.", "sun.")
+"""What the machine says of itself is no setting."""
 _DEPTH = 20
 _LONGEST = 200
 
@@ -190,7 +192,7 @@ def _variable(node: Syntax, file: str) -> Iterator[Found]:
         return
     default = spell(arguments[1]) if len(arguments) > 1 else ""
     called = f"{owner}.{verb}"
-    if called in ("System.getenv", "System.getProperty"):
+    if called in ("System.getenv", "System.getProperty") and not (verb == "getProperty" and name.startswith(_MACHINE)):
         yield setting(name, node, file, Setting(default=default or _fallback(node)))
     elif called in ("System.getenv().get", "System.getenv().getOrDefault") or called in _PROPERTIES:
         default = default if verb != "getProperty" or plain(arguments[-1]) is not None else ""

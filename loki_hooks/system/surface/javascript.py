@@ -60,12 +60,18 @@ def _language(path: str) -> str:
 
 
 def _read(path: str, root: Syntax) -> Module:
-    module = read_exports(path, root)
+    module = Module(path) if _is_configuration(path) else read_exports(path, root)
     module.offers = list(read_offers(path, root))
     return module
 
 
 _Exports = dict[str, dict[str, Export]]
+
+
+def _is_configuration(path: str) -> bool:
+    """Is it a tool's (``vite.config.ts``, ``.eslintrc.js``)? Nobody imports that."""
+    name = posixpath.basename(path)
+    return ".config." in name or name.startswith(".")
 
 
 def _differ(old: dict[str, Module], new: dict[str, Module]) -> Iterator[Change]:

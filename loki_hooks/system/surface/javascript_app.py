@@ -98,7 +98,7 @@ def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str])
         path = (base, plain(arguments[0]) or "")
     if path is not None:
         method = "" if verb == "all" else verb
-        yield endpoint(method, under(prefixes.get(path[0], ""), path[1]), node, file)
+        yield endpoint(method, under(prefixes.get(path[0], ""), path[1]), arguments[0] if arguments else node, file)
 
 
 def _base(node: Syntax, routers: set[str]) -> str | None:
@@ -189,7 +189,7 @@ def _flags(node: Syntax, file: str, default: str = "", *, required: bool = False
     arguments = node.get("arguments")
     names, takes = option_words(plain(arguments.parts[0]) or "" if arguments is not None and arguments.parts else "")
     if names:
-        yield option(names, node, file, Setting(takes=takes, default=default, required=required))
+        yield option(names, arguments or node, file, Setting(takes=takes, default=default, required=required))
 
 
 def _built_default(node: Syntax) -> str:

@@ -112,7 +112,7 @@ def _route(node: Syntax, file: str, places: _Places) -> Iterator[Found]:
         return
     prefix = under(places.prefix(node), _scope(node))
     for method in _methods(arguments[1]):
-        yield endpoint(method, under(prefix, path), node, file)
+        yield endpoint(method, under(prefix, path), arguments[0], file)
 
 
 def _methods(node: Syntax) -> list[str]:
@@ -165,8 +165,8 @@ def _derived_option(item: Syntax, file: str) -> Iterator[Found]:
     if "short" in told:
         names.append(f"-{told['short'].strip(_MARKS) or name[:1]}")
     default = told.get("default_value", told.get("default_value_t", ""))
-    flag = kind in ("bool", "()") or told.get("action", "").endswith(("SetTrue", "SetFalse", "Count"))
-    required = not default and not flag and not kind.startswith(_OPTIONAL)
+    flag = kind in ("bool", "()") or any(word in told.get("action", "") for word in ("SetTrue", "SetFalse", "Count"))
+    required = "default_value_t" not in told and not default and not flag and not kind.startswith(_OPTIONAL)
     takes = "flag" if flag else "value"
     if names:
         yield option(names, below, file, Setting(takes=takes, default=default, required=required))
