@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Collection, Iterator, Mapping
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
-from loki_hooks.system.surface.javascript_app import read_offers
+from loki_hooks.system.surface.javascript_app import read_offers, routers_of
 from loki_hooks.system.surface.javascript_modules import DEFAULT, Export, Module, read_exports
 from loki_hooks.system.surface.pool import Key, compare_files, differ_by_key, joined, offer
 from loki_hooks.system.surface.reach import ELSEWHERE, Reach, reach_difference
@@ -61,6 +61,8 @@ def _language(path: str) -> str:
 
 def _read(path: str, root: Syntax) -> Module:
     module = Module(path) if _is_configuration(path) else read_exports(path, root)
+    routers = routers_of(root)  # what one offers are its routes
+    module.exports = {name: export for name, export in module.exports.items() if export.local not in routers}
     module.offers = list(read_offers(path, root))
     return module
 

@@ -23,7 +23,7 @@ _AROUND = ("parenthesized_expression", "non_null_expression", "as_expression", "
 
 def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
-    routers = _routers(root)
+    routers = routers_of(root)
     prefixes = _mounts(root, routers)
     environments = _ENVIRONMENTS | _environments(root)
     for node in root.walk():
@@ -43,14 +43,15 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
 # Routes
 
 
-def _routers(root: Syntax) -> set[str]:
+def routers_of(root: Syntax) -> set[str]:
+    """Return the names that stand for an application or a router."""
     found = set()
     for node in root.walk():
-        value = node.get("value") if node.kind == "variable_declarator" else node.get("right")
-        name = node.get("name") if node.kind == "variable_declarator" else node.get("left")
-        if node.kind in ("variable_declarator", "assignment_expression") and value is not None and name is not None:
-            made = value.word("function") or value.word("constructor")
-            if value.kind in ("call_expression", "new_expression") and made in _ROUTERS:
+        if node.kind in ("variable_declarator", "assignment_expression"):
+            declared = node.kind == "variable_declarator"
+            name, value = (node.get("name"), node.get("value")) if declared else (node.get("left"), node.get("right"))
+            made = value.get("function") or value.get("constructor") if value is not None else None
+            if name is not None and made is not None and (made.text in _ROUTERS or made.word("property") == "Router"):
                 found.add(name.text)
     return found
 
@@ -59,7 +60,7 @@ def _mounts(root: Syntax, routers: set[str]) -> dict[str, str]:
     """Return router → the prefix under which it is mounted, through routers in routers."""
     parents: dict[str, tuple[str, str]] = {}
     for node in root.walk():
-        owner, verb, arguments = _call(node)
+        owner, verb, arguments = _call(node) if node.kind == "call_expression" else ("", "", [])
         if verb not in ("use", "register", "route") or len(arguments) < 2:
             continue
         path, told = plain(arguments[0]), _pairs(arguments[-1]).get("prefix")

@@ -37,8 +37,8 @@ Found = tuple[Key, Offer]
 
 
 def offer(aspect: Aspect, name: str, line: int, file: str, *shapes: Shape, owner: Key = None) -> Offer:
-    if name.lower().endswith("version"):  # each release changes it, and says so itself
-        shapes = tuple(replace(shape, value="") if shape.kind == "constant" else shape for shape in shapes)
+    if aspect is Aspect.PUBLIC and name.lower().endswith("version"):  # each release changes it, and says so itself
+        shapes = tuple(replace(shape, value="") for shape in shapes)
     return Offer(aspect, name, _seen(shapes), line, file, shapes, owner=owner)
 
 

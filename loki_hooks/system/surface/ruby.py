@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from loki_hooks.domain.surface import Aspect, Compared
 from loki_hooks.system.surface.pool import Found, compare_files, differ_by_key, offer
@@ -45,9 +46,9 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
-    """Return nothing: a constant is called by its name, whatever file it stands in."""
-    del changed, all_paths
-    return set()
+    """Return the files that open the modules around what changed, by Ruby's custom: ``lib/acme.rb`` for ``lib/acme/client.rb``."""
+    folders = {str(folder) for path in changed for folder in PurePosixPath(path).parents}
+    return ({f"{folder}.rb" for folder in folders} & set(all_paths)) - set(changed)
 
 
 def _read(path: str, root: Syntax) -> list[Found]:
@@ -97,7 +98,8 @@ class _File:
         if space.at is not None and not opened_only and (space.kind == "class" or members):
             params = built[0].params if built else space.params
             shape = Shape(space.kind, _marks(space.at), params=params, bases=space.bases)
-            yield key, offer(Aspect.PUBLIC, space.name, space.at.line, self.path, shape)
+            around = ("", Aspect.PUBLIC, space.name.rpartition("::")[0])
+            yield key, offer(Aspect.PUBLIC, space.name, space.at.line, self.path, shape, owner=around)
         for name, (shape, at) in members.items():
             if space.name or name.startswith("::"):
                 full = space.name + name if space.name else name.removeprefix("::")
