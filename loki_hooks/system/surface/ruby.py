@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from loki_hooks.domain.surface import Aspect, Compared
 from loki_hooks.system.surface.pool import Found, compare_files, differ_by_key, offer
-from loki_hooks.system.surface.ruby_app import pairs, read_offers, texts
+from loki_hooks.system.surface.ruby_app import pairs, read_offers, texts, words
 from loki_hooks.system.surface.shape import Param, Shape
 from loki_hooks.system.surface.spelling import spell
 from loki_hooks.system.surface.syntax import Syntax
@@ -158,7 +158,7 @@ class _File:
     def _call(self, space: _Space, node: Syntax) -> Iterator[tuple[_Space, Syntax]]:
         verb, arguments = node.word("method"), node.get("arguments")
         given = arguments.parts if arguments is not None else []
-        names = [text for one in given if one.kind != "pair" for text in texts(one)]
+        names = words(arguments)
         mark = "." if verb.startswith(("matt", "catt", "class_attr")) else space.mark
         if verb in _VISIBILITIES or verb in ("private_class_method", "public_class_method", "private_constant"):
             yield from self._visibility(space, verb, given, names)

@@ -38,6 +38,12 @@ def texts(node: Syntax) -> list[str]:
     return [text] if text is not None else []
 
 
+def words(arguments: Syntax | None) -> list[str]:
+    """Return what the symbols and strings among a call's arguments say."""
+    listed = arguments.parts if arguments is not None else []
+    return [text for part in listed if part.kind != "pair" for text in texts(part)]
+
+
 def pairs(arguments: Syntax | None) -> dict[str, Syntax]:
     """Return key → value of the keywords of a call."""
     listed = arguments.all("pair") if arguments is not None else []
@@ -77,12 +83,7 @@ def _routes(file: str, root: Syntax) -> Iterator[Found]:
 def _rails(node: Syntax, file: str, around: _Around) -> Iterator[Found]:
     verb, arguments = node.word("method"), node.get("arguments")
     told = pairs(arguments)
-    names = [
-        text
-        for part in (arguments.parts if arguments is not None else [])
-        if part.kind != "pair"
-        for text in texts(part)
-    ]
+    names = words(arguments)
     if verb == "root":
         yield endpoint("get", around.prefix or "/", node, file)
     elif verb in METHODS or verb == "match":
@@ -133,12 +134,7 @@ def _inside(node: Syntax, around: _Around) -> Iterator[_Around]:
     """Yield where the routes in a call's block stand."""
     verb, arguments = node.word("method"), node.get("arguments")
     told = pairs(arguments)
-    names = [
-        text
-        for part in (arguments.parts if arguments is not None else [])
-        if part.kind != "pair"
-        for text in texts(part)
-    ]
+    names = words(arguments)
     outer = around.nested or around.prefix
     if verb in ("resources", "resource"):
         yield from (_resource_around(node, around, name, told) for name in names)
@@ -189,8 +185,8 @@ def _option(node: Syntax, file: str) -> Iterator[Found]:
         names, takes = [], "flag"
         for one in given:
             text = plain(one) or ""
-            words, needs = option_words(text.replace("[no-]", "")) if text.startswith("-") else ([], "flag")
-            names += words
+            found, needs = option_words(text.replace("[no-]", "")) if text.startswith("-") else ([], "flag")
+            names += found
             takes = needs if needs != "flag" else takes
         if names:
             names.sort(key=lambda name: not name.startswith("--"))

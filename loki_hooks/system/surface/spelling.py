@@ -54,7 +54,9 @@ def _tokens(node: Syntax, skip: Collection[str]) -> Iterator[str]:
         elif at.kind in _ATOMS:
             yield at.text
         elif at.kind == "parameter_declaration":  # in a type (Go): what it is called is not part of it
-            kinds: list[Syntax | str] = [part for _ in at.every("name") or [at] for part in (",", *at.every("type"))]
+            kinds: list[Syntax | str] = []
+            for _ in at.every("name") or [at]:
+                kinds += [",", *at.every("type")]
             todo.extend(reversed(kinds[1:]))
         elif at.kind == "slice_type":
             todo.extend(reversed(["[]", *at.parts]))
