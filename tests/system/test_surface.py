@@ -45,7 +45,7 @@ def test_every_language_alone_is_read_nearly_as_well(language: str) -> None:
     assert min(total.precision, total.recall) > 0.9, total
 
 
-@pytest.mark.parametrize("case", PYTHON, ids=lambda c: c.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.language}-{c.name}")
 def test_a_case_turned_round_finds_the_mirror_image(case: Case) -> None:
     """What was added is then removed, what was removed is added, and what changed changed."""
     there = in_words(compare_sources(case.before, case.after)).found
