@@ -12,14 +12,14 @@ from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.follow import follow
-from loki_hooks.actions.gate_run import keep_testing
+from loki_hooks.actions.gate_worktrees import keep_testing
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.moves import DONE, Moves, Taken
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.retention import expire_when_due
-from loki_hooks.actions.train import TRAIN_REF
+from loki_hooks.actions.train import forget_trains
 from loki_hooks.actions.train_steps import TrainSteps
 from loki_hooks.actions.turns import see_to_turns
 from loki_hooks.domain.gates import Outcome
@@ -62,10 +62,12 @@ class Applier(Moves):
             Verb.READY: self.train.ready,
             Verb.CONFLICT: self.train.conflict,
             Verb.TEST: self.train.test,
+            Verb.CANCEL: self.train.cancel,
             Verb.PASS: self.train.let_pass,
             Verb.REJECT: self.train.reject,
             Verb.NOTE: self._note,
             Verb.LAND: self.train.land,
+            Verb.PROPOSE: self.train.propose,
             Verb.FORWARD: self._forward,
             Verb.PUSH: self._push,
             Verb.FOLLOW: self._follow,
@@ -107,9 +109,8 @@ class Applier(Moves):
 
     def _forget_train(self) -> None:
         """With nothing in the train any more (its last car was rejected, say), nothing of it has to be kept."""
-        last = self.context.git.commit_id(TRAIN_REF)
-        if last is not None and not any(r.status in IN_TRAIN for r in self.context.store.read().streams.values()):
-            self.context.git.delete_ref(TRAIN_REF, last)
+        if not any(r.status in IN_TRAIN for r in self.context.store.read().streams.values()):
+            forget_trains(self.context.git)
 
     def _signal_green(self) -> None:
         """TESTS_PASSED, plain, says that the integration branch's tip is green; it must not say so for another tip."""

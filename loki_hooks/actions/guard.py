@@ -112,7 +112,11 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
-    from loki_hooks.actions.gate_run import Job, run_gate  # a push whose result is known need not wait for these
+    from loki_hooks.actions.gate_run import (  # a push whose result is known need not wait for these
+        BusyError,
+        Job,
+        run_gate,
+    )
     from loki_hooks.actions.prepare import untrusted_reason
 
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"
@@ -134,7 +138,13 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
         say(f"loki-hooks: without set-up, which {untrusted}")
     stop = threading.Event()
     limited = replace(gate, timeout=min(gate.timeout, left))
-    result, _ = run_gate(context, Job(limited, item.commit, item.tree, item.ref, stop=stop, setup=not untrusted))
+    job = Job(limited, item.commit, item.tree, item.ref, stop=stop, setup=not untrusted, patience=left)
+    try:
+        result, _ = run_gate(context, job)
+    except BusyError as error:
+        say(f"loki-hooks: {item.ref} is refused: {error.message}, and push.budget is over")
+        say(f"hint: {ahead}")
+        return False
     if result.outcome is Outcome.COULD_NOT_RUN and gate.timeout > left and "timeout" in result.reason:
         say(f"loki-hooks: the gate {gate.name} takes longer than push.budget allows")
         say(f"hint: {ahead}")

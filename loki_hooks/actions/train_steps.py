@@ -5,29 +5,38 @@ Idempotent, safe to be killed in. `train.py` builds trains, `land.py` moves the 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loki_hooks.actions import remote
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
-from loki_hooks.actions.gate_run import STARTING, show_results
+from loki_hooks.actions.gate_run import show_results
+from loki_hooks.actions.gate_runners import cancel, started
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.moves import DONE, Moves, Taken
-from loki_hooks.actions.train import TRAIN_REF, pin_train
+from loki_hooks.actions.propose import propose_tested
+from loki_hooks.actions.train import forget_trains, pin_train
 from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Train
+from loki_hooks.errors import LokiError
 from loki_hooks.system import events, gate_results, signal_files
-from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.clock import later, now
+from loki_hooks.system.files import read_json
 from loki_hooks.system.processes import identify, scrubbed, start_detached, worker_argv
+
+PROPOSE_AGAIN, PROPOSE_AGAIN_MOST = 60.0, 3600.0
+"""Seconds after which a proposal that did not work is tried again: at first, and at most."""
 
 
 class TrainSteps(Moves):
     """Takes the train's steps in one context."""
 
     def ready(self, step: Step) -> Taken:
-        record = self.move(step.stream, Status.READY, tip=step.commit, reason="")
+        record = self.move(step.stream, Status.READY, tip=step.commit, reason="", not_before="", turned_away=0)
         if record is not None:
             take_ready_signals(self.context, record)
             signal_files.clear(self.site, SignalName("TESTS_PASSED", record.name))
@@ -68,27 +77,43 @@ class TrainSteps(Moves):
             return "waits", "the upstream moved meanwhile"
         for car in step.cars:
             record = self.record_of(car.stream)
+            if record.status is Status.PASSED:  # as it was merged before; the integration branch has moved
+                record = self.move(car.stream, Status.READY) or record
             if record.status is Status.READY:
                 take_ready_signals(self.context, record)
                 self.move(car.stream, Status.TESTING, reason="")
-        if step.cars:
-            pin_train(self.context.git, Train("", step.cars))
+        if step.pin:
+            pin_train(self.context.git, Train("", step.cars), f"refs/loki/{step.pin}")
         # The tree under test has the cars up to this commit: where a failed train is bisected that is not all of them.
         streams = [car.stream for car in step.cars]
         tested = streams[: [car.commit for car in step.cars].index(step.commit) + 1] if streams else []
         subject = tested[0] if len(tested) == 1 else ("train" if tested else self.context.integration)
         pid = start_detached(
-            worker_argv("worker", "gate", step.commit, step.tree, subject, str(self.site.root)),
+            worker_argv("worker", "gate", step.commit, step.tree, subject, str(step.places), str(self.site.root)),
             cwd=self.site.root,
             env=scrubbed(),
             output=self.site.folder("logs") / "runner.log",
         )
-        who = identify(pid)
-        write_atomic(self.site.folder("state") / STARTING, dump_json({"runner": who.to_json() if who else None}))
+        started(self.context, step.tree, step.commit, subject, pid)
         events.record(
             self.site, "testing", subject, commit=step.commit, evidence={"tree": step.tree, "streams": tested}
         )
         return "done", f"started for {', '.join(tested) or self.context.integration}"
+
+    def cancel(self, step: Step) -> Taken:
+        """End a run of the train whose result nobody needs any more; it leaves none, and its worktree clean."""
+        runner = cancel(self.context, step.tree)
+        if runner is None:
+            return "waits", "somebody waits for its result"
+        events.record(
+            self.site,
+            "test-cancelled",
+            runner.subject,
+            commit=runner.commit,
+            detail=step.reason,
+            evidence={"tree": step.tree, "pid": runner.process.pid},
+        )
+        return "done", f"{runner.subject}: {step.reason}"
 
     def _upstream_moved(self) -> bool:
         """Ask the upstream; return whether it has now what the integration branch has not, and had not before."""
@@ -108,7 +133,10 @@ class TrainSteps(Moves):
         body = body_of(record, tree=step.tree)
         signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
         signal_files.emit(self.site, SignalName("TESTS_PASSED", record.name), body)
-        if upstream_alive(self.context):
+        how = self.context.config.working.merge.how_of(record.kind)
+        if how == "pr":
+            pass  # to merge it is for whoever merges its pull request
+        elif upstream_alive(self.context):
             events.record(
                 self.site,
                 "merge-request-withheld",
@@ -118,12 +146,18 @@ class TrainSteps(Moves):
         else:
             signal_files.emit(self.site, SignalName("MERGE_REQUESTED", record.stream), {**body, "exit_code": 0})
         events.record(
-            self.site, "passed", step.stream, commit=record.tip, evidence={"tree": step.tree, "tested": step.commit}
+            self.site,
+            "passed",
+            step.stream,
+            commit=record.tip,
+            evidence={"tree": step.tree, "tested": step.commit, "how": how},
         )
         return DONE
 
     def reject(self, step: Step) -> Taken:
         record = self.record_of(step.stream)
+        if record.status is Status.PASSED:
+            record = self.move(step.stream, Status.READY) or record
         if record.status is Status.READY:
             take_ready_signals(self.context, record)
             self.move(step.stream, Status.TESTING)
@@ -182,8 +216,28 @@ class TrainSteps(Moves):
             events.record(
                 self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree}
             )
-        self.context.git.delete_ref(TRAIN_REF, step.commit)
+        forget_trains(self.context.git)
         return "done", ", ".join(streams)
+
+    def propose(self, step: Step) -> Taken:
+        """Open the pull request of a stream that passed. What hinders it is noted; it is tried again, ever more seldom."""
+        try:
+            proposal = propose_tested(self.context, self.record_of(step.stream))
+        except LokiError as error:
+            why = error.message
+        else:
+            if not proposal.again:
+                return "done", proposal.url or proposal.todo
+            why = f"it is pushed to {proposal.remote}, but not proposed: {proposal.todo}"
+
+        def put_off(record: StreamRecord) -> StreamRecord:
+            wait = min(PROPOSE_AGAIN * 2 ** min(record.turned_away, 10), PROPOSE_AGAIN_MOST)
+            times = record.turned_away + 1
+            return replace(record, reason=f"waits to be proposed: {why}", not_before=later(wait), turned_away=times)
+
+        self.change(step.stream, put_off)
+        events.record(self.site, "proposal-waits", step.stream, commit=step.commit, detail=why)
+        return "waits", why
 
 
 def conflict_ref(stream: str) -> str:

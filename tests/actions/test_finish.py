@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPTS, Repo
 
-from actions.finishing import begun, listed, state_of
+from actions.finishing import begun, fake_gh, hub, listed, state_of
 from actions.scripted import Yard
 
 
@@ -228,25 +228,6 @@ def test_keep_does_not_lose_a_detached_commit(repo: Repo) -> None:
 
 
 # --pr -------------------------------------------------------------------------------------------------------
-
-
-def hub(made: Yard, url: str = "https://github.com/o/r.git") -> None:
-    """Give the repository a remote that says it is GitHub and is a folder."""
-    repo = made.repo
-    repo.git("init", "-q", "--bare", "../origin.git")
-    repo.git("remote", "add", "origin", url)
-    repo.git("config", "remote.origin.pushurl", str(repo.path.parent / "origin.git"))
-
-
-def fake_gh(made: Yard, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program called gh on PATH that records how it was called."""
-    folder = made.outside / "bin"
-    folder.mkdir()
-    gh = folder / "gh"
-    record = f"printf '%s\\n' \"$@\" > '{made.outside}/gh-words'\ncat > '{made.outside}/gh-body'"
-    gh.write_text(f"#!/bin/sh\n{record}\n{script}\n")
-    gh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 def test_pr_pushes_opens_it_and_is_recognised_when_squashed(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
