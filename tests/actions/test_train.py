@@ -203,8 +203,9 @@ def test_a_run_that_became_useless_is_ended_with_all_its_processes_and_leaves_no
     go = gate_that_waits(made)
     made.streams({"a": {"a.txt": "a"}})
     made.once()
-    eventually((made.outside / "pids").exists, what="the gate to run")
-    group = int((made.outside / "pids").read_text())
+    pids = made.outside / "pids"
+    eventually(lambda: pids.exists() and pids.read_text().endswith("\n"), what="the gate to run")
+    group = int(pids.read_text())
     eventually(lambda: list((made.loki_dir / "state" / "gate-runs").glob("*.json")))
     if how == "moved":
         made.work("a", {"more.txt": "m"})
