@@ -45,8 +45,10 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
             continue  # deletions, tags and other refs are never gated
         gates = _gates_for(context, branch)
         if gates:
-            commit = context.git.out("rev-parse", "--verify", f"{update.local_oid or update.local_ref}^{{commit}}")
-            wanted.append(Wanted(branch, commit, context.git.tree_id(commit), gates))
+            what = update.local_oid or update.local_ref
+            seen = context.git.out("log", "-1", "--no-show-signature", "--format=%H %T", "--end-of-options", what, "--")
+            commit, tree = seen.split()
+            wanted.append(Wanted(branch, commit, tree, gates))
     return _judge(context, wanted, framework, say, budget=context.config.in_force.push_budget)
 
 

@@ -2,25 +2,21 @@
 
 They can be pushed and fetched like any ref. One that came from elsewhere counts only where the configuration
 says so (`results.accept`): a result made in this clone carries a code over its content, made with a key that
-never leaves the clone (``<common>/loki/key``, mode 0600).
+never leaves the clone (``clone_key.py``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
-import platform
-import secrets
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.gates import GateResult, Seen, gate_hash
-from loki_hooks.system.clock import seconds_since
-from loki_hooks.system.files import parse_json, read_plain, write_atomic
+from loki_hooks.system.clone_key import code_over
+from loki_hooks.system.files import parse_json
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import discover
 
@@ -29,7 +25,7 @@ PREFIX = "refs/loki/gates/"
 
 def platform_text() -> str:
     """Return what of the machine may change a result: system and architecture."""
-    return f"{sys.platform}-{platform.machine()}"
+    return f"{sys.platform}-{os.uname().machine}"
 
 
 def hash_of(gate: Gate, config: Config) -> str:
@@ -51,17 +47,8 @@ def store(git: Git, result: GateResult) -> None:
 
 def _code(git: Git, value: Mapping[str, object]) -> str:
     """Return the code that only this clone can make over a result."""
-    key = discover(git.cwd).private / "key"
-    secret = read_plain(key)
-    if not secret:
-        made = key.with_name(f".key.{os.getpid()}")
-        write_atomic(made, secrets.token_hex(32), mode=0o600)
-        with suppress(FileExistsError):  # of many processes one makes it
-            os.link(made, key)
-        made.unlink(missing_ok=True)
-        secret = read_plain(key) or b""
     plain = json.dumps({k: v for k, v in value.items() if k != "code"}, sort_keys=True)
-    return hmac.new(secret, plain.encode("utf-8", "backslashreplace"), hashlib.sha256).hexdigest()
+    return code_over(discover(git.cwd), plain.encode("utf-8", "backslashreplace"))
 
 
 def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None:
@@ -90,6 +77,8 @@ def tested_trees(git: Git) -> frozenset[str]:
 
 def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[Seen, ...]:
     """Return each gate with the result that ``tree`` has for it."""
+    from loki_hooks.system.clock import seconds_since
+
     entries = []
     for gate in gates:
         result = lookup(git, tree, gate, config)
