@@ -54,11 +54,19 @@ class Effective:
     @property
     def not_in_force(self) -> tuple[str, ...]:
         """Which gate-relevant tables differ in the working copy, so far without effect."""
-        pairs = {
-            "gates": (self.working.gates, self.in_force.gates),
-            "environment": (self.working.environment, self.in_force.environment),
-        }
-        return tuple(name for name, (here, there) in pairs.items() if here != there)
+        return _differing(self.working, self.in_force)
+
+    def not_in_force_at(self, git: Git, commit: str) -> tuple[str, ...]:
+        """Return which of them differ in the commit of a stream, which is gated without regard to that.
+
+        Raises ``BadInputError`` when the configuration there cannot be read.
+        """
+        return _differing(_choose(None, lambda name: git.show_file(commit, name), f"{commit[:12]}:"), self.in_force)
+
+
+def _differing(here: Config, there: Config) -> tuple[str, ...]:
+    pairs = {"gates": (here.gates, there.gates), "environment": (here.environment, there.environment)}
+    return tuple(name for name, (one, other) in pairs.items() if one != other)
 
 
 def load(site: Site, git: Git) -> Effective:
@@ -99,11 +107,13 @@ def _read_file(path: Path) -> bytes | None:
     return read_plain(path.resolve()) if path.is_file() else None
 
 
-def _choose(site: Site, read: Callable[[str], bytes | None], prefix: str) -> Config:
+def _choose(site: Site | None, read: Callable[[str], bytes | None], prefix: str) -> Config:
+    """Return the configuration in the file that there is. ``site``: where to remember it, None for not at all."""
     for name, table in ((FILE, ()), (PYPROJECT, ("tool", "loki-hooks"))):
         raw = read(name)
         if raw is not None and (not table or b"loki-hooks" in raw):
-            return remembered(site, raw, f"{prefix}{name}", partial(parse, raw, f"{prefix}{name}", table))
+            parse_it = partial(parse, raw, f"{prefix}{name}", table)
+            return remembered(site, raw, f"{prefix}{name}", parse_it) if site else parse_it()
     return Config()
 
 

@@ -279,7 +279,15 @@ def test_four_passes_at_once_fail_nobody_and_test_nothing_twice(repo: Repo) -> N
 def test_a_stream_cannot_change_the_gate_that_it_is_measured_by(repo: Repo) -> None:
     made = yard(repo)
     text = (repo.path / "loki-hooks.toml").read_text().replace(f"sh '{made.outside}/gate.sh'", "true")
-    made.streams({"a": {"bad-a": "x", "loki-hooks.toml": text}})
+    made.streams({"a": {"bad-a": "x", "loki-hooks.toml": text}, "b": {"b.txt": "b", "loki-hooks.toml": "[gates"}})
+    repo.commit("Configure more", {"loki-hooks.toml": (repo.path / "loki-hooks.toml").read_text() + "# more\n"})
+    (made.tree_of("b") / ".loki" / "signals" / "FEATURE_READY_b").unlink()
+    made.open("c")
+    said = repo.loki("status")
+    assert "feature-a changes gates: not in force, the configuration of main gates it" in said.err
+    assert "its own is not in force" in said.out
+    seen = {s["name"]: s["not_in_force"] for s in json.loads(repo.loki("status", "--json").out)["streams"]}
+    assert seen == {"a": ["gates"], "b": ["unreadable"], "c": []}
     made.run()
     assert made.landed() == []
     assert made.status("a") == "rejected"
