@@ -51,6 +51,7 @@ class Memory:
     kept: set[str] = field(default_factory=set)
     landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     """By (stream, its tip, the integration branch's): whether its work is in there."""
+    inside: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     orders: dict[tuple[object, ...], tuple[StreamRecord, ...]] = field(default_factory=dict)
     trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
 
@@ -186,11 +187,28 @@ def _has_landed(context: Context, memory: Memory, record: StreamRecord, at: str,
         busy = is_alive(record.session) or is_alive(record.claim)
         try:
             memory.landed[key] = bool(
-                how_landed(context.git, record.branch, record.base, at, context.integration_ref, copies=not busy)
+                how_landed(
+                    context.git,
+                    record.branch,
+                    record.base,
+                    at,
+                    context.integration_ref,
+                    copies=not busy,
+                    inside=(record.branch, at) in _inside(context, memory, tip),
+                )
             )
         except LokiError:  # what cannot be told is not merged
             memory.landed[key] = False
     return memory.landed[key]
+
+
+def _inside(context: Context, memory: Memory, tip: str) -> frozenset[tuple[str, str]]:
+    """Return the branches, each with its commit, that the integration branch contains at ``tip``: asked once for all."""
+    if tip not in memory.inside:
+        form = "--format=%(refname:lstrip=2)%00%(objectname)"
+        listed = context.git.out("for-each-ref", form, f"--merged={tip}", "refs/heads/").splitlines()
+        memory.inside[tip] = frozenset((name, at) for name, _, at in (line.partition("\0") for line in listed))
+    return memory.inside[tip]
 
 
 def _signalled(context: Context, state: State) -> frozenset[str]:

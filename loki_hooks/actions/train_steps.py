@@ -208,9 +208,11 @@ class TrainSteps(Moves):
                 self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams}
             )
             return "waits", moved.reason
+        git = self.context.git
+        kept = git.refs("refs/loki/conflicted/")
         for car in step.cars:
-            git = self.context.git
-            git.run("update-ref", "-d", conflict_ref(car.stream))
+            if conflict_ref(car.stream) in kept:
+                git.run("update-ref", "-d", conflict_ref(car.stream))
             self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
             signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
             events.record(
