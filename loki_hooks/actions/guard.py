@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from loki_hooks.actions.context import Context
@@ -17,7 +18,7 @@ from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates import GateResult, Outcome, lets_through
 from loki_hooks.domain.push import RefUpdate
 from loki_hooks.errors import RefusedError
-from loki_hooks.system import gate_results
+from loki_hooks.system import gate_results, known
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import Site
 
@@ -49,7 +50,18 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
             seen = context.git.out("log", "-1", "--no-show-signature", "--format=%H %T", "--end-of-options", what, "--")
             commit, tree = seen.split()
             wanted.append(Wanted(branch, commit, tree, gates))
-    return _judge(context, wanted, framework, say, budget=context.config.in_force.push_budget)
+    refused = _judge(context, wanted, framework, say, budget=context.config.in_force.push_budget)
+    if not refused and wanted:
+        _remember(context)
+    return refused
+
+
+def _remember(context: Context) -> None:
+    """Have the next push know what is in force, without all this."""
+    site, config = context.site, context.config.in_force
+    gates = [gate_results.hash_of(gate, config) for gate in config.gates.values()]
+    with suppress(OSError, ValueError):  # it only saves time
+        known.remember(str(site.common), str(site.root), context.integration, gates)
 
 
 def guard_merge(site: Site, framework: str, *, say: Say) -> int:

@@ -42,7 +42,7 @@ def remembered(site: Site, raw: bytes, source: str, parse: Callable[[], Config])
     known = parse_json(read_plain(path))
     if isinstance(known, dict) and isinstance(known.get("value"), str):
         value = known["value"]
-        if hmac.compare_digest(str(known.get("code")).encode(), _code(site, key, value).encode()):
+        if hmac.compare_digest(str(known.get("code")).encode("utf-8", "replace"), _code(site, key, value).encode()):
             with suppress(ValueError, TypeError, KeyError):
                 config = _decoded(json.loads(value))
                 if isinstance(config, Config):
@@ -67,7 +67,7 @@ def _key(raw: bytes, source: str) -> str:
 
 
 def _code(site: Site, key: str, value: str) -> str:
-    return code_over(site, f"config\0{key}\0{value}".encode())
+    return code_over(site, f"config\0{key}\0{value}".encode("utf-8", "surrogatepass"))
 
 
 def _forget(written: Path) -> None:

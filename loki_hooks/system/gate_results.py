@@ -12,9 +12,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
-from loki_hooks.domain.gates import GateResult, Seen, gate_hash
+from loki_hooks.domain.gates import GateResult, Outcome, Seen, gate_hash
+from loki_hooks.system import known
 from loki_hooks.system.clone_key import code_over
 from loki_hooks.system.files import parse_json
 from loki_hooks.system.git import Git
@@ -43,6 +45,9 @@ def store(git: Git, result: GateResult) -> None:
     value["code"] = _code(git, value)
     blob = git.write_blob(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
     git.update_ref(ref_of(result.tree, result.gate_hash), blob, None, f"gate {result.gate}: {result.outcome}")
+    if result.outcome is Outcome.PASSED:
+        with suppress(OSError, ValueError):  # it only saves time
+            known.note_passed(str(discover(git.cwd).common), result.tree, result.gate_hash, blob)
 
 
 def _code(git: Git, value: Mapping[str, object]) -> str:
@@ -64,7 +69,8 @@ def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None
     value = parse_json(done.stdout)
     if not isinstance(value, dict):
         return None
-    if config.accept_results == "own" and not hmac.compare_digest(str(value.get("code")), _code(git, value)):
+    code = str(value.get("code")).encode("utf-8", "replace")
+    if config.accept_results == "own" and not hmac.compare_digest(code, _code(git, value).encode()):
         return None
     found = GateResult.from_json(value)
     return found if found is not None and found.tree == tree and found.gate_hash == hashed else None
