@@ -17,8 +17,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Car, Rest, Train
 
 PRE_EXISTING = "pre-existing: the same gate fails on the integration branch itself"
-_MENDED = frozenset({Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
-USELESS = "nothing depends on its result any more"
+_MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
 
 
 class Verb(StrEnum):
@@ -196,11 +195,7 @@ def _ready(facts: Facts) -> Iterator[Step]:
             yield Step(Verb.READY, record.stream, "it has new commits", commit=s.tip)
         elif status in IN_TRAIN and s.tip != record.tip:
             yield Step(Verb.READY, record.stream, "its tip moved", commit=s.tip)
-        elif (
-            s.signalled
-            and s.tip != record.base
-            and (status is Status.OPEN or (status in _MENDED and s.tip != record.tip))
-        ):
+        elif s.signalled and s.tip != record.base and status in (_MENDED if s.tip != record.tip else {Status.OPEN}):
             yield Step(Verb.READY, record.stream, "FEATURE_READY", commit=s.tip)
 
 
@@ -222,7 +217,7 @@ def _train(facts: Facts) -> Iterator[Step]:
     yield from [step for step in steps if step.verb is not Verb.TEST]
     if all(step.verb in {Verb.TEST, Verb.NOTE} for step in steps):  # else what is useful is seen when those are taken
         for tree in sorted(facts.running - useful):
-            yield Step(Verb.CANCEL, tree=tree, reason=USELESS)
+            yield Step(Verb.CANCEL, tree=tree, reason="nothing depends on its result any more")
     room = facts.slots - len(facts.running & useful)
     for step in [step for step in wanted if step.tree not in facts.running][: max(room, 0)]:
         yield replace(step, places=facts.slots)
@@ -230,13 +225,12 @@ def _train(facts: Facts) -> Iterator[Step]:
 
 def _trouble(facts: Facts) -> str:
     """Return why nothing may be tested or land now, '' for nothing."""
-    if not facts.gates:
-        return "no gate is configured on the integration branch: nothing lands by itself"
-    if facts.diverged:
-        return "the integration branch and its upstream have diverged"
-    if facts.behind:
-        return "the integration branch is behind its upstream and must catch up first"
-    return facts.train_problem
+    troubles = (
+        (not facts.gates, "no gate is configured on the integration branch: nothing lands by itself"),
+        (facts.diverged, "the integration branch and its upstream have diverged"),
+        (facts.behind, "the integration branch is behind its upstream and must catch up first"),
+    )
+    return next((why for there, why in troubles if there), facts.train_problem)
 
 
 def _land_or_test(facts: Facts, waiting: list[StreamFacts]) -> Iterator[Step]:
@@ -251,13 +245,12 @@ def _land_or_test(facts: Facts, waiting: list[StreamFacts]) -> Iterator[Step]:
     elif suspects:
         steps += _judge_suspects(facts, suspects)
     proposals = [step for s in waiting if s.proposes for step in _propose(facts, s)]
-    yield from _in_turn(facts, steps, proposals, {s.record.stream: s.record for s in waiting})
+    yield from _in_turn(facts, steps, proposals)
 
 
-def _in_turn(
-    facts: Facts, train: list[Step], proposals: list[Step], records: Mapping[str, StreamRecord]
-) -> Iterator[Step]:
+def _in_turn(facts: Facts, train: list[Step], proposals: list[Step]) -> Iterator[Step]:
     """What lands moves the tip that a proposal is tested on: both are not tested at once, but who waits longest first."""
+    records = {s.record.stream: s.record for s in facts.streams}
     both = [[step for step in steps if step.verb is Verb.TEST] for steps in (train, proposals)]
     yield from [step for step in (*train, *proposals) if step.verb is not Verb.TEST]
     if any(step.verb is Verb.LAND for step in train):
@@ -285,13 +278,7 @@ def _move_train(facts: Facts, train: Train, suspects: list[StreamFacts], waiting
             yield from _land(facts, Train(train.base, train.cars[: index + 1]), cars, by_stream)
         case search.LandWithout(index):
             culprit, stuck = train.cars[index], train.cars[max(rests)]
-            yield Step(
-                Verb.REJECT,
-                culprit.stream,
-                "its tests failed, and pass without it",
-                commit=stuck.commit,
-                tree=stuck.tree,
-            )
+            yield Step(Verb.REJECT, culprit.stream, "its tests failed", commit=stuck.commit, tree=stuck.tree)
             yield from _reject(guilty)
             others = [s for s in cars if s.record.stream != culprit.stream]
             yield from _land(facts, facts.rests[index].train, others, by_stream)
@@ -311,9 +298,8 @@ def _move_train(facts: Facts, train: Train, suspects: list[StreamFacts], waiting
         case search.PreExisting():
             yield from _note([*cars, *suspects], PRE_EXISTING)
         case search.Blocked(index):
-            yield from _note(
-                cars, f"a gate could not be run on {train.cars[index].stream}'s merge: see test-results.json"
-            )
+            whose = f"{train.cars[index].stream}'s merge"
+            yield from _note(cars, f"a gate could not be run on {whose}: see test-results.json")
 
 
 def _test(train: Train, car: Car, pin: str) -> Step:
