@@ -325,8 +325,13 @@ def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamF
         if ref != TRAIN_REF:  # the rest of a train whose culprit was sent back: it lands as it was tested
             if passed and {r.stream for r in records} == {car.stream for car in known.cars}:
                 return known
-        elif under_way == {car.stream for car in known.cars} or (passed and not under_way):
+        elif passed and not under_way:
             return known
+        elif under_way == {car.stream for car in known.cars}:
+            more = len(records) > len(known.cars) and len(known.cars) < context.config.working.merge.batch
+            stays = passed and not context.config.working.merge.auto and not all(r.wanted == r.tip for r in records)
+            if not (more and stays):  # what waits for a person does not keep others from being tested
+                return known
     key = (tip, *((r.stream, r.tip) for r in records))
     if key not in memory.orders:
         batch = context.config.working.merge.batch

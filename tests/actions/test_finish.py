@@ -40,6 +40,18 @@ def test_merge_goes_through_the_gate_though_landing_is_off(repo: Repo) -> None:
     assert "Loki-Gates: unit" in repo.git("log", "-1", "--format=%B", "main")
 
 
+def test_what_waits_for_a_person_keeps_nobody_from_being_tested(repo: Repo) -> None:
+    made = begun(repo, "a", "b", more="[merge]\nauto = false\n")
+    made.ready("a")
+    made.run()
+    made.ready("b")
+    made.run()
+    assert {made.status("a"), made.status("b")} == {"passed"}
+    assert len(made.runs()) == 2
+    assert finish(made, "b", "--merge")[0] == 0
+    assert made.landed() == ["b"]
+
+
 def test_merge_tells_why_it_did_not_land(repo: Repo) -> None:
     made = begun(repo, "a")
     repo.commit("Break", {"bad": "x"}, cwd=made.tree_of("a"))
