@@ -6,31 +6,31 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from loki_hooks.actions import remote
 from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.follow import follow
-from loki_hooks.actions.gate_run import STARTING, keep_testing, show_results
+from loki_hooks.actions.gate_worktrees import keep_testing
 from loki_hooks.actions.land import advance
+from loki_hooks.actions.moves import DONE, Moves, Taken
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.retention import expire_when_due
-from loki_hooks.actions.train import TRAIN_REF, pin_train
+from loki_hooks.actions.train import forget_trains
+from loki_hooks.actions.train_steps import TrainSteps
 from loki_hooks.actions.turns import see_to_turns
-from loki_hooks.domain.gates import GateResult, Outcome
+from loki_hooks.domain.gates import Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, Status
-from loki_hooks.domain.streams import State, StreamRecord
-from loki_hooks.domain.train import Train
+from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import IllegalMoveError, LokiError
 from loki_hooks.system import events, gate_results, signal_files
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import read_json
 from loki_hooks.system.processes import (
     identify,
     is_alive,
@@ -42,16 +42,13 @@ from loki_hooks.system.processes import (
 from loki_hooks.system.session_tree import SessionTree
 from loki_hooks.system.worktrees import unlock_dead, wait_for_git
 
-Taken = tuple[str, str]
-DONE: Taken = ("done", "")
 
-
-class Applier:
+class Applier(Moves):
     """Takes steps in one context."""
 
     def __init__(self, context: Context) -> None:
-        self.context = context
-        self.site = context.site
+        super().__init__(context)
+        self.train = TrainSteps(context)
         self.began = now()
 
     def take(self, step: Step) -> Taken:
@@ -62,13 +59,15 @@ class Applier:
             Verb.FAIL: self._fail,
             Verb.SEEN_MERGED: self._seen_merged,
             Verb.VANISHED: self._vanished,
-            Verb.READY: self._ready,
-            Verb.CONFLICT: self._conflict,
-            Verb.TEST: self._test,
-            Verb.PASS: self._pass,
-            Verb.REJECT: self._reject,
+            Verb.READY: self.train.ready,
+            Verb.CONFLICT: self.train.conflict,
+            Verb.TEST: self.train.test,
+            Verb.CANCEL: self.train.cancel,
+            Verb.PASS: self.train.let_pass,
+            Verb.REJECT: self.train.reject,
             Verb.NOTE: self._note,
-            Verb.LAND: self._land,
+            Verb.LAND: self.train.land,
+            Verb.PROPOSE: self.train.propose,
             Verb.FORWARD: self._forward,
             Verb.PUSH: self._push,
             Verb.FOLLOW: self._follow,
@@ -78,24 +77,6 @@ class Applier:
         return take[step.verb](step)
 
     # The state -----------------------------------------------------------------------------------------
-
-    def change(self, stream: str, change: Callable[[StreamRecord], StreamRecord]) -> StreamRecord | None:
-        """Publish a change of one stream; return the stream as it is now, None when it is gone."""
-
-        def apply(state: State) -> State:
-            record = state.streams.get(stream)
-            return state if record is None else state.with_stream(change(record))
-
-        return self.context.store.update(apply).streams.get(stream)
-
-    def move(self, stream: str, status: Status, **changes: Any) -> StreamRecord | None:
-        return self.change(stream, lambda record: record.moved(status, **changes))
-
-    def record_of(self, stream: str) -> StreamRecord:
-        record = self.context.store.read().streams.get(stream)
-        if record is None:
-            raise LokiError(f"the stream {stream} is gone")
-        return record
 
     def escalate_if_ours(self, step: Step, error: LokiError) -> None:
         """A move that the table does not have is our bug: that one stream goes to a person, the others go on."""
@@ -128,9 +109,8 @@ class Applier:
 
     def _forget_train(self) -> None:
         """With nothing in the train any more (its last car was rejected, say), nothing of it has to be kept."""
-        last = self.context.git.commit_id(TRAIN_REF)
-        if last is not None and not any(r.status in IN_TRAIN for r in self.context.store.read().streams.values()):
-            self.context.git.delete_ref(TRAIN_REF, last)
+        if not any(r.status in IN_TRAIN for r in self.context.store.read().streams.values()):
+            forget_trains(self.context.git)
 
     def _signal_green(self) -> None:
         """TESTS_PASSED, plain, says that the integration branch's tip is green; it must not say so for another tip."""
@@ -270,167 +250,6 @@ class Applier:
         self.change(step.stream, note)
         return "waits", step.reason
 
-    # The train -----------------------------------------------------------------------------------------
-
-    def _ready(self, step: Step) -> Taken:
-        record = self.move(step.stream, Status.READY, tip=step.commit, reason="")
-        if record is not None:
-            take_ready_signals(self.context, record)
-            signal_files.clear(self.site, SignalName("TESTS_PASSED", record.name))
-            signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
-            signal_files.clear(self.site, SignalName("MERGE_REQUESTED", record.stream))
-        events.record(self.site, "ready", step.stream, commit=step.commit, detail=step.reason)
-        return DONE
-
-    def _conflict(self, step: Step) -> Taken:
-        record = self.record_of(step.stream)
-        if record.status is Status.PASSED:
-            self.move(step.stream, Status.READY)
-        self.move(step.stream, Status.CONFLICTED, reason=step.reason)
-        take_ready_signals(self.context, record)
-        git = self.context.git
-        git.update_ref(conflict_ref(step.stream), record.tip, None, "conflicted")  # however it is resolved, this was it
-        meeting = git.maybe("merge-base", record.tip, step.commit) or record.base
-        sides = {
-            path: {
-                "ours": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{step.commit}", "--", path) or "",
-                "theirs": git.maybe("log", "-1", "--format=%h %s", f"{meeting}..{record.tip}", "--", path) or "",
-            }
-            for path in step.paths[:20]
-        }
-        events.record(
-            self.site,
-            "conflicted",
-            step.stream,
-            commit=record.tip,
-            detail=step.reason,
-            evidence={"with": step.commit, "files": sides},
-        )
-        return "done", step.reason
-
-    def _test(self, step: Step) -> Taken:
-        """Pin the train, mark its streams, and start the gates that have no result for the tree yet."""
-        if self._upstream_moved():
-            return "waits", "the upstream moved meanwhile"
-        for car in step.cars:
-            record = self.record_of(car.stream)
-            if record.status is Status.READY:
-                take_ready_signals(self.context, record)
-                self.move(car.stream, Status.TESTING, reason="")
-        if step.cars:
-            pin_train(self.context.git, Train("", step.cars))
-        # The tree under test has the cars up to this commit: where a failed train is bisected that is not all of them.
-        streams = [car.stream for car in step.cars]
-        tested = streams[: [car.commit for car in step.cars].index(step.commit) + 1] if streams else []
-        subject = tested[0] if len(tested) == 1 else ("train" if tested else self.context.integration)
-        pid = start_detached(
-            worker_argv("worker", "gate", step.commit, step.tree, subject, str(self.site.root)),
-            cwd=self.site.root,
-            env=scrubbed(),
-            output=self.site.folder("logs") / "runner.log",
-        )
-        who = identify(pid)
-        write_atomic(self.site.folder("state") / STARTING, dump_json({"runner": who.to_json() if who else None}))
-        events.record(
-            self.site, "testing", subject, commit=step.commit, evidence={"tree": step.tree, "streams": tested}
-        )
-        return "done", f"started for {', '.join(tested) or self.context.integration}"
-
-    def _upstream_moved(self) -> bool:
-        """Ask the upstream; return whether it has now what the integration branch has not, and had not before."""
-        git, upstream = self.context.git, remote.upstream_of(self.context)
-        before = git.commit_id(upstream.ref) if upstream.remote else None
-        remote.fetch(self.context, every=2.0)
-        after = git.commit_id(upstream.ref) if upstream.remote else None
-        return after not in {None, before} and not git.is_ancestor(str(after), self.context.integration_ref)
-
-    def _pass(self, step: Step) -> Taken:
-        record = self.record_of(step.stream)
-        if record.status is Status.READY:
-            take_ready_signals(self.context, record)
-            self.move(step.stream, Status.TESTING)
-        record = self.move(step.stream, Status.PASSED, reason="", rejections=0) or record
-        self._show_results(step)
-        body = body_of(record, tree=step.tree)
-        signal_files.clear(self.site, SignalName("TESTS_FAILED", record.name))
-        signal_files.emit(self.site, SignalName("TESTS_PASSED", record.name), body)
-        if upstream_alive(self.context):
-            events.record(
-                self.site,
-                "merge-request-withheld",
-                step.stream,
-                detail="an upstream run is alive: it would merge the branch at once",
-            )
-        else:
-            signal_files.emit(self.site, SignalName("MERGE_REQUESTED", record.stream), {**body, "exit_code": 0})
-        events.record(
-            self.site, "passed", step.stream, commit=record.tip, evidence={"tree": step.tree, "tested": step.commit}
-        )
-        return DONE
-
-    def _reject(self, step: Step) -> Taken:
-        record = self.record_of(step.stream)
-        if record.status is Status.READY:
-            take_ready_signals(self.context, record)
-            self.move(step.stream, Status.TESTING)
-        failed = [result for result in self._show_results(step) if result.outcome is Outcome.FAILED]
-        names = ", ".join(result.gate for result in failed) or "the gate"
-        reason = f"{names} failed on it merged with {self.context.integration}"
-        record = self.move(step.stream, Status.REJECTED, reason=reason, rejections=record.rejections + 1) or record
-        signal_files.clear(self.site, SignalName("TESTS_PASSED", record.name))
-        signal_files.clear(self.site, SignalName("MERGE_REQUESTED", record.stream))
-        report = [result.to_json() for result in failed]
-        signal_files.emit(
-            self.site,
-            SignalName("TESTS_FAILED", record.name),
-            {**body_of(record, tree=step.tree), "reason": reason, "report": report},
-        )
-        events.record(
-            self.site,
-            "rejected",
-            step.stream,
-            commit=record.tip,
-            detail=reason,
-            evidence={"tree": step.tree, "gates": [result.gate for result in failed]},
-        )
-        return "done", reason
-
-    def _show_results(self, step: Step) -> list[GateResult]:
-        """Return the gate results of the step's tree, and show them as the stream's last ones."""
-        config = self.context.config.in_force
-        seen = gate_results.seen(self.context.git, step.tree, config.gates.values(), config)
-        results = [entry.result for entry in seen if entry.result is not None]
-        show_results(self.context, step.stream, results)
-        return results
-
-    def _land(self, step: Step) -> Taken:
-        """Land exactly the commit whose tree passed. What stands in the way is noted; everything stays as it is."""
-        streams = [car.stream for car in step.cars]
-        if self._upstream_moved():  # landed beside it, the two would have diverged
-            return "waits", "the upstream moved meanwhile"
-        pin_train(self.context.git, Train(step.old, step.cars))
-        for stream in streams:
-            self.move(stream, Status.MERGING, reason="")
-        moved = advance(self.context, step.commit, step.old, f"land {', '.join(streams)}")
-        if not moved.moved:
-            for stream in streams:  # what passed stays proved by its tree; the next pass lands it
-                self.move(stream, Status.READY, reason=f"waits to land: {moved.reason}")
-                signal_files.clear(self.site, SignalName("MERGE_REQUESTED", stream))
-            events.record(
-                self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams}
-            )
-            return "waits", moved.reason
-        for car in step.cars:
-            git = self.context.git
-            git.run("update-ref", "-d", conflict_ref(car.stream))
-            self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
-            signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
-            events.record(
-                self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree}
-            )
-        self.context.git.delete_ref(TRAIN_REF, step.commit)
-        return "done", ", ".join(streams)
-
     # The integration branch ----------------------------------------------------------------------------
 
     def _forward(self, step: Step) -> Taken:
@@ -468,14 +287,3 @@ class Applier:
 
         self.change(step.stream, hand_over)
         return "done", f"pid {pid}"
-
-
-def conflict_ref(stream: str) -> str:
-    """Return the ref that keeps a stream's tip as it was when it conflicted."""
-    return f"refs/loki/conflicted/{stream}"
-
-
-def upstream_alive(context: Context) -> bool:
-    """Return whether an upstream Loki Mode run lives in the same ``.loki/`` (it says so in ``loki.pid``)."""
-    raw = read_json(context.site.loki / "loki.pid")
-    return type(raw) is int and raw > 0 and identify(raw) is not None

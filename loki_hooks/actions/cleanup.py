@@ -27,7 +27,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import dump_json, read_plain, write_atomic
-from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
+from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.inspect import look
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.worktrees import NOBODY, forget_missing, remove, unlock_dead
@@ -60,7 +60,7 @@ def judge(context: Context, record: StreamRecord, going: Going = Going.ALL) -> R
 def facts_of(context: Context, record: StreamRecord) -> WorktreeFacts:
     """Return what the removal of the stream depends on, looked at now."""
     caches = context.config.working.cleanup.caches
-    return look(context.site, record, _entry(context, record), context.integration_ref, caches=caches)
+    return look(context.site, record, list_worktrees(context.git), context.integration_ref, caches=caches)
 
 
 def judge_all(context: Context) -> list[Verdict]:
@@ -99,7 +99,8 @@ def retire(
     branch = f"refs/heads/{record.branch}"
     tip = git.commit_id(branch) or ""
     trash = f"{TRASH}{record.stream}/{time}" if going is not Going.WORKTREE and (work or tip) else ""
-    if trash and any(w.branch == record.branch and w.path != path for w in list_worktrees(git)):
+    worktrees = list_worktrees(git)
+    if trash and any(w.branch == record.branch and w.path != path for w in worktrees):
         raise LokiError(f"the branch {record.branch} is checked out elsewhere")
     if trash and not git.update_ref(trash, work or tip, None, f"{going.value}: {record.branch}"):
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
@@ -107,8 +108,10 @@ def retire(
     archive = _archive(context, record, time, facts)
     _pin_past(context, record, time)
     try:
-        if _entry(context, record) is not None and path.is_dir():
-            unlock_dead(site, path)
+        entry = next((w for w in worktrees if str(w.path) == record.path), None)
+        if entry is not None and path.is_dir():
+            if entry.locked is not None:
+                unlock_dead(site, path)
             again = judge(context, record, going)
             if not again.remove:
                 _undo(context, record, time, trash, archive)
@@ -169,10 +172,11 @@ def _undo(context: Context, record: StreamRecord, time: str, trash: str, archive
 def _remove_branch(context: Context, record: StreamRecord, tip: str) -> None:
     git = context.git
     branch = f"refs/heads/{record.branch}"
-    if tip and git.commit_id(branch) is not None:
-        if not git.delete_ref(branch, tip):
-            raise LokiError(f"the branch {record.branch} moved meanwhile")
-        git.run("config", "--remove-section", f"branch.{record.branch}")
+    if tip and git.delete_ref(branch, tip):
+        if record.branch.encode("utf-8", "surrogateescape") in (read_plain(context.site.common / "config") or b""):
+            git.run("config", "--remove-section", f"branch.{record.branch}")
+    elif tip and git.commit_id(branch) is not None:
+        raise LokiError(f"the branch {record.branch} moved meanwhile")
     git.run("update-ref", "-d", base_ref(record.stream))
 
 
@@ -188,10 +192,6 @@ def _retired(state: State, stream: str, going: Going) -> State:
     if record.status in {Status.MERGED, Status.ABANDONED, Status.KEPT}:
         return state.with_stream(record.moved(Status.ARCHIVED, path="", reason=""))
     return state.without(stream)
-
-
-def _entry(context: Context, record: StreamRecord) -> WorktreeEntry | None:
-    return next((w for w in list_worktrees(context.git) if str(w.path) == record.path), None)
 
 
 def _archive(context: Context, record: StreamRecord, time: str, facts: Mapping[str, Any]) -> Path:

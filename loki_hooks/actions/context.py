@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loki_hooks.domain.names import fill, flat, slug, validate_name
-from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError
 from loki_hooks.system import config as configuration
-from loki_hooks.system.clock import now
 from loki_hooks.system.git import Git, require_branch_name
 from loki_hooks.system.site import Site
-from loki_hooks.system.state_store import StateStore
+
+if TYPE_CHECKING:  # a push whose result is known needs none of them, and git waits
+    from loki_hooks.domain.streams import StreamRecord
+    from loki_hooks.system.state_store import StateStore
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Context:
 
     @cached_property
     def store(self) -> StateStore:
+        from loki_hooks.system.state_store import StateStore
+
         return StateStore(self.site)
 
     @cached_property
@@ -53,6 +57,8 @@ class Context:
         self, *, kind: str, name: str, stream: str, task_id: str = "", task: str = "", agent: str = ""
     ) -> dict[str, str]:
         """Return what each placeholder of a template means for this stream."""
+        from loki_hooks.system.clock import now
+
         return {
             "project": self.site.project,
             "stream": stream,

@@ -25,6 +25,8 @@ _PLAIN_FOLDERS = (
     "state/prompts",
     "state/notices",
     "state/gate-runs",
+    "state/gate-runners",
+    "state/gate-waits",
     "signals",
     "queue",
     "queue/spawn",

@@ -12,19 +12,20 @@ from pathlib import Path
 
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import gate_under_way
+from loki_hooks.actions.gate_run import MAX_WORKTREES
+from loki_hooks.actions.gate_runners import runners
 from loki_hooks.actions.identity import identify as identify
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
-from loki_hooks.actions.train import TIP_TRAILER, build_train, current_train, merge
+from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
 from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
 from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
 from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
 from loki_hooks.domain.streams import State, StreamRecord
-from loki_hooks.domain.train import Train
+from loki_hooks.domain.train import Rest, Train, to_compare
 from loki_hooks.errors import LokiError
 from loki_hooks.system import gate_results, signal_files
 from loki_hooks.system.clock import now
@@ -42,12 +43,16 @@ class Memory:
 
     merges: dict[tuple[str, str], Merged] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
+    running: frozenset[str] = frozenset()
+    """The trees that passes have under test: what is known of them so far does not count."""
     tested: frozenset[str] = frozenset()
     """The trees that had any gate result when the facts were gathered."""
     cap: int | None = None
     kept: set[str] = field(default_factory=set)
     landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     """By (stream, its tip, the integration branch's): whether its work is in there."""
+    inside: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    orders: dict[tuple[object, ...], tuple[StreamRecord, ...]] = field(default_factory=dict)
     trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
 
 
@@ -77,61 +82,100 @@ def gather(context: Context, memory: Memory) -> Facts:
                 merged=_has_landed(context, memory, record, at, tip),
             )
         )
-    gates = context.config.in_force.gates
-    members = [s for s in streams if s.record.status in IN_TRAIN and not s.merged and s.tip and s.tip == s.record.tip]
-    train: Train | None = None
-    standings: tuple[Standing, ...] = ()
+    memory.running = frozenset(r.tree for r in runners(context) if not r.cancelled)
+    slots = _slots(context, memory, streams)
+    look = Look(tuple(streams))
     problem = ""
-    base = Standing.UNKNOWN
-    tip_tree = ""
-    if members and tip and gates:
-        tip_tree = git.tree_id(tip)
-        memory.tested = gate_results.tested_trees(git)
-        _merge_all(context, memory, tip, members)
-        base = _standing(context, memory, tip_tree)
+    if tip and context.config.in_force.gates and any(_is_member(s) for s in streams):
         try:
-            looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
-            streams = [looked.get(s.record.stream, s) for s in streams]
-            able = [
-                s
-                for s in looked.values()
-                if not s.merged and not s.conflicts and s.solo not in {Standing.FAILED, Standing.BLOCKED}
-            ]
-            if not context.config.working.merge.auto and any(s.wanted for s in able):
-                able = [s for s in able if s.wanted]  # what nobody asked for must not hold up, nor come along
-            train = _train(context, memory, tip, able)
-            standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
+            look = _look_at_train(context, memory, tip, streams, slots)
         except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
             problem = f"the merge train cannot be built: {error.message}"
     upstream = _upstream(context, tip)
     queued = any(s.record.status is Status.QUEUED for s in streams)
-    if queued and memory.cap is None:
-        memory.cap = current_cap(context.site, context.config.working).cap
     return Facts(
         tip=tip,
-        streams=tuple(streams),
+        streams=look.streams,
         found=tuple(_found(context, context.store.read(), worktrees)),  # again: a spawn may have made one meanwhile
         upstream=upstream.commit,
         behind=upstream.behind,
         diverged=upstream.diverged,
         ahead=upstream.ahead,
         processed=refs.get(PROCESSED_REF, ""),
-        train=train,
-        standings=standings,
-        base=base,
-        tip_tree=tip_tree,
+        train=look.train,
+        standings=look.standings,
+        base=look.base,
+        rests=look.rests,
+        tip_tree=look.tip_tree,
         train_problem=problem,
-        gates=bool(gates),
-        gate_running=gate_under_way(context),
-        cap=memory.cap or 0,
+        gates=bool(context.config.in_force.gates),
+        running=memory.running,
+        slots=slots,
+        cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees_max,
-        untrusted=untrusted_reason(context) if queued or members else "",
+        untrusted=untrusted_reason(context) if queued or any(_is_member(s) for s in streams) else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
         cleanup_auto=context.config.working.cleanup.auto,
         kept=frozenset(memory.kept),
         now=now(),
     )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of the train: the streams as they would land, the train, and how the trees stand."""
+
+    streams: tuple[StreamFacts, ...]
+    train: Train | None = None
+    standings: tuple[Standing, ...] = ()
+    base: Standing = Standing.UNKNOWN
+    tip_tree: str = ""
+    rests: Mapping[int, Rest] = field(default_factory=dict)
+
+
+def _is_member(s: StreamFacts) -> bool:
+    return s.record.status in IN_TRAIN and not s.merged and bool(s.tip) and s.tip == s.record.tip
+
+
+def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[StreamFacts], slots: int) -> Look:
+    """Look at the train of the streams that may land, and at each of them alone. Raises ``LokiError``."""
+    members = [s for s in streams if _is_member(s)]
+    tip_tree = context.git.tree_id(tip)
+    memory.tested = gate_results.tested_trees(context.git)
+    _merge_all(context, memory, tip, members)
+    base = _standing(context, memory, tip_tree)
+    looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
+    able = [
+        s
+        for s in looked.values()
+        if not (s.merged or s.conflicts or s.proposes) and s.solo not in {Standing.FAILED, Standing.BLOCKED}
+    ]
+    chosen = not context.config.working.merge.auto or base is Standing.FAILED  # then one may be asked for that mends it
+    if chosen and any(s.wanted for s in able):
+        able = [s for s in able if s.wanted]  # what nobody asked for must not hold up, nor come along
+    train = _train(context, memory, tip, able)
+    standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
+    rests = _rests(context, memory, train, able, to_compare(standings, base, slots)) if train else {}
+    return Look(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
+
+
+def _cap(context: Context, memory: Memory) -> int:
+    if memory.cap is None:
+        memory.cap = current_cap(context.site, context.config.working).cap
+    return memory.cap
+
+
+def _slots(context: Context, memory: Memory, streams: Sequence[StreamFacts]) -> int:
+    """Return how many trees may be tested at once: what the sessions leave of the cap, but one in any case.
+
+    A tree's gates that run side by side in worktrees of their own take as many places.
+    """
+    if sum(_is_member(s) for s in streams) < 2:
+        return 1
+    active = sum(1 for s in streams if s.session_alive or s.claim_alive)
+    wide = len({gate.worktree for gate in context.config.in_force.gates.values()}) or 1
+    return min(max((_cap(context, memory) - active) // wide, 1), MAX_WORKTREES)
 
 
 def _has_landed(context: Context, memory: Memory, record: StreamRecord, at: str, tip: str) -> bool:
@@ -143,11 +187,28 @@ def _has_landed(context: Context, memory: Memory, record: StreamRecord, at: str,
         busy = is_alive(record.session) or is_alive(record.claim)
         try:
             memory.landed[key] = bool(
-                how_landed(context.git, record.branch, record.base, at, context.integration_ref, copies=not busy)
+                how_landed(
+                    context.git,
+                    record.branch,
+                    record.base,
+                    at,
+                    context.integration_ref,
+                    copies=not busy,
+                    inside=(record.branch, at) in _inside(context, memory, tip),
+                )
             )
         except LokiError:  # what cannot be told is not merged
             memory.landed[key] = False
     return memory.landed[key]
+
+
+def _inside(context: Context, memory: Memory, tip: str) -> frozenset[tuple[str, str]]:
+    """Return the branches, each with its commit, that the integration branch contains at ``tip``: asked once for all."""
+    if tip not in memory.inside:
+        form = "--format=%(refname:lstrip=2)%00%(objectname)"
+        listed = context.git.out("for-each-ref", form, f"--merged={tip}", "refs/heads/").splitlines()
+        memory.inside[tip] = frozenset((name, at) for name, _, at in (line.partition("\0") for line in listed))
+    return memory.inside[tip]
 
 
 def _signalled(context: Context, state: State) -> frozenset[str]:
@@ -227,10 +288,17 @@ def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamF
         "log", "--max-count=1", "--format=%H", "--fixed-strings", f"--grep={TIP_TRAILER}: {s.tip}", tip
     ):
         return replace(s, merged=True)
-    return replace(s, solo_tree=merged.tree, solo=_standing(context, memory, merged.tree))
+    solo = _standing(context, memory, merged.tree)
+    s = replace(s, solo_tree=merged.tree, solo=solo)
+    if context.config.working.merge.how_of(s.record.kind) != "pr":
+        return s
+    car = _built(context, memory, tip, [s.record]).cars[0] if solo is Standing.UNKNOWN else None
+    return replace(s, proposes=True, alone=car)
 
 
 def _standing(context: Context, memory: Memory, tree: str) -> Standing:
+    if tree in memory.running:
+        return Standing.UNKNOWN
     if tree not in memory.standings:
         config = context.config.in_force
         gates = config.gates.values()
@@ -248,18 +316,53 @@ def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamF
     records = sorted((s.record for s in members), key=lambda r: r.stream)
     if not records:
         return None
-    known = current_train(context.git, tip, records)
-    if known is not None:
+    for ref in (TRAIN_REF, *context.git.refs(RESTS)):
+        known = current_train(context.git, tip, records, ref)
+        if known is None:
+            continue
         under_way = {r.stream for r in records if r.status is not Status.READY}
         passed = _standing(context, memory, known.cars[-1].tree) is Standing.PASSED
-        if under_way == {car.stream for car in known.cars} or (passed and not under_way):
+        if ref != TRAIN_REF:  # the rest of a train whose culprit was sent back: it lands as it was tested
+            if passed and {r.stream for r in records} == {car.stream for car in known.cars}:
+                return known
+        elif passed and not under_way:
             return known
+        elif under_way == {car.stream for car in known.cars}:
+            more = len(records) > len(known.cars) and len(known.cars) < context.config.working.merge.batch
+            stays = passed and not context.config.working.merge.auto and not all(r.wanted == r.tip for r in records)
+            if not (more and stays):  # what waits for a person does not keep others from being tested
+                return known
     key = (tip, *((r.stream, r.tip) for r in records))
-    if key not in memory.trains:  # once a pass: its commits carry the time, so another building is another train
-        ordered = train_order(records, conflicts_of_tips(context, records), context.config.working.merge.batch)
-        memory.trains[key] = build_train(context, tip, ordered)
-    built = memory.trains[key]
+    if key not in memory.orders:
+        batch = context.config.working.merge.batch
+        memory.orders[key] = train_order(records, conflicts_of_tips(context, records), batch)
+    built = _built(context, memory, tip, memory.orders[key])
     return built if built.cars else None
+
+
+def _built(context: Context, memory: Memory, tip: str, records: Sequence[StreamRecord]) -> Train:
+    """Return the train of the records in this order, built once a pass: its commits carry the time, so another
+    building is another train.
+    """
+    key = (tip, *((r.stream, r.tip) for r in records))
+    if key not in memory.trains:
+        memory.trains[key] = build_train(context, tip, records)
+    return memory.trains[key]
+
+
+def _rests(
+    context: Context, memory: Memory, train: Train, able: Sequence[StreamFacts], wanted: Sequence[int]
+) -> dict[int, Rest]:
+    """Return the trains without each of the cars ``wanted``; none where others depend on what is left out."""
+    records = {s.record.stream: s.record for s in able}
+    found = {}
+    for index in wanted:
+        left = [records[car.stream] for place, car in enumerate(train.cars) if place != index]
+        ref = f"{RESTS}{train.cars[index].stream}"
+        rest = current_train(context.git, train.base, left, ref) or _built(context, memory, train.base, left)
+        if [car.stream for car in rest.cars] == [r.stream for r in left]:
+            found[index] = Rest(rest, _standing(context, memory, rest.cars[-1].tree))
+    return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from loki_hooks.actions import remote, salvage
 from loki_hooks.actions.cleanup import facts_of, judge, retire
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import gate_under_way
+from loki_hooks.actions.gate_runners import under_way
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.outlook import (
     look_ahead,
@@ -47,11 +47,15 @@ _OVER = frozenset({Status.MERGED, Status.ARCHIVED})
 
 @dataclass(frozen=True)
 class Merge:
-    """``landed`` False: ``reason`` says why it did not, or not yet; the wish stands while it is in the train."""
+    """``landed`` False: ``reason`` says why it did not, or not yet; the wish stands while it is in the train.
+
+    ``proposed``: it lands by a pull request (`merge.how`), which is open now; ``reason`` says where.
+    """
 
     landed: bool
     reason: str = ""
     waits: bool = False
+    proposed: bool = False
 
 
 def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
@@ -68,8 +72,11 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
         if current is None:
             return state
         if current.status in IN_TRAIN:
-            return state.with_stream(replace(current, wanted=outlook.tip))
-        return state.with_stream(current.moved(Status.READY, tip=outlook.tip, wanted=outlook.tip, reason=""))
+            return state.with_stream(replace(current, wanted=outlook.tip, not_before="", turned_away=0))
+        asked = current.moved(
+            Status.READY, tip=outlook.tip, wanted=outlook.tip, reason="", not_before="", turned_away=0
+        )
+        return state.with_stream(asked)
 
     context.store.update(wish)
     events.record(context.site, "asked-to-merge", record.stream, commit=outlook.tip)
@@ -93,9 +100,11 @@ def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
         current = context.store.read().streams.get(record.stream)
         if current is None or current.status in _OVER:
             return Merge(True)
+        if current.status is Status.PROPOSED:
+            return Merge(False, current.reason, proposed=True)
         if current.status not in IN_TRAIN:
             return Merge(False, current.reason or str(current.status))
-        if report.ran and not gate_under_way(Context(site)) and current.status is not Status.TESTING:
+        if report.ran and not under_way(Context(site)) and current.status is not Status.TESTING:
             still += 1
             if still == 2:  # a gate may have ended between the pass and the look
                 return Merge(False, current.reason or "something else is under way", waits=True)

@@ -13,7 +13,7 @@ from typing import Any
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.docs import blog_items, docs_items
 from loki_hooks.actions.facts import PROCESSED_REF
-from loki_hooks.actions.gate_run import rest
+from loki_hooks.actions.gate_worktrees import rest
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.system import events, queue_files, signal_files
 from loki_hooks.system.files import held

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from loki_hooks.actions.context import Context
@@ -17,7 +18,7 @@ from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates import GateResult, Outcome, lets_through
 from loki_hooks.domain.push import RefUpdate
 from loki_hooks.errors import RefusedError
-from loki_hooks.system import gate_results
+from loki_hooks.system import gate_results, known
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import Site
 
@@ -45,9 +46,22 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
             continue  # deletions, tags and other refs are never gated
         gates = _gates_for(context, branch)
         if gates:
-            commit = context.git.out("rev-parse", "--verify", f"{update.local_oid or update.local_ref}^{{commit}}")
-            wanted.append(Wanted(branch, commit, context.git.tree_id(commit), gates))
-    return _judge(context, wanted, framework, say, budget=context.config.in_force.push_budget)
+            what = update.local_oid or update.local_ref
+            seen = context.git.out("log", "-1", "--no-show-signature", "--format=%H %T", "--end-of-options", what, "--")
+            commit, tree = seen.split()
+            wanted.append(Wanted(branch, commit, tree, gates))
+    refused = _judge(context, wanted, framework, say, budget=context.config.in_force.push_budget)
+    if not refused and wanted:
+        _remember(context)
+    return refused
+
+
+def _remember(context: Context) -> None:
+    """Have the next push know what is in force, without all this."""
+    site, config = context.site, context.config.in_force
+    gates = [gate_results.hash_of(gate, config) for gate in config.gates.values()]
+    with suppress(OSError, ValueError):  # it only saves time
+        known.remember(str(site.common), str(site.root), context.integration, gates)
 
 
 def guard_merge(site: Site, framework: str, *, say: Say) -> int:
@@ -112,7 +126,11 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
-    from loki_hooks.actions.gate_run import Job, run_gate  # a push whose result is known need not wait for these
+    from loki_hooks.actions.gate_run import (  # a push whose result is known need not wait for these
+        BusyError,
+        Job,
+        run_gate,
+    )
     from loki_hooks.actions.prepare import untrusted_reason
 
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"
@@ -134,7 +152,13 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
         say(f"loki-hooks: without set-up, which {untrusted}")
     stop = threading.Event()
     limited = replace(gate, timeout=min(gate.timeout, left))
-    result, _ = run_gate(context, Job(limited, item.commit, item.tree, item.ref, stop=stop, setup=not untrusted))
+    job = Job(limited, item.commit, item.tree, item.ref, stop=stop, setup=not untrusted, patience=left)
+    try:
+        result, _ = run_gate(context, job)
+    except BusyError as error:
+        say(f"loki-hooks: {item.ref} is refused: {error.message}, and push.budget is over")
+        say(f"hint: {ahead}")
+        return False
     if result.outcome is Outcome.COULD_NOT_RUN and gate.timeout > left and "timeout" in result.reason:
         say(f"loki-hooks: the gate {gate.name} takes longer than push.budget allows")
         say(f"hint: {ahead}")

@@ -11,6 +11,7 @@ from loki_hooks.domain.radar import warning
 from loki_hooks.domain.status import LIVING
 from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.graph import behind
 
 FAR_BEHIND = 20
 OLD_DAYS = 14
@@ -26,17 +27,17 @@ def write_notices(context: Context) -> None:
     streams = context.store.read().streams
     names = names_of(streams.values(), context.integration)
     conflicts = refresh(context)
-    for record in streams.values():
-        if record.status not in LIVING or not record.branch:
-            continue
+    living = [r for r in streams.values() if r.status in LIVING and r.branch]
+    base = context.git.commit_id(context.integration_ref) if living else None
+    lacking = behind(context.git, base, [r.branch for r in living]) if base else {}
+    for record in living:
         line = warning({names.get(other, other): files for other, files in conflicts.get(record.stream, {}).items()})
         if line:
             wanted[f"commit-{flat(record.branch)}"] = f"{record.branch} {line}"
-        count = context.git.maybe("rev-list", "--count", f"refs/heads/{record.branch}..{context.integration_ref}")
-        behind = int(count) if count else 0
+        missing = lacking.get(record.branch, 0)
         age = (seconds_since(record.created_at) or 0) / 86400
-        if behind >= FAR_BEHIND:
-            text = f"{record.branch} is {behind} commits behind {context.integration}"
+        if missing >= FAR_BEHIND:
+            text = f"{record.branch} is {missing} commits behind {context.integration}"
             wanted[f"checkout-{flat(record.branch)}"] = text
         elif age >= OLD_DAYS:
             wanted[f"checkout-{flat(record.branch)}"] = f"{record.branch} was begun {age:.0f} days ago"

@@ -1,6 +1,7 @@
 """Propose a stream as a pull request: push its branch with the user's hooks, then have `gh` open it where it can.
 
-The gate that guards a push by hand guards this one: what it refuses is not pushed.
+Pushed is exactly what was looked at. A result of the stream merged into the integration branch, which is what the pull
+request will bring, lets it through; where there is none, the gate that guards a push by hand guards this one.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.guard import guard_push
 from loki_hooks.actions.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
 from loki_hooks.actions.remote import PUSH_TIMEOUT, upstream_of
+from loki_hooks.actions.train import merge
+from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.push import RefUpdate
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import events, gate_results
-from loki_hooks.system.git import NULL_OID, Git
+from loki_hooks.system.git import NULL_OID, Git, last_line
 from loki_hooks.system.merges import merge_trees
 from loki_hooks.system.processes import run, scrubbed
 
@@ -30,11 +33,15 @@ _HOST = re.compile(r"(?:[a-z+]+://)?(?:[^/@]+@)?(\[[^]]+\]|[^/:]+)", re.IGNORECA
 
 @dataclass(frozen=True)
 class Proposal:
-    """``url`` of the pull request, '' when it is still to be opened: then ``todo`` says how."""
+    """``url`` of the pull request, '' when it is still to be opened: then ``todo`` says how.
+
+    ``again``: to propose it again may do that, once what hindered `gh` is mended.
+    """
 
     remote: str
     url: str = ""
     todo: str = ""
+    again: bool = False
 
 
 def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
@@ -43,39 +50,75 @@ def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
     outlook = look_ahead(context, record)
     require_committed(record, outlook)
     require_work(context, record, outlook)
+    proposal = _send(context, record, outlook, say)
+    _publish(context, record, outlook.tip, proposal)
+    return proposal
+
+
+def propose_tested(context: Context, record: StreamRecord) -> Proposal:
+    """Propose a stream that passed, as `merge.how` says. It is proposed only where nothing is left to be tried again.
+
+    Raises ``LokiError`` when it cannot be pushed, or was not tested as it is now; nothing changed then.
+    """
+    outlook = look_ahead(context, record)
+    if outlook.tip != record.tip or not _passed_merged(context, outlook.tip):
+        raise LokiError(f"{record.name} is not what was tested any more", "the next pass looks at it again")
+    proposal = _send(context, record, outlook, lambda _: None)
+    if not proposal.again:
+        _publish(context, record, outlook.tip, proposal)
+    return proposal
+
+
+def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) -> Proposal:
     remote = upstream_of(context).remote
     if not remote:
         raise RefusedError("there is no remote to propose it to", "`git remote add origin URL`, or use --merge")
-    push_branch(context, record, outlook.tip, remote, say=say)
-    title, body = title_of(context, record), body_text(context, record, outlook)
-    proposal = _open(context, record, remote, title, body)
-    context.store.update(lambda state: _proposed(state, record.stream, outlook.tip, proposal))
+    gated = not _passed_merged(context, outlook.tip)
+    push_branch(context, record, outlook.tip, remote, say=say, gated=gated)
+    return _open(context, record, remote, title_of(context, record), body_text(context, record, outlook))
+
+
+def _publish(context: Context, record: StreamRecord, tip: str, proposal: Proposal) -> None:
+    context.store.update(lambda state: _proposed(state, record.stream, tip, proposal))
     events.record(
         context.site,
         "proposed",
         record.stream,
-        commit=outlook.tip,
+        commit=tip,
         detail=proposal.url or proposal.todo,
-        evidence={"remote": remote, "branch": record.branch},
+        evidence={"remote": proposal.remote, "branch": record.branch},
     )
-    return proposal
 
 
-def push_branch(context: Context, record: StreamRecord, tip: str, remote: str, *, say: Say) -> None:
-    """Push the branch with its upstream, past the gate. Raises ``LokiError`` when the gate or the remote refuses."""
+def _passed_merged(context: Context, tip: str) -> bool:
+    """Whether every gate has let the stream through as it is merged into the integration branch now."""
+    base = context.git.commit_id(context.integration_ref)
+    tree = merge(context, base, tip).tree if base else ""
+    config = context.config.in_force
+    seen = gate_results.seen(context.git, tree, config.gates.values(), config) if tree else ()
+    return bool(seen) and standing(seen) is Standing.PASSED
+
+
+def push_branch(context: Context, record: StreamRecord, tip: str, remote: str, *, say: Say, gated: bool = True) -> None:
+    """Push the branch at ``tip`` and make it its upstream, past the gate unless that has let it through already.
+
+    Raises ``LokiError`` when the gate or the remote refuses.
+    """
     ref = f"refs/heads/{record.branch}"
     known = context.git.commit_id(f"refs/remotes/{remote}/{record.branch}") or NULL_OID
-    if guard_push(context.site, [RefUpdate(ref, tip, ref, known)], remote, "native", say=say):
+    updates = [RefUpdate(ref, tip, ref, known)]
+    if gated and guard_push(context.site, updates, remote, "native", say=say):
         raise RefusedError(f"the gate refuses {record.branch}: it was not pushed", f"`loki-hooks test {record.branch}`")
     git = Git(context.site.root, hooks=True)
-    done = git.run("push", "--porcelain", "--set-upstream", remote, f"{ref}:{ref}", timeout=PUSH_TIMEOUT)
+    done = git.run("push", "--porcelain", remote, f"{tip}:{ref}", timeout=PUSH_TIMEOUT)
     if done.returncode != 0:
-        lines = [line for line in done.error_text.splitlines() if line.strip()]
-        why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else lines[-1] if lines else "no reason given"
+        refused = [line.split("\t")[-1] for line in done.text.splitlines() if line.startswith("!")]
+        why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else (*refused, last_line(done.error_text))[0]
         raise LokiError(
             f"cannot push {record.branch} to {remote}: {why}",
             "where it was rebased since it was pushed: `git push --force-with-lease`",
         )
+    git.run("branch", "--set-upstream-to", f"{remote}/{record.branch}", record.branch)
 
 
 def _proposed(state: State, stream: str, tip: str, proposal: Proposal) -> State:
@@ -83,7 +126,7 @@ def _proposed(state: State, stream: str, tip: str, proposal: Proposal) -> State:
     if record is None:
         return state
     reason = proposal.url or "pushed; its pull request is still to be opened"
-    return state.with_stream(record.moved(Status.PROPOSED, tip=tip, reason=reason))
+    return state.with_stream(record.moved(Status.PROPOSED, tip=tip, reason=reason, not_before="", turned_away=0))
 
 
 def title_of(context: Context, record: StreamRecord) -> str:
@@ -122,7 +165,7 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
     if not is_github(url):
         return Proposal(remote, todo=f"{by_hand} ({url or 'no URL'} is not GitHub)")
     if shutil.which("gh") is None:
-        return Proposal(remote, todo=f"{by_hand}, or install gh and repeat this")
+        return Proposal(remote, todo=f"{by_hand}, or install gh and repeat this", again=True)
     env = scrubbed(GH_PROMPT_DISABLED="1", NO_COLOR="1")
     made = run(
         [
@@ -152,8 +195,7 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
         )
         if there.returncode == 0 and there.text.strip():
             return Proposal(remote, url=there.text.strip())
-        why = (made.error_text.strip().splitlines() or ["no reason given"])[-1]
-        return Proposal(remote, todo=f"{by_hand} (gh could not: {why})")
+        return Proposal(remote, todo=f"{by_hand} (gh could not: {last_line(made.error_text)})", again=True)
     links = [word for word in made.text.split() if word.startswith("https://")]
     return Proposal(remote, url=links[-1] if links else made.text.strip())
 

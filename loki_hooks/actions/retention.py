@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loki_hooks.actions.cleanup import PAST, TRASH
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.train import RESTS, TRAIN_REF
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.retention import LIMITS, Kept, age_of_stamp, expired
 from loki_hooks.domain.status import Status
@@ -90,8 +91,7 @@ def _needed_trees(context: Context, state: State) -> frozenset[str]:
     tip = git.commit_id(context.integration_ref)
     tips = [t for r in state.streams.values() if r.branch and (t := git.commit_id(f"refs/heads/{r.branch}"))]
     commits = [c for c in (tip, *tips) if c]
-    train = git.commit_id("refs/loki/train")
-    if train and tip:
+    for train in git.refs(TRAIN_REF, RESTS).values() if tip else ():
         commits += git.out("rev-list", "--first-parent", "--max-count=100", train, f"^{tip}").split()
     trees = {git.tree_id(commit) for commit in commits}
     if tip:

@@ -23,8 +23,10 @@ from loki_hooks.domain.gates import GateResult
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.verdict import Verdict, judge_streams
+from loki_hooks.errors import BadInputError
 from loki_hooks.system import gate_results, queue_files
 from loki_hooks.system.clock import seconds_since
+from loki_hooks.system.config import FILE, PYPROJECT
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.graph import ahead_behind, merge_bases
 from loki_hooks.system.processes import is_alive
@@ -46,6 +48,8 @@ class StreamStatus:
     gate: dict[str, str]
     evidence: Evidence | None = None
     """What is seen of its session, while there is one."""
+    not_in_force: tuple[str, ...] = ()
+    """What it changed of the configuration that gates it, without effect on its own gate."""
 
     def to_json(self) -> dict[str, Any]:
         r = self.record
@@ -70,6 +74,7 @@ class StreamStatus:
             "conflicts": list(self.conflicts),
             "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
             "gate": self.gate,
+            "not_in_force": list(self.not_in_force),
             "reason": r.reason,
             "agent": r.agent,
             "origin": r.origin,
@@ -123,6 +128,7 @@ def overview(context: Context) -> Overview:
     names = names_of(records, context.integration)
     gates = _gates(context, seen.alone)
     evidence = gather_evidence(context, records)
+    touched = _touched(context, base, records, tips)
     streams = tuple(
         StreamStatus(
             record=r,
@@ -134,6 +140,7 @@ def overview(context: Context) -> Overview:
             conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
             gate={name: result.outcome.value for name, result in gates.get(r.stream, {}).items()},
             evidence=evidence.get(r.stream),
+            not_in_force=_not_in_force(context, tips[r.stream], touched.get(r.stream, ())),
         )
         for r in records
     )
@@ -149,25 +156,54 @@ def overview(context: Context) -> Overview:
         queues={
             queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")
         },
-        notes=(*_notes(context, records), *_aged(streams, context.integration)),
+        notes=(
+            *_notes(context, records),
+            *_gated_by_another(streams, context.integration),
+            *_aged(streams, context.integration),
+        ),
         orphans=orphans(context, records, heads, list_worktrees(git)),
-        shared=_shared(context, base, records, tips),
+        shared=_shared(records, touched),
     )
 
 
-def _shared(
+def _touched(
     context: Context, base: str, records: Sequence[StreamRecord], tips: Mapping[str, str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the files that more than one living stream touches since it left the integration branch."""
+) -> dict[str, Sequence[str]]:
+    """Return the files that each living stream touches since it left the integration branch."""
     live = [r for r in records if r.status in LIVING and tips[r.stream]] if base else []
     meetings = merge_bases(context.site, base, [tips[r.stream] for r in live]) if live else {}
     able = [r for r in live if tips[r.stream] in meetings]
-    touched = touched_paths(context.git, [(meetings[tips[r.stream]], tips[r.stream]) for r in able])
+    found = touched_paths(context.git, [(meetings[tips[r.stream]], tips[r.stream]) for r in able])
+    return {r.stream: paths for r, paths in zip(able, found, strict=True)}
+
+
+def _shared(records: Sequence[StreamRecord], touched: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the files that more than one living stream touches."""
     found: dict[str, list[str]] = {}
-    for record, paths in zip(able, touched, strict=True):
-        for path in paths:
+    for record in records:
+        for path in touched.get(record.stream, ()):
             found.setdefault(path, []).append(record.name)
     return {path: tuple(names) for path, names in sorted(found.items()) if len(names) > 1}
+
+
+def _not_in_force(context: Context, tip: str, touched: Sequence[str]) -> tuple[str, ...]:
+    """Return what the stream changed of the configuration that gates it (it is gated by the integration branch's)."""
+    if not {FILE, PYPROJECT}.intersection(touched):
+        return ()
+    try:
+        return context.config.not_in_force_at(context.git, tip)
+    except BadInputError:
+        return ("unreadable",)
+
+
+def _gated_by_another(streams: Sequence[StreamStatus], integration: str) -> tuple[str, ...]:
+    changed = {s.record.stream: " and ".join(s.not_in_force) for s in streams if s.not_in_force}
+    return tuple(
+        f"{stream} has a configuration that cannot be read: not in force, the one of {integration} gates it"
+        if what == "unreadable"
+        else f"{stream} changes {what}: not in force, the configuration of {integration} gates it"
+        for stream, what in changed.items()
+    )
 
 
 def _aged(streams: Sequence[StreamStatus], integration: str) -> tuple[str, ...]:

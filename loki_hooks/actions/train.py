@@ -2,7 +2,8 @@
 
 The train that is under way is kept in ``refs/loki/train``: its last commit. Base, cars, tips and order can be
 read off its first-parent chain (a squashed car names its tip in a trailer), so nothing else is stored, and exactly
-the commits that were tested land.
+the commits that were tested land. The trains without one of its cars that are compared are in ``refs/loki/rest/``,
+each under the stream that is left out, for as long.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from loki_hooks.system.keep_both import keep_both
 from loki_hooks.system.merges import Merged, commit_tree, merge_trees
 
 TRAIN_REF = "refs/loki/train"
+RESTS = "refs/loki/rest/"
 TIP_TRAILER = "Loki-Tip"
 """What a squashed car says of the stream's commit that it contains."""
 
 
-def current_train(git: Git, base: str, members: Sequence[StreamRecord]) -> Train | None:
-    """Return the train in ``refs/loki/train`` if it still stands: on ``base``, every car at its stream's tip; else None."""
-    last = git.commit_id(TRAIN_REF)
+def current_train(git: Git, base: str, members: Sequence[StreamRecord], ref: str = TRAIN_REF) -> Train | None:
+    """Return the train in ``ref`` if it still stands: on ``base``, every car at its stream's tip; else None."""
+    last = git.commit_id(ref)
     if last is None or last == base or not git.is_ancestor(base, last):
         return None
     form = f"--format=%H%x09%T%x09%P%x09%(trailers:key={TIP_TRAILER},valueonly,separator=%x20)"
@@ -73,9 +75,15 @@ def merge(context: Context, ours: str, theirs: str) -> Merged:
     return merged
 
 
-def pin_train(git: Git, train: Train) -> None:
+def pin_train(git: Git, train: Train, ref: str = TRAIN_REF) -> None:
     """Keep the train's commits from garbage collection, and for the next pass."""
-    git.update_ref(TRAIN_REF, train.cars[-1].commit, None, "merge train")
+    git.update_ref(ref, train.cars[-1].commit, None, "merge train")
+
+
+def forget_trains(git: Git) -> None:
+    """Drop what `pin_train` kept."""
+    for ref, last in git.refs(TRAIN_REF, RESTS).items():
+        git.delete_ref(ref, last)
 
 
 def message_of(context: Context, record: StreamRecord, *, squash: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import gate_under_way
+from loki_hooks.actions.gate_runners import under_way
 from loki_hooks.actions.turns import waits_for_a_time
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.system.processes import is_alive
@@ -17,4 +17,4 @@ def something_moves(context: Context) -> bool:
         for r in records
     ):
         return True
-    return gate_under_way(context) or waits_for_a_time(context) is not None
+    return under_way(context) or waits_for_a_time(context) is not None

@@ -1,7 +1,7 @@
 """What runs in processes of our own: a pass after a hook, a gate of the train, a session, an adopted worktree's set-up.
 
     worker reconcile TRIGGER FRAMEWORK FOLDER [PID=START …]   wait for those processes, then make a pass
-    worker gate COMMIT TREE SUBJECT FOLDER                    run the gates that the tree has no result for
+    worker gate COMMIT TREE SUBJECT PLACES FOLDER             run the gates that the tree has no result for
     worker session STREAM TOKEN FOLDER                        run a stream's session
     worker setup STREAM FOLDER                                set an adopted worktree up
     worker turns FOLDER                                       wait until a stream's provider takes it again
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 import traceback
-from contextlib import suppress
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
@@ -83,17 +82,18 @@ def _site(folder: str) -> Site:
 
 
 def _gate(words: list[str]) -> None:
-    from loki_hooks.actions.gate_run import STARTING, InterruptedRunError, Job, could_not_run, on_signals, run_gate
+    from loki_hooks.actions.gate_run import InterruptedRunError, Job, could_not_run, on_signals, run_gate
+    from loki_hooks.actions.gate_runners import ended
     from loki_hooks.actions.reconcile import reconcile
 
-    commit, tree, subject, folder = words
+    commit, tree, subject, places, folder = words
     site = discover(Path(folder))
     context = Context(site)
     stop = threading.Event()
     on_signals(stop)
 
     def run(name: str) -> None:
-        job = Job(context.config.in_force.gates[name], commit, tree, subject, stop=stop)
+        job = Job(context.config.in_force.gates[name], commit, tree, subject, stop=stop, places=int(places), train=True)
         try:
             run_gate(Context(site), job)
         except InterruptedRunError:
@@ -105,13 +105,20 @@ def _gate(words: list[str]) -> None:
             except LokiError:
                 stop.set()
 
-    threads = [threading.Thread(target=run, args=(name,)) for name in context.config.in_force.gates]
+    def run_all(names: list[str]) -> None:
+        for name in names:
+            if not stop.is_set():
+                run(name)
+
+    side_by_side: dict[str, list[str]] = {}
+    for name, gate in context.config.in_force.gates.items():
+        side_by_side.setdefault(gate.worktree, []).append(name)
+    threads = [threading.Thread(target=run_all, args=(names,)) for names in side_by_side.values()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    with suppress(OSError):
-        (site.loki / "state" / STARTING).unlink()
+    ended(context, tree)
     if not stop.is_set():
         reconcile(site, wait=60)
 

@@ -8,9 +8,11 @@ import click
 
 from loki_hooks.actions import finish as finishing
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.gate_runners import under_way
 from loki_hooks.actions.leftovers import commit_leftovers
 from loki_hooks.actions.outlook import look_ahead, require_finishable, uncommitted_in
 from loki_hooks.actions.propose import propose, push_branch
+from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.cli.console import answer, hint, say
 from loki_hooks.domain.streams import StreamRecord
@@ -22,7 +24,12 @@ WAYS = ("merge", "pr", "keep", "abandon")
 
 @click.command("finish")
 @click.argument("name")
-@click.option("--merge", "way", flag_value="merge", help="Land it: through the gate and the merge train.")
+@click.option(
+    "--merge",
+    "way",
+    flag_value="merge",
+    help="Land it: through the gate and the merge train, the way that merge.how says.",
+)
 @click.option("--pr", "way", flag_value="pr", help="Push its branch and open a pull request.")
 @click.option("--keep", "way", flag_value="keep", help="Keep its branch (pushed to a remote); its worktree goes.")
 @click.option("--abandon", "way", flag_value="abandon", help="Bring worktree and branch to the trash.")
@@ -49,12 +56,10 @@ def finish(name: str, way: str | None, ungated: bool) -> None:
         _offer_commit(context, record)
     if way == "merge":
         _merge(context, record, ungated)
-    elif way == "pr":
-        _propose(context, record)
-    elif way == "keep":
-        _keep(context, record)
-    else:
-        _abandon(context, record)
+        return
+    {"pr": _propose, "keep": _keep, "abandon": _abandon}[way](context, record)
+    if under_way(context):  # a test of the train that it was in may have become useless
+        reconcile(context.site, wait=5)
 
 
 def _offer_commit(context: Context, record: StreamRecord) -> None:
@@ -74,6 +79,9 @@ def _merge(context: Context, record: StreamRecord, ungated: bool) -> None:
     result = finishing.merge(context, record, say=say)
     if result.landed:
         say(f"{record.name} has landed on {context.integration}")
+        return
+    if result.proposed:
+        say(f"{record.name} is proposed, as merge.how says: {result.reason}")
         return
     say(f"{record.name} has not landed: {result.reason}")
     if result.waits:

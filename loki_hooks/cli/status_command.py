@@ -68,6 +68,8 @@ def show(found: Overview) -> None:
 def _row(s: StreamStatus) -> tuple[str, ...]:
     dirt = " *" if s.dirty else ""
     gate = ", ".join(f"{name} {outcome}" for name, outcome in sorted(s.gate.items()))
+    if s.not_in_force:
+        gate = f"{gate} (its own is not in force)".strip()
     return (
         s.record.stream,
         WORDS[s.record.status],

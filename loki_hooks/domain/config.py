@@ -156,7 +156,7 @@ class Merge:
     additive: tuple[str, ...] = ("CHANGELOG*",)
 
     def how_of(self, kind: str) -> str:
-        """Return how a stream of this kind lands: ``no-ff`` or ``squash``."""
+        """Return how a stream of this kind lands: ``no-ff``, ``squash`` or ``pr``."""
         return self.how_by_kind.get(kind, self.how)
 
 

@@ -6,7 +6,6 @@ git ref (git-check-ref-format(1)) and as an argument.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -77,6 +76,8 @@ def slug(text: str, limit: int = 40) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word most like ``word``, or None when none is near."""
+    import difflib  # a push waits for this module
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return found[0] if found else None
 

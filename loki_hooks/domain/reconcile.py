@@ -6,14 +6,18 @@ decided again from fresh facts until none is left, so being killed between any t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from loki_hooks.domain import train as search
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.domain.train import BASE, Blame, Blocked, Car, Land, Test, Train, next_move
+from loki_hooks.domain.train import Car, Rest, Train
+
+PRE_EXISTING = "pre-existing: the same gate fails on the integration branch itself"
+_MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
 
 
 class Verb(StrEnum):
@@ -25,10 +29,12 @@ class Verb(StrEnum):
     READY = "ready"
     CONFLICT = "conflict"
     TEST = "test"
+    CANCEL = "cancel"
     PASS = "pass"  # noqa: S105  a verb, not a password
     REJECT = "reject"
     NOTE = "note"
     LAND = "land"
+    PROPOSE = "propose"
     FORWARD = "forward"
     PUSH = "push"
     FOLLOW = "follow"
@@ -41,7 +47,8 @@ class Step:
     """One thing to do. ``stream`` '' means that it is about the integration branch.
 
     ``commit`` and ``tree``: what is tested, landed, moved to; ``old``: what it moves from; ``path`` and
-    ``branch``: the worktree that is adopted.
+    ``branch``: the worktree that is adopted. ``pin``: under which name the tested train is kept, '' for not at all;
+    ``places``: how many tests there may be at once when this one is made.
     """
 
     verb: Verb
@@ -56,6 +63,8 @@ class Step:
     name: str = ""
     cars: tuple[Car, ...] = ()
     paths: tuple[str, ...] = ()
+    pin: str = ""
+    places: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class StreamFacts:
 
     ``merged``: its tip, with work of its own, is in the integration branch. ``solo``: how the tree of it
     alone merged into the integration branch stands, None when it ``conflicts`` (paths) or was not looked at.
+    ``proposes``: it lands by a pull request, tested alone as ``alone`` (None while that need not be tested).
     """
 
     record: StreamRecord
@@ -87,6 +97,8 @@ class StreamFacts:
     solo: Standing | None = None
     solo_tree: str = ""
     conflicts: tuple[str, ...] = ()
+    proposes: bool = False
+    alone: Car | None = None
 
     @property
     def wanted(self) -> bool:
@@ -100,7 +112,8 @@ class Facts:
 
     ``tip``: the integration branch's commit ('' when it has none); ``upstream``: its remote's, '' for none;
     ``diverged``/``behind``/``ahead`` compare the two. ``processed``: the tip whose consequences were drawn.
-    ``base``: how the tip's own tree stands. ``gate_running``: some gate of a train is being run right now.
+    ``base``: how the tip's own tree stands. ``rests``: by car, the trains without it that are compared. ``running``:
+    the trees that passes have under test right now, of at most ``slots`` at once; they stand as unknown till then.
     ``untrusted``: why nothing of the repository's may be run ('' when it may).
     """
 
@@ -119,7 +132,9 @@ class Facts:
     train_problem: str = ""
     """Why no train can be built ('' when one can): git has no identity to commit with, say."""
     gates: bool = True
-    gate_running: bool = False
+    rests: Mapping[int, Rest] = field(default_factory=dict)
+    running: frozenset[str] = frozenset()
+    slots: int = 1
     cap: int = 0
     worktrees_max: int | None = None
     untrusted: str = ""
@@ -180,88 +195,143 @@ def _ready(facts: Facts) -> Iterator[Step]:
             yield Step(Verb.READY, record.stream, "it has new commits", commit=s.tip)
         elif status in IN_TRAIN and s.tip != record.tip:
             yield Step(Verb.READY, record.stream, "its tip moved", commit=s.tip)
-        elif (
-            s.signalled
-            and s.tip != record.base
-            and (
-                status is Status.OPEN
-                or (
-                    status in {Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED} and s.tip != record.tip
-                )
-            )
-        ):
+        elif s.signalled and s.tip != record.base and status in (_MENDED if s.tip != record.tip else {Status.OPEN}):
             yield Step(Verb.READY, record.stream, "FEATURE_READY", commit=s.tip)
 
 
 def _train(facts: Facts) -> Iterator[Step]:
+    """Decide on the train, then start what must be tested as far as there is room, and end what no longer need be."""
     members = [s for s in facts.streams if s.record.status in IN_TRAIN and not s.merged and s.tip == s.record.tip]
-    if not members or not facts.tip:
-        return
-    for s in members:
-        if s.conflicts and s.record.status is not Status.PASSED:
-            yield Step(
-                Verb.CONFLICT,
-                s.record.stream,
-                f"conflicts in {', '.join(s.conflicts[:5])}",
-                commit=facts.tip,
-                paths=s.conflicts,
-            )
     waiting = [s for s in members if not s.conflicts]
-    if not facts.gates:
-        yield from _note(waiting, "no gate is configured on the integration branch: nothing lands by itself")
+    for s in members if facts.tip else ():
+        if s.conflicts:
+            reason = f"conflicts in {', '.join(s.conflicts[:5])}"
+            yield Step(Verb.CONFLICT, s.record.stream, reason, commit=facts.tip, paths=s.conflicts)
+    trouble = _trouble(facts) if waiting and facts.tip else ""
+    if trouble:
+        yield from _note(waiting, trouble)
         return
-    if facts.diverged:
-        yield from _note(waiting, "the integration branch and its upstream have diverged")
-        return
-    if facts.behind:
-        yield from _note(waiting, "the integration branch is behind its upstream and must catch up first")
-        return
-    if facts.train_problem:
-        yield from _note(waiting, facts.train_problem)
-        return
-    if facts.gate_running:
-        return
+    steps = list(_land_or_test(facts, waiting)) if waiting and facts.tip else []
+    wanted = [step for step in steps if step.verb is Verb.TEST]
+    useful = {step.tree for step in wanted}
+    yield from [step for step in steps if step.verb is not Verb.TEST]
+    if all(step.verb in {Verb.TEST, Verb.NOTE} for step in steps):  # else what is useful is seen when those are taken
+        for tree in sorted(facts.running - useful):
+            yield Step(Verb.CANCEL, tree=tree, reason="nothing depends on its result any more")
+    room = facts.slots - len(facts.running & useful)
+    for step in [step for step in wanted if step.tree not in facts.running][: max(room, 0)]:
+        yield replace(step, places=facts.slots)
+
+
+def _trouble(facts: Facts) -> str:
+    """Return why nothing may be tested or land now, '' for nothing."""
+    troubles = (
+        (not facts.gates, "no gate is configured on the integration branch: nothing lands by itself"),
+        (facts.diverged, "the integration branch and its upstream have diverged"),
+        (facts.behind, "the integration branch is behind its upstream and must catch up first"),
+    )
+    return next((why for there, why in troubles if there), facts.train_problem)
+
+
+def _land_or_test(facts: Facts, waiting: list[StreamFacts]) -> Iterator[Step]:
     suspects = [s for s in waiting if s.solo is Standing.FAILED]
     yield from _note(
         [s for s in waiting if s.solo is Standing.BLOCKED],
         "a gate could not be run on it merged with the integration branch: see test-results.json",
     )
+    steps: list[Step] = []
     if facts.train is not None and facts.train.cars:
-        yield from _move_train(facts, facts.train, suspects, waiting)
+        steps += _move_train(facts, facts.train, suspects, waiting)
     elif suspects:
-        yield from _judge_suspects(facts, suspects)
+        steps += _judge_suspects(facts, suspects)
+    proposals = [step for s in waiting if s.proposes for step in _propose(facts, s)]
+    yield from _in_turn(facts, steps, proposals)
+
+
+def _in_turn(facts: Facts, train: list[Step], proposals: list[Step]) -> Iterator[Step]:
+    """What lands moves the tip that a proposal is tested on: both are not tested at once, but who waits longest first."""
+    records = {s.record.stream: s.record for s in facts.streams}
+    both = [[step for step in steps if step.verb is Verb.TEST] for steps in (train, proposals)]
+    yield from [step for step in (*train, *proposals) if step.verb is not Verb.TEST]
+    if any(step.verb is Verb.LAND for step in train):
+        return
+
+    def rank(tests: list[Step]) -> tuple[bool, str]:
+        since = [r.ended_at or r.created_at for step in tests for car in step.cars if (r := records[car.stream])]
+        return all(step.tree not in facts.running for step in tests), min(since, default="")
+
+    yield from min((tests for tests in both if tests), key=rank, default=[])
 
 
 def _move_train(facts: Facts, train: Train, suspects: list[StreamFacts], waiting: list[StreamFacts]) -> Iterator[Step]:
     by_stream = {s.record.stream: s for s in waiting}
     cars = [by_stream[car.stream] for car in train.cars if car.stream in by_stream]
-    match next_move(facts.standings, facts.base):
-        case Land(index):
-            landing = train.cars[: index + 1]
-            last = landing[-1]
-            for car in landing:
-                if by_stream[car.stream].record.status in {Status.READY, Status.TESTING}:
-                    yield Step(Verb.PASS, car.stream, commit=car.commit, tree=last.tree)
-            # What passes without them shows that they are to blame.
-            yield from _reject(suspects)
-            if facts.merge_auto or all(by_stream[car.stream].wanted for car in landing):
-                yield Step(Verb.LAND, commit=last.commit, tree=last.tree, old=train.base, cars=landing)
-            else:
-                yield from _note(cars, "merge.auto is off: it waits for a person to land it")
-        case Test(index):
-            if facts.untrusted:
-                yield from _note(cars, facts.untrusted)
-            elif index == BASE:
-                yield Step(Verb.TEST, commit=facts.tip, tree=facts.tip_tree)
-            else:
-                yield Step(Verb.TEST, commit=train.cars[index].commit, tree=train.cars[index].tree, cars=train.cars)
-        case Blame(index, proved) if proved:
+    rests = {index: rest.standing for index, rest in facts.rests.items()}
+    if facts.base is Standing.PASSED:
+        yield from _reject(suspects)
+        suspects = []
+    guilty = [] if facts.base is Standing.FAILED else suspects  # failing alone on what is red says nothing of them
+    move = search.next_move(facts.standings, facts.base, suspected=bool(suspects), slots=facts.slots, rests=rests)
+    match move:
+        case search.Land(index):
+            yield from _reject(guilty)  # what passes without them shows that they are to blame
+            yield from _land(facts, Train(train.base, train.cars[: index + 1]), cars, by_stream)
+        case search.LandWithout(index):
+            culprit, stuck = train.cars[index], train.cars[max(rests)]
+            yield Step(Verb.REJECT, culprit.stream, "its tests failed", commit=stuck.commit, tree=stuck.tree)
+            yield from _reject(guilty)
+            others = [s for s in cars if s.record.stream != culprit.stream]
+            yield from _land(facts, facts.rests[index].train, others, by_stream)
+        case search.Test() | search.Compare() if facts.untrusted:
+            yield from _note(cars, facts.untrusted)
+        case search.Test(index) if index == search.BASE:
+            yield Step(Verb.TEST, commit=facts.tip, tree=facts.tip_tree)
+        case search.Test(index):
+            yield _test(Train(train.base, train.cars), train.cars[index], "train")
+        case search.Compare(indexes):
+            for index in indexes:
+                rest = facts.rests[index].train
+                yield _test(rest, rest.cars[-1], f"rest/{train.cars[index].stream}")
+        case search.Blame(index, proved) if proved:
             car = train.cars[index]
             yield Step(Verb.REJECT, car.stream, "its tests failed", commit=car.commit, tree=car.tree)
-        case Blocked(index):
-            yield from _note(
-                cars, f"a gate could not be run on {train.cars[index].stream}'s merge: see test-results.json"
-            )
+        case search.PreExisting():
+            yield from _note([*cars, *suspects], PRE_EXISTING)
+        case search.Blocked(index):
+            whose = f"{train.cars[index].stream}'s merge"
+            yield from _note(cars, f"a gate could not be run on {whose}: see test-results.json")
+
+
+def _test(train: Train, car: Car, pin: str) -> Step:
+    return Step(Verb.TEST, commit=car.commit, tree=car.tree, cars=train.cars, pin=pin)
+
+
+def _land(facts: Facts, train: Train, cars: list[StreamFacts], by_stream: Mapping[str, StreamFacts]) -> Iterator[Step]:
+    """Let all cars of a train whose last tree passed pass, and land them; ``cars`` are told where they wait for a person."""
+    last = train.cars[-1]
+    for car in train.cars:
+        if by_stream[car.stream].record.status in {Status.READY, Status.TESTING}:
+            yield Step(Verb.PASS, car.stream, commit=car.commit, tree=last.tree)
+    if facts.merge_auto or all(by_stream[car.stream].wanted for car in train.cars):
+        yield Step(Verb.LAND, commit=last.commit, tree=last.tree, old=train.base, cars=train.cars)
+    else:
+        yield from _note(cars, "merge.auto is off: it waits for a person to land it")
+
+
+def _propose(facts: Facts, s: StreamFacts) -> Iterator[Step]:
+    """A stream that lands by a pull request is tested alone on the integration branch's tip, as its merge will be."""
+    match s.solo:
+        case Standing.UNKNOWN if facts.untrusted:
+            yield from _note([s], facts.untrusted)
+        case Standing.UNKNOWN if s.alone is not None:
+            yield _test(Train(facts.tip, (s.alone,)), s.alone, "")
+        case Standing.PASSED:
+            if s.record.status in {Status.READY, Status.TESTING}:
+                yield Step(Verb.PASS, s.record.stream, commit=s.tip, tree=s.solo_tree)
+            if not facts.merge_auto and not s.wanted:
+                yield from _note([s], "merge.auto is off: it waits for a person to propose it")
+            elif s.record.not_before <= facts.now:
+                yield Step(Verb.PROPOSE, s.record.stream, commit=s.tip, tree=s.solo_tree)
 
 
 def _judge_suspects(facts: Facts, suspects: list[StreamFacts]) -> Iterator[Step]:
@@ -273,7 +343,7 @@ def _judge_suspects(facts: Facts, suspects: list[StreamFacts]) -> Iterator[Step]
         case Standing.UNKNOWN:
             yield Step(Verb.TEST, commit=facts.tip, tree=facts.tip_tree)
         case Standing.FAILED:
-            yield from _note(suspects, "pre-existing: the same gate fails on the integration branch itself")
+            yield from _note(suspects, PRE_EXISTING)
         case Standing.BLOCKED:
             yield from _note(suspects, "the gate could not be run on the integration branch: see test-results.json")
 

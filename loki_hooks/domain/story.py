@@ -15,6 +15,7 @@ _TROUBLE = frozenset(
         "conflicted",
         "step-failed",
         "landing-waits",
+        "proposal-waits",
     }
 )
 
@@ -44,10 +45,16 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
             return f"{_subject(stream, names)}: the tests FAILED in {_seconds(facts)}{_blame(stream)}"
         case "gate-could-not-run":
             return f"{_subject(stream, names)}: the tests could not be run: {detail}"
+        case "test-cancelled":
+            return f"{_subject(stream, names)}: that test is ended: {detail}"
+        case "passed" if facts.get("how") == "pr":
+            return f"{name}: may be proposed; signal TESTS_PASSED_{name}"
         case "passed":
             return f"{name}: may land; signals TESTS_PASSED_{name}, MERGE_REQUESTED_{stream}"
         case "rejected":
             return f"{name}: does not land; signal TESTS_FAILED_{name}. Its branch and its worktree stay"
+        case "proposed":
+            return f"{name}: proposed as a pull request: {detail}"
         case "landed":
             return f"{name}: landed on {integration}, merge commit {commit}"
         case "followed" if detail:

@@ -7,8 +7,9 @@ comes from the integration branch's *commit*, so that no stream can change the g
 from __future__ import annotations
 
 import os
-import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from loki_hooks.domain.config import (
 )
 from loki_hooks.domain.names import nearest
 from loki_hooks.errors import BadInputError
+from loki_hooks.system.config_cache import remembered
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import Site
@@ -52,11 +54,19 @@ class Effective:
     @property
     def not_in_force(self) -> tuple[str, ...]:
         """Which gate-relevant tables differ in the working copy, so far without effect."""
-        pairs = {
-            "gates": (self.working.gates, self.in_force.gates),
-            "environment": (self.working.environment, self.in_force.environment),
-        }
-        return tuple(name for name, (here, there) in pairs.items() if here != there)
+        return _differing(self.working, self.in_force)
+
+    def not_in_force_at(self, git: Git, commit: str) -> tuple[str, ...]:
+        """Return which of them differ in the commit of a stream, which is gated without regard to that.
+
+        Raises ``BadInputError`` when the configuration there cannot be read.
+        """
+        return _differing(_choose(None, lambda name: git.show_file(commit, name), f"{commit[:12]}:"), self.in_force)
+
+
+def _differing(here: Config, there: Config) -> tuple[str, ...]:
+    pairs = {"gates": (here.gates, there.gates), "environment": (here.environment, there.environment)}
+    return tuple(name for name, (one, other) in pairs.items() if one != other)
 
 
 def load(site: Site, git: Git) -> Effective:
@@ -64,7 +74,7 @@ def load(site: Site, git: Git) -> Effective:
     working = read_working(site)
     if working is None and site.main is None:
         head = git.maybe("symbolic-ref", "--short", "HEAD")
-        working = read_commit(git, f"refs/heads/{head}") if head else Config()
+        working = read_commit(site, git, f"refs/heads/{head}") if head else Config()
     working = working or Config()
     chosen = os.environ.get("LOKI_AGENT", "").strip()
     if chosen:
@@ -77,7 +87,7 @@ def load(site: Site, git: Git) -> Effective:
         }
         working = replace(working, session=replace(session, kinds=kinds))
     integration = working.integration_branch or default_integration(git)
-    in_force = read_commit(git, f"refs/heads/{integration}")
+    in_force = read_commit(site, git, f"refs/heads/{integration}")
     return Effective(working, in_force, integration)
 
 
@@ -85,25 +95,25 @@ def read_working(site: Site) -> Config | None:
     """Return the main worktree's configuration, all defaults when it has no file; None where there is no main worktree."""
     if site.main is None:
         return None
-    return _choose(lambda name: _read_file(site.root / name), "")
+    return _choose(site, lambda name: _read_file(site.root / name), "")
 
 
-def read_commit(git: Git, revision: str) -> Config:
+def read_commit(site: Site, git: Git, revision: str) -> Config:
     """Return the configuration in the commit ``revision``; all defaults when it has none, or does not exist."""
-    return _choose(lambda name: git.show_file(revision, name), f"{revision.removeprefix('refs/heads/')}:")
+    return _choose(site, lambda name: git.show_file(revision, name), f"{revision.removeprefix('refs/heads/')}:")
 
 
 def _read_file(path: Path) -> bytes | None:
     return read_plain(path.resolve()) if path.is_file() else None
 
 
-def _choose(read: Any, prefix: str) -> Config:
-    raw = read(FILE)
-    if raw is not None:
-        return parse(raw, f"{prefix}{FILE}")
-    raw = read(PYPROJECT)
-    if raw is not None and b"loki-hooks" in raw:
-        return parse(raw, f"{prefix}{PYPROJECT}", table=("tool", "loki-hooks"))
+def _choose(site: Site | None, read: Callable[[str], bytes | None], prefix: str) -> Config:
+    """Return the configuration in the file that there is. ``site``: where to remember it, None for not at all."""
+    for name, table in ((FILE, ()), (PYPROJECT, ("tool", "loki-hooks"))):
+        raw = read(name)
+        if raw is not None and (not table or b"loki-hooks" in raw):
+            parse_it = partial(parse, raw, f"{prefix}{name}", table)
+            return remembered(site, raw, f"{prefix}{name}", parse_it) if site else parse_it()
     return Config()
 
 
@@ -122,6 +132,8 @@ def default_integration(git: Git) -> str:
 
 def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:
     """Return the configuration in ``raw`` (TOML). Raises ``BadInputError`` with every error at once."""
+    import tomllib
+
     try:
         value: Any = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -103,7 +103,7 @@ class PushTable(Table):
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 240
 
 
-How = Literal["no-ff", "squash"]
+How = Literal["no-ff", "squash", "pr"]
 
 
 class MergeTable(Table):

@@ -2,25 +2,23 @@
 
 They can be pushed and fetched like any ref. One that came from elsewhere counts only where the configuration
 says so (`results.accept`): a result made in this clone carries a code over its content, made with a key that
-never leaves the clone (``<common>/loki/key``, mode 0600).
+never leaves the clone (``clone_key.py``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
-import platform
-import secrets
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
-from loki_hooks.domain.gates import GateResult, Seen, gate_hash
-from loki_hooks.system.clock import seconds_since
-from loki_hooks.system.files import parse_json, read_plain, write_atomic
+from loki_hooks.domain.gates import GateResult, Outcome, Seen, gate_hash
+from loki_hooks.system import known
+from loki_hooks.system.clone_key import code_over
+from loki_hooks.system.files import parse_json
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import discover
 
@@ -29,7 +27,7 @@ PREFIX = "refs/loki/gates/"
 
 def platform_text() -> str:
     """Return what of the machine may change a result: system and architecture."""
-    return f"{sys.platform}-{platform.machine()}"
+    return f"{sys.platform}-{os.uname().machine}"
 
 
 def hash_of(gate: Gate, config: Config) -> str:
@@ -47,21 +45,15 @@ def store(git: Git, result: GateResult) -> None:
     value["code"] = _code(git, value)
     blob = git.write_blob(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
     git.update_ref(ref_of(result.tree, result.gate_hash), blob, None, f"gate {result.gate}: {result.outcome}")
+    if result.outcome is Outcome.PASSED:
+        with suppress(OSError, ValueError):  # it only saves time
+            known.note_passed(str(discover(git.cwd).common), result.tree, result.gate_hash, blob)
 
 
 def _code(git: Git, value: Mapping[str, object]) -> str:
     """Return the code that only this clone can make over a result."""
-    key = discover(git.cwd).private / "key"
-    secret = read_plain(key)
-    if not secret:
-        made = key.with_name(f".key.{os.getpid()}")
-        write_atomic(made, secrets.token_hex(32), mode=0o600)
-        with suppress(FileExistsError):  # of many processes one makes it
-            os.link(made, key)
-        made.unlink(missing_ok=True)
-        secret = read_plain(key) or b""
     plain = json.dumps({k: v for k, v in value.items() if k != "code"}, sort_keys=True)
-    return hmac.new(secret, plain.encode("utf-8", "backslashreplace"), hashlib.sha256).hexdigest()
+    return code_over(discover(git.cwd), plain.encode("utf-8", "backslashreplace"))
 
 
 def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None:
@@ -77,7 +69,8 @@ def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None
     value = parse_json(done.stdout)
     if not isinstance(value, dict):
         return None
-    if config.accept_results == "own" and not hmac.compare_digest(str(value.get("code")), _code(git, value)):
+    code = str(value.get("code")).encode("utf-8", "replace")
+    if config.accept_results == "own" and not hmac.compare_digest(code, _code(git, value).encode()):
         return None
     found = GateResult.from_json(value)
     return found if found is not None and found.tree == tree and found.gate_hash == hashed else None
@@ -90,6 +83,8 @@ def tested_trees(git: Git) -> frozenset[str]:
 
 def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[Seen, ...]:
     """Return each gate with the result that ``tree`` has for it."""
+    from loki_hooks.system.clock import seconds_since
+
     entries = []
     for gate in gates:
         result = lookup(git, tree, gate, config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,15 @@ def _silence(cwd: Path) -> tuple[str, ...]:
     return tuple(options)
 
 
+_READERS = frozenset({"cat-file", "for-each-ref", "log", "merge-base", "rev-list", "rev-parse"})
+
+
+def _only_reads(args: Sequence[str]) -> bool:
+    """Return whether no hook can run in any case: then nothing needs to be asked about hooks (a push waits for that)."""
+    refs = [word for word in args[1:] if not word.startswith("-")]
+    return args[0] in _READERS or (args[0] == "symbolic-ref" and len(refs) == 1 and args[1] in {"-q", "--quiet"})
+
+
 @dataclass(frozen=True)
 class Git:
     """git in one folder. ``hooks`` runs the user's hooks with ours off; by default none runs."""
@@ -63,7 +72,7 @@ class Git:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Completed:
         """Run git to its end and return how it ended, whatever the exit status."""
-        silence = () if self.hooks else _silence(self.cwd)
+        silence = () if self.hooks or _only_reads(args) else _silence(self.cwd)
         # Ours are off by a variable in any case: `install` may have configured them after `_silence` was asked.
         full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", LOKI_HOOKS_DISABLE="1")
         full |= dict(env or {})

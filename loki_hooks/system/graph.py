@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from loki_hooks.system.git import Git
+from loki_hooks.system.git import Git, git_version
 from loki_hooks.system.site import Site
 
 if TYPE_CHECKING:
@@ -30,6 +30,24 @@ def ahead_behind(site: Site, base: str, tips: Sequence[str]) -> dict[str, tuple[
         except (KeyError, ValueError, OSError, _git_error()):
             pass
     return {tip: _by_git(site, base, tip) for tip in wanted}
+
+
+def behind(git: Git, base: str, branches: Sequence[str]) -> dict[str, int]:
+    """Return branch → how many commits ``base`` has that it has not, for those (short names) that there are.
+
+    One process for all from git 2.41 on; before it one, and one more for each branch that lacks any.
+    """
+    if not branches:
+        return {}
+    refs = [f"refs/heads/{branch}" for branch in branches]
+    if git_version() >= (2, 41):
+        listed = git.out("for-each-ref", f"--format=%(refname)%00%(ahead-behind:{base})", *refs)
+        pairs = [line.split("\0") for line in listed.splitlines()]
+        return {name.removeprefix("refs/heads/"): int(counts.split()[1]) for name, counts in pairs if " " in counts}
+    there = git.refs(*refs)
+    current = set(git.out("for-each-ref", "--format=%(refname)", f"--contains={base}", *refs).splitlines())
+    counts = {name: "0" if name in current else git.maybe("rev-list", "--count", f"{name}..{base}") for name in there}
+    return {name.removeprefix("refs/heads/"): int(count) for name, count in counts.items() if count}
 
 
 def merge_bases(site: Site, base: str, tips: Sequence[str]) -> dict[str, str]:

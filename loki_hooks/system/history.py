@@ -18,15 +18,20 @@ _MADE_HERE = (
 )
 
 
-def has_own_commits(git: Git, branch: str, base: str, tip: str, integration: str) -> bool:
+def has_own_commits(
+    git: Git, branch: str, base: str, tip: str, integration: str, *, inside: bool | None = None
+) -> bool:
     """Return whether ``branch`` (short name) has, since ``base``, commits that were made on it.
 
     A branch that was only brought up to the integration branch is *new*, however far it moved. A tip beside
     the integration branch's own line of commits was made on a branch; one on that line may have got there by a
     fast-forward in either direction, and then the branch's reflog must show a commit. Unknown counts as none.
+    ``inside``: whether the tip is in the integration branch at all, where the caller knows.
     """
     if not tip or not base or tip == base:
         return False
+    if inside is False:
+        return True
     # Not `base..`: the branch may have begun at a commit beside the line.
     line = git.out("rev-list", "--first-parent", integration, "--not", f"{base}^@").split()
     if tip not in line:

@@ -6,14 +6,14 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain
-from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees, split_z
+from loki_hooks.system.git import Git, WorktreeEntry, is_null, split_z
 from loki_hooks.system.history import has_own_commits
 from loki_hooks.system.landed import how_landed
 from loki_hooks.system.processes import identify, is_alive
@@ -58,41 +58,54 @@ _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
 
 def look(
-    site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str, *, caches: Collection[str] = ()
+    site: Site,
+    record: StreamRecord,
+    worktrees: Sequence[WorktreeEntry],
+    integration_ref: str,
+    *,
+    caches: Collection[str] = (),
 ) -> WorktreeFacts:
     """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``.
 
-    ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
+    ``worktrees`` are all that there are now; ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
     """
     try:
-        return _look(site, record, entry, integration_ref, (*CACHES, *caches))
+        return _look(site, record, worktrees, integration_ref, (*CACHES, *caches))
     except (LokiError, OSError) as error:
         return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
 
 
 def _look(
-    site: Site, record: StreamRecord, entry: WorktreeEntry | None, integration_ref: str, caches: Collection[str]
+    site: Site,
+    record: StreamRecord,
+    worktrees: Sequence[WorktreeEntry],
+    integration_ref: str,
+    caches: Collection[str],
 ) -> WorktreeFacts:
     git = Git(site.root)
-    tip = git.commit_id(f"refs/heads/{record.branch}") or ""
-    landed = how_landed(git, record.branch, record.base, tip, integration_ref)
+    branch = f"refs/heads/{record.branch}"
+    refs = git.refs(branch, "refs/stash")
+    tip = refs.get(branch, "")
     inside = bool(tip) and git.is_ancestor(tip, integration_ref)
+    own = has_own_commits(git, record.branch, record.base, tip, integration_ref, inside=inside)
+    landed = how_landed(git, record.branch, record.base, tip, integration_ref, inside=inside, own=own)
     branch_facts = WorktreeFacts(
-        own_commits=has_own_commits(git, record.branch, record.base, tip, integration_ref),
+        own_commits=own,
         merged_by=landed,
         session_alive=is_alive(record.session) or is_alive(record.claim),
-        stashes=_stashes(git, record.branch),
+        stashes=_stashes(git, record.branch) if "refs/stash" in refs else (),
         # A copy of the work in the integration branch is a place where it is safe; what else the branch had is pinned.
         unreachable=() if inside or landed or not tip else _unreachable(git, tip, record.branch, integration_ref),
         folder=False,
     )
     path = Path(record.path)
+    entry = next((w for w in worktrees if str(w.path) == record.path), None)
     lock = None if entry is None or entry.locked is None or lock_is_dead(entry.locked) else _lock_text(entry.locked)
     if entry is None or not path.is_dir():
         return _with(branch_facts, lock=lock)  # a locked one may be on a disk that is not plugged in
     there = Git(path)
     modified, untracked, ignored = _status(there)
-    head = there.commit_id("HEAD") or ""
+    head = "" if is_null(entry.head) else entry.head
     return _with(
         branch_facts,
         folder=True,
@@ -105,7 +118,7 @@ def _look(
         operation=operation_in(git_dir_of(path)),
         detached=_unreachable(git, head, "", integration_ref) if head and head != tip else (),
         submodule_work=submodule_work(path, caches),
-        nested=tuple(str(w.path) for w in list_worktrees(git) if path in w.path.parents),
+        nested=tuple(str(w.path) for w in worktrees if path in w.path.parents),
         is_current=_is_current(path),
     )
 

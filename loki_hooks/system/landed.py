@@ -42,15 +42,32 @@ _DIFF = (
 _MARK = re.compile(rb"(?:\A|\n)\0([0-9a-f]{40,64})\n")
 
 
-def how_landed(git: Git, branch: str, base: str, tip: str, integration_ref: str, *, copies: bool = True) -> str:
+def how_landed(
+    git: Git,
+    branch: str,
+    base: str,
+    tip: str,
+    integration_ref: str,
+    *,
+    copies: bool = True,
+    inside: bool | None = None,
+    own: bool | None = None,
+) -> str:
     """Return how the work of ``branch`` (short, at ``tip``, begun at ``base``) is in the integration branch, or ''.
 
-    ``copies`` False asks only for ancestry, which is cheap.
+    ``copies`` False asks only for ancestry, which is cheap; ``inside`` is the answer to that, and ``own`` whether it has
+    commits of its own (``has_own_commits``), where the caller knows.
     """
-    if not tip or not has_own_commits(git, branch, base, tip, integration_ref):
+    if not tip:
+        return ""
+    if inside is None:
+        inside = git.is_ancestor(tip, integration_ref)
+    if own is None:
+        own = has_own_commits(git, branch, base, tip, integration_ref, inside=inside)
+    if not own:
         return ""
     into = integration_ref.removeprefix("refs/heads/")
-    if git.is_ancestor(tip, integration_ref):
+    if inside:
         return f"{tip[:12]} is in {into}"
     return _as_copies(git, tip, integration_ref, into) if copies else ""
 

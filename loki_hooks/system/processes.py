@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
-from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError
 from loki_hooks.system.detach import start_time
 from loki_hooks.system.files import open_log
 from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
+
+if TYPE_CHECKING:
+    from loki_hooks.domain.streams import ProcessId
 
 Child = subprocess.Popen[bytes]
 SESSION_MARK = "LOKI_SESSION"
@@ -184,12 +186,16 @@ def worker_argv(*words: str) -> list[str]:
 
 def identify(pid: int) -> ProcessId | None:
     """Return the process's identity, or None when there is no such process."""
+    from loki_hooks.domain.streams import ProcessId
+
     started = start_time(pid)
     return None if started is None else ProcessId(pid, started)
 
 
 def myself() -> ProcessId:
     """Return this process's identity."""
+    from loki_hooks.domain.streams import ProcessId
+
     return ProcessId(os.getpid(), start_time(os.getpid()) or "?")
 
 

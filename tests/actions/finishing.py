@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Repo
 
 from actions.scripted import Yard, yard
@@ -43,3 +45,29 @@ def state_of(tree: Path, repo: Repo) -> tuple[str, str, str]:
         repo.git("rev-parse", "HEAD", cwd=tree),
         repo.git("status", "--porcelain", "--ignored", cwd=tree),
     )
+
+
+# A remote that says it is GitHub ----------------------------------------------------------------------------
+
+
+def hub(made: Yard, url: str = "https://github.com/o/r.git") -> None:
+    """Give the repository a remote that says it is GitHub and is a folder."""
+    repo = made.repo
+    repo.git("init", "-q", "--bare", "../origin.git")
+    repo.git("remote", "add", "origin", url)
+    repo.git("config", "remote.origin.pushurl", str(repo.path.parent / "origin.git"))
+
+
+def fake_gh(made: Yard, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program called gh on PATH that records how it was called: the last words, the last body, a line a call."""
+    folder = made.outside / "bin"
+    folder.mkdir(exist_ok=True)
+    gh = folder / "gh"
+    record = (
+        f"printf '%s\\n' \"$@\" > '{made.outside}/gh-words'\necho \"$1 $2\" >> '{made.outside}/gh-calls'\n"
+        f"cat > '{made.outside}/gh-body'"
+    )
+    gh.write_text(f"#!/bin/sh\n{record}\n{script}\n")
+    gh.chmod(0o755)
+    if not os.environ["PATH"].startswith(f"{folder}{os.pathsep}"):
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPTS, Repo
 
-from actions.finishing import begun, listed, state_of
+from actions.finishing import begun, fake_gh, hub, listed, state_of
 from actions.scripted import Yard
 
 
@@ -38,6 +38,18 @@ def test_merge_goes_through_the_gate_though_landing_is_off(repo: Repo) -> None:
     assert made.landed() == ["a"], "what nobody asked for stays"
     assert len(made.runs()) >= 1
     assert "Loki-Gates: unit" in repo.git("log", "-1", "--format=%B", "main")
+
+
+def test_what_waits_for_a_person_keeps_nobody_from_being_tested(repo: Repo) -> None:
+    made = begun(repo, "a", "b", more="[merge]\nauto = false\n")
+    made.ready("a")
+    made.run()
+    made.ready("b")
+    made.run()
+    assert {made.status("a"), made.status("b")} == {"passed"}
+    assert len(made.runs()) == 2
+    assert finish(made, "b", "--merge")[0] == 0
+    assert made.landed() == ["b"]
 
 
 def test_merge_tells_why_it_did_not_land(repo: Repo) -> None:
@@ -228,25 +240,6 @@ def test_keep_does_not_lose_a_detached_commit(repo: Repo) -> None:
 
 
 # --pr -------------------------------------------------------------------------------------------------------
-
-
-def hub(made: Yard, url: str = "https://github.com/o/r.git") -> None:
-    """Give the repository a remote that says it is GitHub and is a folder."""
-    repo = made.repo
-    repo.git("init", "-q", "--bare", "../origin.git")
-    repo.git("remote", "add", "origin", url)
-    repo.git("config", "remote.origin.pushurl", str(repo.path.parent / "origin.git"))
-
-
-def fake_gh(made: Yard, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program called gh on PATH that records how it was called."""
-    folder = made.outside / "bin"
-    folder.mkdir()
-    gh = folder / "gh"
-    record = f"printf '%s\\n' \"$@\" > '{made.outside}/gh-words'\ncat > '{made.outside}/gh-body'"
-    gh.write_text(f"#!/bin/sh\n{record}\n{script}\n")
-    gh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 def test_pr_pushes_opens_it_and_is_recognised_when_squashed(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:

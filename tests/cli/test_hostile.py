@@ -173,7 +173,7 @@ def test_other_damaged_files_stop_nothing(
     (tmp_path / "target.json").write_text("{}")
     monkeypatch.setenv("LOKI_DYNAMIC_CONCURRENCY", "1")
     made.streams({"x": {"x.txt": "x"}})
-    for name in ("resources.json", "test-results.json", "events.jsonl", "fetched", "gate-starting.json"):
+    for name in ("resources.json", "test-results.json", "events.jsonl", "fetched", "gate-runners"):
         path = made.loki_dir / "state" / name
         path.unlink(missing_ok=True)
         DAMAGES[damage](path)

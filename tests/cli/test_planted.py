@@ -85,7 +85,7 @@ def run_all(place: Yard, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> di
         (".",),
         ("state",),
         ("signals", "queue", "logs", "archive"),
-        ("queue/docs", "state/notices", "state/gate-runs", "state/prompts"),
+        ("queue/docs", "state/notices", "state/gate-runs", "state/gate-runners", "state/prompts"),
     ],
     ids=" ".join,
 )
@@ -117,7 +117,7 @@ FILES = (
     "queue/docs/.lock",
     "state/prompts/feature-auth.md",
     "state/notices/checkout-feature-auth",
-    "state/gate-starting.json",
+    "state/gate-runners/x.json",
     "state/gate-runs/unit.json",
     "CONTINUITY.md",
 )
@@ -208,7 +208,7 @@ def test_huge_deep_and_hostile_json(place: Yard, text: str) -> None:
         "state/orchestrator.json",
         "state/resources.json",
         "state/test-results.json",
-        "state/gate-starting.json",
+        "state/gate-runners/x.json",
         "signals/FEATURE_READY_auth",
         "signals/MERGE_REQUESTED_feature-auth",
         "queue/docs/0123456789abcdef.json",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from math import ceil, log2
 from typing import Any
 
@@ -15,7 +18,7 @@ from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.reconcile import Facts, Found, Step, StreamFacts, Verb, decide
 from loki_hooks.domain.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.domain.train import Car, Train
+from loki_hooks.domain.train import Car, Rest, Train, to_compare
 
 FACTS = Facts(tip="main", processed="main")
 OTHERS = sorted(set(Status) - STANDING)
@@ -165,6 +168,8 @@ streams = st.builds(
     merged=st.booleans(),
     solo=st.sampled_from([None, *Standing]),
     conflicts=st.sampled_from([(), ("f",)]),
+    proposes=st.booleans(),
+    alone=st.sampled_from([None, Car("feature-a", "tip-a", "c-alone", "t-alone")]),
     priority=st.integers(-2, 2),
     origin=st.sampled_from(["spawned", "adopted"]),
     after=st.lists(st.sampled_from(["feature-a", "feature-z"]), max_size=1).map(tuple),
@@ -175,7 +180,9 @@ streams = st.builds(
 def worlds(draw: st.DrawFn) -> Facts:
     found = draw(st.lists(streams, max_size=8, unique_by=lambda s: s.record.stream))
     able = [
-        s for s in found if s.record.status in IN_TRAIN and s.tip == s.record.tip and not s.merged and not s.conflicts
+        s
+        for s in found
+        if s.record.status in IN_TRAIN and s.tip == s.record.tip and not (s.merged or s.conflicts or s.proposes)
     ]
     cars = tuple(Car(s.record.stream, s.tip, f"c-{s.record.name}", f"t-{s.record.name}") for s in able)
     return Facts(
@@ -189,7 +196,8 @@ def worlds(draw: st.DrawFn) -> Facts:
         standings=tuple(draw(st.lists(st.sampled_from(Standing), min_size=len(cars), max_size=len(cars)))),
         base=draw(st.sampled_from(Standing)),
         gates=draw(st.booleans()),
-        gate_running=draw(st.booleans()),
+        running=frozenset(draw(st.sets(st.sampled_from(["t-a", "t-b", "old"])))),
+        slots=draw(st.integers(1, 3)),
         cap=draw(st.integers(1, 4)),
         untrusted=draw(st.sampled_from(["", "no word"])),
         merge_auto=draw(st.booleans()),
@@ -222,17 +230,17 @@ def test_what_no_decision_may_ever_do(facts: Facts) -> None:
         assert facts.train is not None
         assert facts.standings[len(step.cars) - 1] is Standing.PASSED
         assert step.commit == step.cars[-1].commit
-        assert (facts.gates, facts.merge_auto, facts.behind, facts.diverged, facts.gate_running) == (
-            True,
-            True,
-            False,
-            False,
-            False,
-        )
+        assert (facts.gates, facts.merge_auto, facts.behind, facts.diverged) == (True, True, False, False)
         assert all(by_stream[car.stream].tip == car.tip for car in step.cars)
-    if facts.gate_running or facts.untrusted:
-        assert Verb.TEST not in {s.verb for s in steps}
-    assert len([s for s in steps if s.verb is Verb.TEST]) <= 1
+    tests = {s.tree for s in steps if s.verb is Verb.TEST}
+    ended = {s.tree for s in steps if s.verb is Verb.CANCEL}
+    assert not (tests and facts.untrusted)
+    assert tests.isdisjoint(facts.running)
+    assert ended <= facts.running
+    assert len(tests) <= facts.slots
+    proposed = [s for s in steps if s.verb is Verb.PROPOSE]
+    assert all(by_stream[s.stream].proposes and by_stream[s.stream].solo is Standing.PASSED for s in proposed)
+    assert not proposed or facts.merge_auto
     for step in steps:
         s = by_stream.get(step.stream)
         if s is None:
@@ -258,6 +266,10 @@ def test_what_no_decision_may_ever_do(facts: Facts) -> None:
 # Whole journeys ------------------------------------------------------------------------------------------
 
 
+def text_of(tree: frozenset[str]) -> str:
+    return ",".join(sorted(tree))
+
+
 @dataclass
 class World:
     """A repository in which a tree is the set of streams that are in it. Applies steps as ``actions/apply.py`` does."""
@@ -270,6 +282,9 @@ class World:
     status: dict[str, Status] = field(default_factory=dict)
     known: dict[frozenset[str], Standing] = field(default_factory=dict)
     runs: int = 0
+    slots: int = 1
+    running: list[frozenset[str]] = field(default_factory=list)
+    choose: Callable[[int], int] = lambda _: 0
 
     def standing(self, tree: frozenset[str]) -> Standing:
         return self.known.get(tree, Standing.UNKNOWN)
@@ -279,35 +294,52 @@ class World:
         found = []
         for name, status in self.status.items():
             tree = base | {name}
-            found.append(stream(name, status, solo=self.standing(tree), solo_tree=",".join(sorted(tree))))
-        able = [s for s in found if s.record.status in IN_TRAIN and s.solo not in {Standing.FAILED, Standing.BLOCKED}][
-            :batch
-        ]
-        cars: list[Car] = []
-        trees: list[frozenset[str]] = []
-        for s in able:
-            trees.append((trees[-1] if trees else base) | {s.record.name})
-            cars.append(Car(s.record.stream, s.tip, "", ",".join(sorted(trees[-1]))))
+            found.append(stream(name, status, solo=self.standing(tree), solo_tree=text_of(tree)))
+        able = [s for s in found if s.record.status in IN_TRAIN and s.solo not in {Standing.FAILED, Standing.BLOCKED}]
+        train, trees = self.train([s.record.name for s in able[:batch]])
+        standings = tuple(self.standing(t) for t in trees)
+        rests = {}
+        for index in to_compare(standings, self.standing(base), self.slots):
+            left = [car.stream.removeprefix("feature-") for i, car in enumerate(train.cars) if i != index]
+            rest, last = self.train(left)
+            rests[index] = Rest(rest, self.standing(last[-1]))
         return replace(
             FACTS,
             tip="main",
             streams=tuple(found),
-            train=Train("main", tuple(cars)) if cars else None,
-            standings=tuple(self.standing(t) for t in trees),
+            train=train if train.cars else None,
+            standings=standings,
             base=self.standing(base),
-            tip_tree=",".join(sorted(base)),
+            rests=rests,
+            tip_tree=text_of(base),
+            running=frozenset(map(text_of, self.running)),
+            slots=self.slots,
         )
+
+    def train(self, names: list[str]) -> tuple[Train, list[frozenset[str]]]:
+        trees = [frozenset(self.landed) | set(names[: i + 1]) for i in range(len(names))]
+        cars = [Car(f"feature-{n}", f"tip-{n}", "", text_of(t)) for n, t in zip(names, trees, strict=True)]
+        return Train("main", tuple(cars)), trees
+
+    def end_one(self) -> None:
+        """The run that ``choose`` picks ends, with a result."""
+        tree = self.running.pop(self.choose(len(self.running)))
+        blocked, failed = tree & self.blockers, self.red or tree & self.culprits
+        self.known[tree] = Standing.BLOCKED if blocked else Standing.FAILED if failed else Standing.PASSED
 
     def take(self, step: Step) -> None:
         name = step.stream.removeprefix("feature-")
         if step.verb is Verb.TEST:
             tree = frozenset(filter(None, step.tree.split(",")))
             assert self.standing(tree) is Standing.UNKNOWN, "nothing is tested twice"
+            assert tree not in self.running
             self.runs += 1
-            blocked, failed = tree & self.blockers, self.red or tree & self.culprits
-            self.known[tree] = Standing.BLOCKED if blocked else Standing.FAILED if failed else Standing.PASSED
+            self.running.append(tree)
+            assert len(self.running) <= self.slots
             for car in step.cars:
                 self.status[car.stream.removeprefix("feature-")] = Status.TESTING
+        elif step.verb is Verb.CANCEL:
+            self.running.remove(frozenset(filter(None, step.tree.split(","))))
         elif step.verb is Verb.PASS:
             self.status[name] = Status.PASSED
         elif step.verb is Verb.REJECT:
@@ -326,21 +358,35 @@ class World:
             steps = [
                 s
                 for s in decide(self.facts(batch))
-                if s.verb in {Verb.TEST, Verb.PASS, Verb.REJECT, Verb.LAND, Verb.NOTE}
+                if s.verb in {Verb.TEST, Verb.CANCEL, Verb.PASS, Verb.REJECT, Verb.LAND, Verb.NOTE}
             ]
             steps = [
                 s
                 for s in steps
                 if s.verb is not Verb.NOTE or self.status[s.stream.removeprefix("feature-")] is Status.TESTING
             ]
-            if not steps:
-                return
             for step in steps:
                 self.take(step)
+            if not steps and not self.running:
+                return
+            if not steps:
+                self.end_one()
         pytest.fail("it does not end")
 
 
 names = st.sets(st.sampled_from("abcdefgh"))
+
+
+def world(
+    data: st.DataObject, who: set[str], culprits: AbstractSet[str], blockers: AbstractSet[str] = frozenset()
+) -> World:
+    return World(
+        frozenset(culprits),
+        frozenset(blockers),
+        status=dict.fromkeys(sorted(who), Status.READY),
+        slots=data.draw(st.integers(1, 4)),
+        choose=lambda count: data.draw(st.integers(0, count - 1)),
+    )
 
 
 @given(names, st.data(), st.integers(1, 8))
@@ -349,12 +395,12 @@ def test_the_good_land_the_culprits_are_rejected_and_it_is_cheap(
     who: set[str], data: st.DataObject, batch: int
 ) -> None:
     culprits = frozenset(data.draw(st.sets(st.sampled_from(sorted(who))) if who else st.just(set())))
-    world = World(culprits, frozenset(), status=dict.fromkeys(sorted(who), Status.READY))
-    world.settle(batch)
-    assert set(world.landed) == who - culprits
-    assert world.status == dict.fromkeys(sorted(culprits), Status.REJECTED)
+    made = world(data, who, culprits)
+    made.settle(batch)
+    assert set(made.landed) == who - culprits
+    assert made.status == dict.fromkeys(sorted(culprits), Status.REJECTED)
     trains = ceil(max(len(who), 1) / batch)
-    assert world.runs <= trains + 1 + len(culprits) * (2 + ceil(log2(batch)))
+    assert made.runs <= trains + 1 + len(culprits) * (2 + ceil(log2(batch)))
 
 
 @given(names, st.data(), st.integers(1, 8))
@@ -363,23 +409,68 @@ def test_what_cannot_be_tested_waits_alone(who: set[str], data: st.DataObject, b
     some = st.sets(st.sampled_from(sorted(who))) if who else st.just(set())
     blockers = frozenset(data.draw(some))
     culprits = frozenset(data.draw(some)) - blockers
-    world = World(culprits, blockers, status=dict.fromkeys(sorted(who), Status.READY))
-    world.settle(batch)
-    assert set(world.landed) <= who - culprits - blockers
-    rejected = {name for name, status in world.status.items() if status is Status.REJECTED}
+    made = world(data, who, culprits, blockers)
+    made.settle(batch)
+    assert set(made.landed) <= who - culprits - blockers
+    rejected = {name for name, status in made.status.items() if status is Status.REJECTED}
     assert rejected <= culprits, "nobody is blamed who is innocent"
     if not culprits:
-        assert set(world.landed) == who - blockers
-    assert all(world.status[name] is Status.READY for name in blockers)
+        assert set(made.landed) == who - blockers
+    assert all(made.status[name] is Status.READY for name in blockers)
 
 
-@given(names, names)
-def test_a_red_integration_branch_blames_and_lands_nobody(who: set[str], culprits: set[str]) -> None:
-    world = World(frozenset(culprits & who), frozenset(), red=True, status=dict.fromkeys(sorted(who), Status.READY))
-    world.settle(8)
-    assert world.landed == ()
-    assert set(world.status.values()) <= {Status.READY}
-    assert world.runs <= 3 + 3 * len(who)  # each may be the one that mends it
+@given(names, names, st.data())
+def test_a_red_integration_branch_blames_and_lands_nobody_and_that_is_soon_known(
+    who: set[str], culprits: set[str], data: st.DataObject
+) -> None:
+    made = world(data, who, culprits & who)
+    made.red = True
+    made.settle(8)
+    assert made.landed == ()
+    assert set(made.status.values()) <= {Status.READY}
+    assert made.runs <= (3 + ceil(log2(len(who))) if who else 0)
+    before = made.runs
+    made.settle(8)
+    assert made.runs == before, "nothing changed"
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("last_first", [False, True])
+def test_eight_streams_with_every_one_and_every_two_culprits_cost_what_is_promised(
+    slots: int, last_first: bool
+) -> None:
+    for culprits in [*combinations("abcdefgh", 1), *combinations("abcdefgh", 2)]:
+        made = World(frozenset(culprits), frozenset(), status=dict.fromkeys("abcdefgh", Status.READY), slots=slots)
+        made.choose = lambda count: count - 1 if last_first else 0
+        made.settle(8)
+        assert set(made.landed) == set("abcdefgh") - set(culprits)
+        assert made.runs <= (5 if len(culprits) == 1 else 10), culprits
+
+
+def test_a_stream_that_lands_by_a_pull_request_is_tested_alone_and_proposed_when_that_is_wanted() -> None:
+    car = Car("feature-a", "tip-a", "c", "t")
+    asked = stream("a", Status.READY, proposes=True, solo=Standing.UNKNOWN, alone=car, solo_tree="t")
+    (step,) = decide(replace(FACTS, streams=(asked,)))
+    assert (step.verb, step.commit, step.tree, step.cars, step.pin) == (Verb.TEST, "c", "t", (car,), "")
+    passed = replace(asked, solo=Standing.PASSED, alone=None)
+    assert of(passed) == [Verb.PASS, Verb.PROPOSE]
+    assert of(passed, merge_auto=False) == [Verb.PASS, Verb.NOTE]
+    assert of(replace(passed, record=replace(passed.record, wanted="tip-a")), merge_auto=False) == [
+        Verb.PASS,
+        Verb.PROPOSE,
+    ]
+    later = replace(passed, record=replace(passed.record, status=Status.PASSED, not_before="2"))
+    assert of(later, now="1") == []
+    assert of(later, now="2") == [Verb.PROPOSE]
+    assert of(replace(asked, solo=Standing.FAILED), base=Standing.PASSED) == [Verb.REJECT]
+
+
+def test_what_no_decision_depends_on_any_more_is_ended() -> None:
+    facts = replace(FACTS, streams=(stream("a", Status.TESTING),), train=train_of("a"), standings=(Standing.UNKNOWN,))
+    assert verbs(decide(replace(facts, running=frozenset({"tree-a"})))) == []
+    moved = decide(replace(facts, running=frozenset({"before"})))
+    assert [(s.verb, s.tree) for s in moved] == [(Verb.CANCEL, "before"), (Verb.TEST, "tree-a")]
+    assert [s.verb for s in decide(replace(FACTS, running=frozenset({"before"})))] == [Verb.CANCEL]
 
 
 def test_every_living_status_is_met_by_some_decision_or_waits_for_a_person() -> None:

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.gates import Standing
-from loki_hooks.domain.train import BASE, Blame, Blocked, Land, Test, next_move
+from loki_hooks.domain.train import (
+    BASE,
+    Blame,
+    Blocked,
+    Compare,
+    Land,
+    LandWithout,
+    PreExisting,
+    Test,
+    next_move,
+    to_compare,
+)
 
 P, F, B, U = Standing.PASSED, Standing.FAILED, Standing.BLOCKED, Standing.UNKNOWN
 
@@ -30,9 +41,48 @@ def test_the_table_of_moves() -> None:
     assert next_move([U, B, U, F], P) == Test(0)
 
 
-@given(st.lists(st.sampled_from(Standing), min_size=1, max_size=12), st.sampled_from(Standing))
-def test_every_state_has_a_move_that_makes_sense(standings: list[Standing], base: Standing) -> None:
-    match next_move(standings, base):
+def test_the_last_two_are_compared_at_once_where_there_is_room_and_something_is_known_to_pass() -> None:
+    pair = [U, P, U, F]
+    assert to_compare(pair, U, 2) == (2, 3)
+    assert to_compare(pair, U, 1) == to_compare([U, F], U, 2) == to_compare([P, U, U, F], P, 2) == ()
+    assert to_compare([U, F], P, 2) == (0, 1)
+    for rests, move in (
+        ({2: U, 3: U}, Compare((2, 3))),
+        ({2: F, 3: U}, Compare((3,))),
+        ({2: P, 3: U}, LandWithout(2)),
+        ({2: P, 3: P}, LandWithout(3)),
+        ({2: F, 3: F}, Test(2)),
+        ({2: U}, Test(2)),
+    ):
+        assert next_move(pair, slots=2, rests=rests) == move
+    assert next_move(pair, rests={2: P, 3: U}) == Test(2)
+
+
+def test_whether_the_integration_branch_is_red_is_asked_once_somebody_is_suspected() -> None:
+    assert next_move([U, F]) == Test(0)
+    assert next_move([U, F], suspected=True) == Test(BASE)
+    assert next_move([U, F], F) == PreExisting()
+    assert next_move([P, U, F], F) == Test(1)
+    assert next_move([U, U], F) == Test(1)
+
+
+@given(
+    st.lists(st.sampled_from(Standing), min_size=1, max_size=12), st.sampled_from(Standing), st.booleans(), st.data()
+)
+def test_every_state_has_a_move_that_makes_sense(
+    standings: list[Standing], base: Standing, suspected: bool, data: st.DataObject
+) -> None:
+    slots = data.draw(st.integers(1, 3))
+    rests = {index: data.draw(st.sampled_from(Standing)) for index in to_compare(standings, base, slots)}
+    match next_move(standings, base, suspected=suspected, slots=slots, rests=rests):
+        case Compare(indexes):
+            assert 0 < len(indexes) <= slots
+            assert all(rests[index] is U for index in indexes)
+        case LandWithout(index):
+            assert rests[index] is P
+        case PreExisting():
+            assert base is F
+            assert P not in standings[: standings.index(F)]
         case Land(index):
             assert standings[index] is P
         case Test(index) if index == BASE:
@@ -41,8 +91,8 @@ def test_every_state_has_a_move_that_makes_sense(standings: list[Standing], base
             assert standings[index] is not P or index == len(standings) - 1
         case Blame(index, proved):
             assert standings[index] is F
-            assert proved == (index > 0)
-            assert not proved or standings[index - 1] is P
+            assert proved == (index > 0 or base is P)
+            assert index == 0 or standings[index - 1] is P
         case Blocked(index):
             assert standings[index] is B
             assert base is not U or index == 0

@@ -1,0 +1,28 @@
+"""Codes that only this clone can make: over gate results, and over what was parsed of a configuration.
+
+The key never leaves the clone (``<common>/loki/key``, mode 0600).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from contextlib import suppress
+
+from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.site import Site
+
+
+def code_over(site: Site, data: bytes) -> str:
+    """Return the clone's code over ``data`` (hexadecimal). Makes the key where there is none yet."""
+    key = site.private / "key"
+    secret = read_plain(key)
+    if not secret:
+        made = key.with_name(f".key.{os.getpid()}")
+        write_atomic(made, secrets.token_hex(32), mode=0o600)
+        with suppress(FileExistsError):  # of many processes one makes it
+            os.link(made, key)
+        made.unlink(missing_ok=True)
+        secret = read_plain(key) or b""
+    return hmac.new(secret, data, "sha256").hexdigest()
