@@ -21,6 +21,7 @@ from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make
 from loki_hooks.actions.retention import expire_when_due
 from loki_hooks.actions.train import TRAIN_REF, pin_train
 from loki_hooks.actions.turns import see_to_turns
+from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.gates import GateResult, Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
@@ -229,6 +230,7 @@ class Applier:
             reason=step.reason,
             last_run=record.started_at,
             before=f"failed: {step.reason}",
+            trouble=Trouble.RUNNER_DIED.value,
             tip=tip,
         )
         events.record(self.site, "session-failed", step.stream, commit=tip, detail=step.reason)

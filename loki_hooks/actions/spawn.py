@@ -18,6 +18,7 @@ from loki_hooks.actions.prepare import base_ref, make_worktrees, require_trust
 from loki_hooks.actions.prompt import agent_argv, render_prompt, require_agent
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
 from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.stages import STAGES, is_order
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.domain.streams import State, StreamRecord, Task
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
@@ -44,6 +45,8 @@ class Request:
     priority: int = 0
     launch: bool = True
     tmux: bool = False
+    stages: tuple[str, ...] = ()
+    """Those of the task, () for those of its kind."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
         )
     if "\0" in request.task:
         raise BadInputError("the task is binary", "a task is text")
+    if request.stages and not is_order(request.stages):
+        raise BadInputError(
+            f"{shown(','.join(request.stages))} are no stages",
+            f"some of {', '.join(STAGES)}, in this order, with commas between",
+        )
     base = base_commit(context, request.base)
     state = context.store.read()
     after = tuple(context.require_stream(word).stream for word in request.after)
@@ -94,7 +102,7 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
     for name in names:
         stream = stream_id(request.kind, name)
         _refuse_clash(state, planned, stream, name)
-        task = Task(id=flat(name), text=request.task)
+        task = Task(id=flat(name), text=request.task, stages=request.stages)
         values = context.values(
             kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=agent
         )
@@ -291,6 +299,7 @@ def preview(context: Context, record: StreamRecord) -> dict[str, Any]:
     return {
         **Spawned(record.name, record.stream, record.branch, record.path, "planned").to_json(),
         "base": record.base,
+        "stages": list(context.stages_of(record)),
         "prompt": prompt,
         "argv": agent_argv(context, record, prompt),
     }

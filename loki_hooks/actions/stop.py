@@ -68,6 +68,7 @@ def _settled(state: State, stream: str) -> State:
             not_before="",
             last_run=current.started_at or current.last_run,
             before="stopped: by a person",
+            trouble="",
             reason="stopped by a person",
         )
     )
