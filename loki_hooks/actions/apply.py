@@ -41,6 +41,7 @@ from loki_hooks.system.processes import (
     worker_argv,
 )
 from loki_hooks.system.session_tree import SessionTree
+from loki_hooks.system.spawn_environment import environment_for, forget
 from loki_hooks.system.worktrees import unlock_dead, wait_for_git
 
 Taken = tuple[str, str]
@@ -207,6 +208,7 @@ class Applier:
         except LokiError as error:
             self.context.store.update(lambda s: s.without(step.stream))
             self.context.git.run("update-ref", "-d", base_ref(step.stream))
+            forget(self.site, step.stream)
             events.record(self.site, "rolled-back", step.stream, detail=error.message)
             return "failed", error.message
         self.move(step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None)
@@ -243,6 +245,7 @@ class Applier:
 
     def _vanished(self, step: Step) -> Taken:
         self.context.store.update(lambda s: s.without(step.stream))
+        forget(self.site, step.stream)
         events.record(self.site, "vanished", step.stream, detail=step.reason)
         return "done", step.reason
 
@@ -460,7 +463,7 @@ class Applier:
         pid = start_detached(
             worker_argv("worker", "session", step.stream, token, str(self.site.root)),
             cwd=self.site.root,
-            env=scrubbed(),
+            env=environment_for(self.site, step.stream),
             output=self.site.folder("logs") / "runner.log",
         )
         runner = identify(pid)

@@ -25,7 +25,7 @@ from loki_hooks.domain.stages import PLAN_FILE
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError
-from loki_hooks.system import events, signal_files
+from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import dump_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, WorktreeEntry, list_worktrees
@@ -120,6 +120,7 @@ def retire(
     except LokiError:
         _undo(context, record, time, trash, archive)
         raise
+    spawn_environment.forget(site, record.stream)
     if going is not Going.WORKTREE:
         _remove_branch(context, record, tip)
         _move_logs(context, record, archive)

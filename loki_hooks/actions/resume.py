@@ -21,7 +21,7 @@ from loki_hooks.domain.stages import stage_to_resume
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
-from loki_hooks.system import events, signal_files
+from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.git import list_worktrees
 
 RESUMABLE = frozenset(
@@ -74,6 +74,7 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
             )
         )
 
+    spawn_environment.keep(context.site, record.stream)
     after = context.store.update(queue).streams[record.stream]
     _clear_signals(context, after)
     signal_files.emit(context.site, SignalName("SPAWN_QUEUED", after.stream), body_of(after))

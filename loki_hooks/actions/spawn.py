@@ -22,7 +22,7 @@ from loki_hooks.domain.stages import STAGES, is_order
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.domain.streams import State, StreamRecord, Task
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
-from loki_hooks.system import events, signal_files
+from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.clock import now
 from loki_hooks.system.git import list_worktrees
 from loki_hooks.system.processes import is_alive, myself
@@ -214,12 +214,15 @@ def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) ->
         problems = {record.stream: error for record in records}
     making = [record for record in records if record.stream not in problems]
     try:
+        for record in making if launch else ():
+            spawn_environment.keep(context.site, record.stream)
         failed = make_worktrees(context, making)
     except LokiError as error:  # before anything was made
         failed = {record.stream: error for record in making}
     made = [record for record in making if record.stream not in failed]
     for stream in failed:
         context.git.run("update-ref", "-d", base_ref(stream))
+        spawn_environment.forget(context.site, stream)
     for record in made:
         for kind, subject in (
             ("TESTS_PASSED", record.name),

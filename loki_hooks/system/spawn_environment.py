@@ -1,0 +1,167 @@
+"""The environment that a stream's sessions start in: that of whoever spawned (or resumed) it, not of who starts them.
+
+A session that waited is started by whichever process makes the pass: a git hook below pre-commit, the end of another
+session, `run`. Its variables are in two parts:
+
+    <common>/loki/environments/<stream>.json           what is no secret, as it was at the spawn (mode 0600)
+    $XDG_RUNTIME_DIR/loki-hooks/<hash>/<stream>.json   all of it, where the user has such a folder: in memory, gone with
+                                                       the login (mode 0600); both ``{"id", "env"}`` with the same id
+
+No secret: PATH, HOME and the other names of ``KNOWN``, locale, time zone, XDG_*, git's own settings, and every variable
+that is nothing but absolute paths of which the first exists (CARGO_HOME, NVM_DIR, SSH_AUTH_SOCK …). Everything else might be
+one and is never written to a disk: where there is no memory to keep it in, a session gets it from the process that starts
+it, if it is there. Never kept: what git and hook frameworks put into hooks, what belongs to a terminal or to another
+session, and LOKI_* (knobs and trust are those of who makes the pass). Both files go when the stream is archived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.domain.names import flat
+from loki_hooks.errors import LokiError
+from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.git_env import of_framework
+from loki_hooks.system.processes import scrubbed
+from loki_hooks.system.site import Site
+
+KNOWN = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|XDG_\w+|EDITOR|VISUAL|PAGER|SSH_ASKPASS|NO_COLOR|"
+    r"NO_PROXY|no_proxy|GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)|GIT_TERMINAL_PROMPT|"
+    r"GIT_ASKPASS|GIT_SSH(_COMMAND|_VARIANT)?|GIT_PAGER|GIT_LFS_SKIP_SMUDGE|GIT_ATTR_NOSYSTEM|GIT_CEILING_DIRECTORIES|"
+    r"GIT_TEMPLATE_DIR"
+)
+_TERMINALS = re.compile(
+    r"_|PWD|OLDPWD|SHLVL|COLORTERM|COLUMNS|LINES|TMUX(_PANE)?|STY|WINDOW(ID)?|GPG_TTY|SSH_(TTY|CLIENT|CONNECTION)|"
+    r"TERM_(PROGRAM|PROGRAM_VERSION|SESSION_ID)"
+)
+_VIRTUAL = re.compile(r"VIRTUAL_ENV(_PROMPT)?|PYTHON(PATH|HOME)")
+_PORT = re.compile(r"PORT(_\d+)?")
+_RUNTIME = "XDG_RUNTIME_DIR"
+
+
+def keep(site: Site, stream: str) -> None:
+    """Keep our own environment for the stream's sessions. Raises ``LokiError`` when it cannot be written."""
+    env = _cleaned(scrubbed())
+    ident = secrets.token_hex(8)
+    forget(site, stream)
+    plain = {name: value for name, value in env.items() if is_plain(name, value)}
+    write_atomic(_file(site, stream), dump_json({"id": ident, "env": plain}), 0o600)
+    memory = _memory(site, stream, plain)
+    if memory is not None:
+        try:
+            memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomic(memory, dump_json({"id": ident, "env": env}), 0o600)
+        except (LokiError, OSError):  # full, say: then they come from who starts the session
+            memory.unlink(missing_ok=True)
+
+
+def forget(site: Site, stream: str) -> None:
+    """Remove what is kept for the stream."""
+    kept = _read(_file(site, stream))
+    memory = _memory(site, stream, kept[1]) if kept is not None else None
+    if memory is not None:
+        memory.unlink(missing_ok=True)
+    _file(site, stream).unlink(missing_ok=True)
+
+
+def kept_streams(site: Site) -> list[str]:
+    """Return the (flat) names of the streams that something is kept for."""
+    folder = site.private / "environments"
+    return sorted(p.stem for p in folder.glob("[!.]*.json")) if folder.is_dir() else []
+
+
+def environment_for(site: Site, stream: str) -> dict[str, str]:
+    """Return the environment to start a session of the stream in; ours, scrubbed, where none is kept for it."""
+    ours = scrubbed()
+    kept = _read(_file(site, stream))
+    if kept is None:
+        return ours
+    ident, plain = kept
+    memory = _memory(site, stream, plain)
+    whole = _read(memory) if memory is not None else None
+    if whole is not None and whole[0] == ident:
+        rest = {name: value for name, value in ours.items() if name.startswith("LOKI_") or name == "TERM"}
+        return {**whole[1], **rest}
+    rest = {
+        name: value
+        for name, value in ours.items()
+        if not (name.startswith("GIT_") or _of_a_place(name) or is_plain(name, value))
+    }
+    return {**rest, **plain}
+
+
+def is_plain(name: str, value: str) -> bool:
+    """Return whether the variable is surely no secret."""
+    return KNOWN.fullmatch(name) is not None or _is_paths(value)
+
+
+def _of_a_place(name: str) -> bool:
+    """Whether a terminal, an activated environment or a hook framework put the variable there."""
+    return of_framework(name) or _TERMINALS.fullmatch(name) is not None or _VIRTUAL.fullmatch(name) is not None
+
+
+def _is_paths(value: str) -> bool:
+    parts = value.split(os.pathsep)
+    return all(part.startswith("/") for part in parts) and "\0" not in value and os.path.lexists(parts[0])
+
+
+def _cleaned(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what a hook, a terminal or another session put into it."""
+    worktree, foreign = env.get("LOKI_WORKTREE", ""), env.get("VIRTUAL_ENV", "")
+    in_framework = any(of_framework(name) for name in env)
+    found = {
+        name: value
+        for name, value in env.items()
+        if not (name.startswith("LOKI_") or name == "TERM" or _of_a_place(name) or (worktree and _PORT.fullmatch(name)))
+    }
+    not_his = [folder for folder in (worktree, foreign if in_framework else "") if folder]
+    path = [
+        part
+        for part in env.get("PATH", os.defpath).split(os.pathsep)
+        if part and not part.endswith("/git-core") and not any(Path(part).is_relative_to(folder) for folder in not_his)
+    ]
+    return {**found, "PATH": os.pathsep.join(path)}
+
+
+def _file(site: Site, stream: str) -> Path:
+    return site.private / "environments" / f"{flat(stream)}.json"
+
+
+def _memory(site: Site, stream: str, env: Mapping[str, str]) -> Path | None:
+    """Return the file in the user's runtime folder, None where there is none that is his alone."""
+    runtime = Path(env.get(_RUNTIME) or "/nowhere")
+    try:
+        seen = runtime.stat()
+    except OSError:
+        return None
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        return None
+    place = hashlib.sha256(os.fsencode(site.common)).hexdigest()[:16]
+    return runtime / "loki-hooks" / place / f"{flat(stream)}.json"
+
+
+def _read(path: Path) -> tuple[str, dict[str, str]] | None:
+    """Return (id, variables); None when there is nothing of this user's that can be read."""
+    try:
+        if path.lstat().st_uid != os.getuid():
+            return None
+    except OSError:
+        return None
+    value: Any = read_json(path)
+    env = value.get("env") if isinstance(value, dict) else None
+    if not isinstance(env, dict) or not isinstance(value.get("id"), str):
+        return None
+    good = {
+        name: text
+        for name, text in env.items()
+        if isinstance(text, str) and name and "=" not in name and "\0" not in name + text
+    }
+    return value["id"], good
