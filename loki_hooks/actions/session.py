@@ -5,8 +5,9 @@ never started twice, whoever was killed when), runs set-up and the agent in proc
 to what they leave behind, and says how it ended. If the runner itself is killed, reconcile sees that by pid
 and start time, ends the agent with all its processes, and the stream can be resumed.
 
-The agent's output comes through a pipe, so that its lines can be stamped. An agent that prints after its runner was
-killed meets a broken pipe; the next pass ends it anyway.
+The agent is started so that it begins only when its pid is recorded (`system/launch.py`). Its output comes through a pipe,
+so that its lines can be stamped, or from a terminal of its own that people can attach to (`system/terminal.py`). An agent
+that prints after its runner was killed meets a broken pipe, or a terminal that has hung up; the next pass ends it anyway.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.session_end import clear_refusal, look_back, settle
 from loki_hooks.actions.setup import run_setup
-from loki_hooks.actions.tmux import show_in_tmux
+from loki_hooks.actions.tmux import TERM, shown_terminal
 from loki_hooks.domain.ending import Ending
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.stages import REVIEW
@@ -46,8 +47,8 @@ from loki_hooks.system.processes import (
     identify,
     myself,
     scrubbed,
-    start_child,
     start_detached,
+    start_waiting,
     worker_argv,
 )
 from loki_hooks.system.session_log import Pump
@@ -162,37 +163,42 @@ def _run(
     env_files.require_program(tuple(argv), env, f"the agent {agent}")
     log = logs / f"session-{record.stream}.log"
     _keep_earlier(log)
-    with open_log(log) as sink:
-        child = start_child(argv, cwd=path, env=env)
+    with open_log(log) as sink, shown_terminal(context, record) as terminal:
+        if terminal is not None:
+            env["TERM"] = TERM
+        waiting = start_waiting(argv, cwd=path, env=env, terminal=terminal.agent_side if terminal else None)
+        child = waiting.child
         tree.agent = identify(child.pid)
-        assert child.stdout is not None
-        pump = Pump(child.stdout, sink)
+        pump = Pump(child.stdout, sink, terminal)
+        if terminal is not None:
+            terminal.handed_over()
         try:
-            record = _running(context, record, tree, agent)
+            record = _recorded(context, record, tree)
+            waiting.go()
+            events.record(
+                context.site,
+                "session-started",
+                record.stream,
+                evidence={"pid": tree.agent_pid, "agent": agent, "stage": record.stage},
+            )
             timed_out = _watch(context, child, tree, pump, stop)
         finally:
             tree.end(group=True)  # what the agent left running ends with its session
             child.wait()
             pump.drain()
-            child.stdout.close()
+            if child.stdout is not None:
+                child.stdout.close()
     return look_back(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out, log=log), record
 
 
-def _running(context: Context, record: StreamRecord, tree: SessionTree, agent: str) -> StreamRecord:
+def _recorded(context: Context, record: StreamRecord, tree: SessionTree) -> StreamRecord:
+    """Say which process the agent is; only then may it begin."""
+
     def running(state: State) -> State:
         current = state.streams[record.stream]
         return state.with_stream(current.moved(Status.RUNNING, agent_process=tree.agent))
 
-    record = context.store.update(running).streams[record.stream]
-    events.record(
-        context.site,
-        "session-started",
-        record.stream,
-        evidence={"pid": tree.agent_pid, "agent": agent, "stage": record.stage},
-    )
-    if record.tmux:
-        show_in_tmux(context, record)
-    return record
+    return context.store.update(running).streams[record.stream]
 
 
 def _watch(context: Context, child: Child, tree: SessionTree, pump: Pump, stop: threading.Event) -> bool:

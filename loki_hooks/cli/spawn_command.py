@@ -39,7 +39,9 @@ from loki_hooks.system.site import discover
     metavar="S,S",
     help="Sessions to do it in, one after the other: analyze,build,review; default: as configured for its kind.",
 )
-@click.option("--tmux", is_flag=True, help="Show the sessions in tmux; `loki-hooks logs NAME` says how to attach.")
+@click.option(
+    "--tmux", is_flag=True, help="Run the sessions on a terminal in tmux; `loki-hooks logs NAME` says how to attach."
+)
 @click.option("--no-launch", is_flag=True, help="Make the worktrees, start no session.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made and run; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print [{name, stream, branch, path, status, pid, error}].")
