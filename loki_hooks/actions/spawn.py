@@ -232,27 +232,28 @@ def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) ->
             ("MERGE_REQUESTED", record.stream),
         ):
             signal_files.clear(context.site, SignalName(kind, subject))  # what an earlier stream of the name left
-    status = Status.QUEUED if launch else Status.OPEN
 
     def settle(state: State) -> State:
         for stream in failed:
             state = state.without(stream)
         for record in made:
             current = state.streams.get(record.stream)
-            if current is not None and current.status is Status.PLANNED:
+            if current is not None and current.status is Status.PLANNED:  # somebody may have called its session off
+                status = Status.QUEUED if current.launch else Status.OPEN
                 state = state.with_stream(current.moved(status, claim=None))
         return state
 
-    context.store.update(settle)
+    settled = context.store.update(settle).streams
+    now_is = {record.stream: settled[record.stream].status for record in made if record.stream in settled}
     for stream, problem in failed.items():
         events.record(context.site, "spawn-failed", stream, detail=problem.message)
     for record in made:
-        _tell(context, record, launch=launch)
+        _tell(context, record, launch=now_is.get(record.stream) is Status.QUEUED)
     problems |= failed
     return [
         Spawned(r.name, r.stream, r.branch, r.path, error=problems[r.stream].message)
         if r.stream in problems
-        else Spawned(r.name, r.stream, r.branch, r.path, status.value)
+        else Spawned(r.name, r.stream, r.branch, r.path, now_is.get(r.stream, Status.OPEN).value)
         for r in records
     ]
 
