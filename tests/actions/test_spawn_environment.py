@@ -103,6 +103,7 @@ def test_what_is_plain_and_what_another_session_had(
         "X": "",
         "GIT_CONFIG_VALUE_0": "b",
         "HTTPS_PROXY": "http://u:p@h",
+        "LOKI_HOOKS_SCRATCH": str(tmp_path),
     }
     assert all(is_plain(*item) for item in yes.items())
     assert not any(is_plain(*item) for item in no.items())
