@@ -1,4 +1,4 @@
-"""Become a program, but only when told to: `python -I -S launch.py LINE TERMINAL LC_CTYPE -- PROGRAM ARGUMENT...`.
+"""Become a program, but only when told to: `python -I -S -X utf8 launch.py LINE TERMINAL LC_CTYPE -- PROGRAM ARGUMENT...`.
 
 A session's runner starts its agent through this, so that the agent's pid is recorded before the agent does anything:
 a runner that is killed in between has started nothing. LINE is the number of an inherited socket. A byte on it means go; its end

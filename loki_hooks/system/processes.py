@@ -155,7 +155,7 @@ def start_waiting(
     words = [str(its.fileno()), "0" if terminal is None else "1", env.get("LC_CTYPE", ""), "--", *argv]
     try:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(launcher), *words],
+            [sys.executable, "-I", "-S", "-X", "utf8", str(launcher), *words],  # utf8: any bytes come through
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL if terminal is None else terminal,

@@ -35,8 +35,9 @@ def test_who_does_not_end_when_told_is_killed_with_all_its_group(tmp_path: Path)
 
 
 def test_what_waits_begins_when_told_with_nothing_changed_by_the_waiting(tmp_path: Path) -> None:
-    env = {"PATH": os.environ["PATH"], "MINE": "1"}
-    waiting = start_waiting(["sh", "-c", "grep SigIgn /proc/self/status; env | grep -v ^_; pwd"], cwd=tmp_path, env=env)
+    env = {"PATH": os.environ["PATH"], "MINE": "1", "LANG": "C"}
+    script = 'grep SigIgn /proc/self/status; env | grep -v ^_; pwd; printf "%s" "$1" | od -An -tx1'
+    waiting = start_waiting(["sh", "-c", script, "sh", "\udcff\xe9"], cwd=tmp_path, env=env)
     pid = waiting.child.pid
     assert os.getpgid(pid) == pid
     waiting.go()
@@ -44,7 +45,7 @@ def test_what_waits_begins_when_told_with_nothing_changed_by_the_waiting(tmp_pat
     (ignored,) = [line.split()[1] for line in out.decode().splitlines() if line.startswith("SigIgn")]
     assert int(ignored, 16) == 0, "Python ignores SIGPIPE: what it starts must not"
     said = set(out.decode().splitlines()) - {f"SigIgn:\t{ignored}", f"PWD={tmp_path}", "OLDPWD=", "SHLVL=0", "SHLVL=1"}
-    assert said == {*(f"{name}={value}" for name, value in env.items()), str(tmp_path)}
+    assert said == {*(f"{name}={value}" for name, value in env.items()), str(tmp_path), " ff c3 a9"}
 
 
 def test_what_waits_and_is_never_told_does_nothing_and_what_cannot_be_started_says_so(tmp_path: Path) -> None:
