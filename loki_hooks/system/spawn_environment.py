@@ -1,25 +1,30 @@
 """The environment that a stream's sessions start in: that of whoever spawned (or resumed) it, not of who starts them.
 
 A session that waited is started by whichever process makes the pass: a git hook below pre-commit, the end of another
-session, `run`. Its variables are in two parts:
+session, `run`. Its variables are in two parts, each a file of mode 0600 with ``{"id", "common", "env"}``:
 
-    <common>/loki/environments/<stream>.json           what is no secret, as it was at the spawn (mode 0600)
-    $XDG_RUNTIME_DIR/loki-hooks/<hash>/<stream>.json   all of it, where the user has such a folder: in memory, gone with
-                                                       the login (mode 0600); both ``{"id", "env"}`` with the same id
+    <common>/loki/environments/<stream>.json   what is no secret, as it was at the spawn
+    <memory>/<hash of common>/<stream>.json    all of it, with the same id: in memory, never on a disk
+
+The memory is ``$XDG_RUNTIME_DIR/loki-hooks`` (gone with the login); where that is not set, ``/dev/shm/loki-hooks-<uid>``
+(gone when the machine goes down); nowhere else, and only in a folder that is this user's alone.
 
 No secret: PATH, HOME and the other names of ``KNOWN``, locale, time zone, XDG_*, git's own settings, and every variable
 that is nothing but absolute paths of which the first exists (CARGO_HOME, NVM_DIR, SSH_AUTH_SOCK …). Everything else might be
 one and is never written to a disk: where there is no memory to keep it in, a session gets it from the process that starts
 it, if it is there. Never kept: what git and hook frameworks put into hooks, what belongs to a terminal or to another
-session, and LOKI_* (knobs and trust are those of who makes the pass). Both files go when the stream is archived.
+session, and LOKI_* (knobs and trust are those of who makes the pass). Both files go when the stream is archived; what a
+repository that is gone has left in memory goes with the next spawn of any other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +50,7 @@ _TERMINALS = re.compile(
 _VIRTUAL = re.compile(r"VIRTUAL_ENV(_PROMPT)?|PYTHON(PATH|HOME)")
 _PORT = re.compile(r"PORT(_\d+)?")
 _RUNTIME = "XDG_RUNTIME_DIR"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  memory, entered only by way of a folder that is ours alone
 
 
 def keep(site: Site, stream: str) -> None:
@@ -53,12 +59,14 @@ def keep(site: Site, stream: str) -> None:
     ident = secrets.token_hex(8)
     forget(site, stream)
     plain = {name: value for name, value in env.items() if is_plain(name, value)}
-    write_atomic(_file(site, stream), dump_json({"id": ident, "env": plain}), 0o600)
+    entry = {"id": ident, "common": str(site.common)}
+    write_atomic(_file(site, stream), dump_json({**entry, "env": plain}), 0o600)
     memory = _memory(site, stream, plain)
     if memory is not None:
         try:
             memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomic(memory, dump_json({"id": ident, "env": env}), 0o600)
+            write_atomic(memory, dump_json({**entry, "env": env}), 0o600)
+            _sweep(memory.parent.parent)
         except (LokiError, OSError):  # full, say: then they come from who starts the session
             memory.unlink(missing_ok=True)
 
@@ -69,6 +77,8 @@ def forget(site: Site, stream: str) -> None:
     memory = _memory(site, stream, kept[1]) if kept is not None else None
     if memory is not None:
         memory.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            memory.parent.rmdir()
     _file(site, stream).unlink(missing_ok=True)
 
 
@@ -138,16 +148,40 @@ def _file(site: Site, stream: str) -> Path:
 
 
 def _memory(site: Site, stream: str, env: Mapping[str, str]) -> Path | None:
-    """Return the file in the user's runtime folder, None where there is none that is his alone."""
-    runtime = Path(env.get(_RUNTIME) or "/nowhere")
+    """Return the file in memory that belongs to the environment ``env``, None where there is no such place."""
+    root = _memory_root(env)
+    place = hashlib.sha256(os.fsencode(site.common)).hexdigest()[:16]
+    return root / place / f"{flat(stream)}.json" if root is not None else None
+
+
+def _memory_root(env: Mapping[str, str]) -> Path | None:
+    runtime = env.get(_RUNTIME)
+    if runtime:
+        return Path(runtime, "loki-hooks") if _is_ours_alone(Path(runtime)) else None
+    root = SHARED_MEMORY / f"loki-hooks-{os.getuid()}"
     try:
-        seen = runtime.stat()
+        if SHARED_MEMORY.is_dir():
+            root.mkdir(mode=0o700, exist_ok=True)
     except OSError:
         return None
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
-        return None
-    place = hashlib.sha256(os.fsencode(site.common)).hexdigest()[:16]
-    return runtime / "loki-hooks" / place / f"{flat(stream)}.json"
+    return root if _is_ours_alone(root) else None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    try:
+        seen = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.getuid() and not seen.st_mode & 0o077
+
+
+def _sweep(root: Path) -> None:
+    """Remove what repositories that are gone have left."""
+    for place in root.iterdir():
+        entries = [read_json(path) for path in place.glob("[!.]*.json")]
+        commons = [entry.get("common") for entry in entries if isinstance(entry, dict)]
+        if commons and not any(isinstance(common, str) and Path(common).is_dir() for common in commons):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _read(path: Path) -> tuple[str, dict[str, str]] | None:

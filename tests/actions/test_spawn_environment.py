@@ -9,7 +9,8 @@ import pytest
 from conftest import SCRIPTS, Repo
 
 from actions.scripted import Yard, yard
-from loki_hooks.system.spawn_environment import environment_for, is_plain, keep
+from loki_hooks.system import spawn_environment
+from loki_hooks.system.spawn_environment import environment_for, forget, is_plain, keep
 
 SECRET = "sk-not-to-be-on-any-disk"
 TELL = "env > '%s/env-'$1; echo x > $1.txt; git add $1.txt; git commit -q -m Work\n"
@@ -24,19 +25,19 @@ def files_with(root: Path, text: str) -> list[Path]:
     return [p for p in root.rglob("*") if p.is_file() and not p.is_symlink() and text.encode() in p.read_bytes()]
 
 
-@pytest.mark.parametrize("memory", [True, False], ids=["a runtime folder", "none"])
+@pytest.mark.parametrize("memory", [True, False], ids=["in memory", "nowhere"])
 def test_a_session_that_waited_starts_in_its_spawns_environment(repo: Repo, tmp_path: Path, memory: bool) -> None:
     """The pass that starts it comes out of a hook below pre-commit, with nothing of the user's terminal."""
     made = yard(repo, cap=1, gate=False)
     made.agent("a", f"while [ ! -e '{made.outside}/go' ]; do sleep 0.05; done\nexit 1\n")
     made.agent("b", TELL % made.outside)
-    tools, runtime, cargo = (tmp_path / name for name in ("tools", "run", "cargo"))
+    tools, runtime, cargo = (tmp_path / name for name in ("tools", "runtime", "cargo"))
     for folder in (tools, runtime, cargo):
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700 if memory else 0o755)  # a folder that others may enter is no place for secrets
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     env = {"LOKI_TRUST": "1", "PATH": path, "MY_API_KEY": SECRET, "CARGO_HOME": str(cargo), "LC_ALL": "C.UTF-8"}
     env |= {"LOKI_MAX_PARALLEL_SESSIONS": "1", "PLAIN_WORD": "perhaps a secret"}
-    env |= {"XDG_RUNTIME_DIR": str(runtime)} if memory else {}
+    env |= {"XDG_RUNTIME_DIR": str(runtime)}
     made.spawn("a", env=env)
     made.spawn("b", env=env)
     assert made.status("b") == "queued"
@@ -130,3 +131,32 @@ def test_what_is_plain_and_what_another_session_had(
         kept.write_text(damage)
         assert environment_for(site, "feature-x")["TZ"] == "UTC"
         assert "A=B" not in environment_for(site, "feature-x")
+
+
+def test_where_there_is_no_runtime_folder_shared_memory_keeps_it_and_is_swept(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(spawn_environment, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setenv("MY_API_KEY", SECRET)
+    root = tmp_path / f"loki-hooks-{os.getuid()}"
+    gone = root / "gone"
+    made = yard(repo)
+    made.once()
+    site = made.context().site
+    keep(site, "feature-x")
+    gone.mkdir()
+    (gone / "feature-x.json").write_text(f'{{"id": "a", "common": "{tmp_path}/nothing", "env": {{}}}}')
+    monkeypatch.delenv("MY_API_KEY")
+    assert environment_for(site, "feature-x")["MY_API_KEY"] == SECRET
+    assert root.stat().st_mode & 0o777 == 0o700
+    keep(site, "feature-y")
+    assert not gone.exists()
+    assert {p.name for p in root.rglob("*.json")} == {"feature-x.json", "feature-y.json"}
+    assert not files_with(repo.path, SECRET)
+    root.chmod(0o755)  # somebody else may have made it
+    assert "MY_API_KEY" not in environment_for(site, "feature-x")
+    root.chmod(0o700)
+    forget(site, "feature-x")
+    forget(site, "feature-y")
+    assert list(root.iterdir()) == []
