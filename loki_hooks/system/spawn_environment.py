@@ -40,13 +40,16 @@ from loki_hooks.system.site import Site
 KNOWN = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|XDG_\w+|EDITOR|VISUAL|PAGER|SSH_ASKPASS|NO_COLOR|"
     r"NO_PROXY|no_proxy|GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)|GIT_TERMINAL_PROMPT|"
-    r"GIT_ASKPASS|GIT_SSH(_COMMAND|_VARIANT)?|GIT_PAGER|GIT_LFS_SKIP_SMUDGE|GIT_ATTR_NOSYSTEM|GIT_CEILING_DIRECTORIES|"
+    r"GIT_ASKPASS|GIT_SSH(_VARIANT)?|GIT_PAGER|GIT_LFS_SKIP_SMUDGE|GIT_ATTR_NOSYSTEM|GIT_CEILING_DIRECTORIES|"
     r"GIT_TEMPLATE_DIR"
 )
 _TERMINALS = re.compile(
     r"_|PWD|OLDPWD|SHLVL|COLORTERM|COLUMNS|LINES|TMUX(_PANE)?|STY|WINDOW(ID)?|GPG_TTY|SSH_(TTY|CLIENT|CONNECTION)|"
     r"TERM_(PROGRAM|PROGRAM_VERSION|SESSION_ID)"
 )
+_NEVER = frozenset({"TERM", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"})
+_OF_A_COMMIT = ("GIT_AUTHOR_", "GIT_COMMITTER_")
+"""What git tells a hook of the commit at hand: of another one, in a session."""
 _VIRTUAL = re.compile(r"VIRTUAL_ENV(_PROMPT)?|PYTHON(PATH|HOME)")
 _PORT = re.compile(r"PORT(_\d+)?")
 _RUNTIME = "XDG_RUNTIME_DIR"
@@ -103,7 +106,7 @@ def environment_for(site: Site, stream: str) -> dict[str, str]:
     rest = {
         name: value
         for name, value in ours.items()
-        if not (name.startswith("GIT_") or _of_a_place(name) or is_plain(name, value))
+        if not (name.startswith(_OF_A_COMMIT) or _of_a_place(name) or is_plain(name, value))
     }
     return {**rest, **plain}
 
@@ -132,7 +135,7 @@ def _cleaned(env: Mapping[str, str]) -> dict[str, str]:
     found = {
         name: value
         for name, value in env.items()
-        if not (name.startswith("LOKI_") or name == "TERM" or _of_a_place(name) or (worktree and _PORT.fullmatch(name)))
+        if not (name.startswith("LOKI_") or name in _NEVER or _of_a_place(name) or (worktree and _PORT.fullmatch(name)))
     }
     not_his = [folder for folder in (worktree, foreign if in_framework else "") if folder]
     path = [

@@ -96,13 +96,13 @@ def test_what_is_plain_and_what_another_session_had(
         "LC_TIME": "C",
         "NVM_DIR": str(tmp_path),
         "SSH_AUTH_SOCK": f"{tmp_path}",
-        "GIT_SSH_COMMAND": "ssh -i k",
     }
     no = {
         "MY_TOKEN": "abc",
         "AWS_SECRET_ACCESS_KEY": "/wJalrXUtnFEMI/K7MDENG",
         "X": "",
         "GIT_CONFIG_VALUE_0": "b",
+        "GIT_SSH_COMMAND": "sshpass -p x ssh",
         "HTTPS_PROXY": "http://u:p@h",
         "LOKI_HOOKS_SCRATCH": str(tmp_path),
     }
