@@ -18,7 +18,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.continuity import Sibling, siblings
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.ending import Trouble, plain_line
-from loki_hooks.domain.names import shown
+from loki_hooks.domain.names import flat, shown
 from loki_hooks.domain.prompts import agent_words, as_argument, fenced, listed, templates_for
 from loki_hooks.domain.prompts import words_of as words_of
 from loki_hooks.domain.stages import ANALYZE, PLAN_FILE, stage_after
@@ -48,6 +48,7 @@ def render_prompt(context: Context, record: StreamRecord) -> str:
             files=list(record.task.files),
             kind=record.kind,
             name=record.name,
+            file_name=flat(record.name),
             stream=record.stream,
             branch=record.branch,
             base=record.base or context.integration,
