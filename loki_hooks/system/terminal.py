@@ -31,6 +31,8 @@ HISTORY = 1 << 16
 _BEHIND = 1 << 20
 """A viewer that is so many bytes behind is let go: nothing waits for it."""
 _CHUNK = 1 << 14
+_SHORT = 70
+"""Characters: a socket's path may have about a hundred (unix(7))."""
 _HEAD = struct.Struct(">cH")
 _SIZE = struct.Struct(">HH")
 
@@ -42,7 +44,8 @@ class Terminal:
         self.master, self.agent_side = os.openpty()
         os.set_blocking(self.master, False)
         self._resize(ROWS, COLUMNS)
-        self._folder = tempfile.mkdtemp(prefix="loki-view-")  # mode 0700; short, as a socket's path must be
+        short = None if len(tempfile.gettempdir()) <= _SHORT else "/tmp"  # noqa: S108  the folder in it is ours alone
+        self._folder = tempfile.mkdtemp(prefix="loki-view-", dir=short)
         self.address = str(Path(self._folder, "s"))
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.address)

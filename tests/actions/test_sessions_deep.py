@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -271,6 +270,7 @@ def tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     folder = Path("/tmp") / f"loki-tmux-{os.getpid()}"  # a socket's path must be short
     folder.mkdir(mode=0o700, exist_ok=True)
     monkeypatch.setenv("TMUX_TMPDIR", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setenv("TERM", "xterm")
 
@@ -321,7 +321,7 @@ def test_who_attaches_sees_the_agent_and_types_to_it_and_the_rest_stays_the_runn
         b"31 97",
         b"nobody looks any more",
     ]
-    assert not list(Path(tempfile.gettempdir()).glob("loki-view-*"))
+    assert not list(Path(os.environ["TMPDIR"]).glob("loki-view-*"))
 
 
 def test_the_tmux_session_closes_with_the_agent_that_was_interrupted_in_it(repo: Repo, tmux: Any) -> None:
