@@ -48,13 +48,17 @@ class Terminal:
         self._folder = tempfile.mkdtemp(prefix="loki-view-", dir=short)
         self.address = str(Path(self._folder, "s"))
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.address)
-        self._listener.listen(1)
-        self._listener.setblocking(False)
         self._viewer: socket.socket | None = None
         self._unsent = b""  # before there is a viewer: the history
         self._received = b""
         self._typed = b""
+        try:
+            self._listener.bind(self.address)
+            self._listener.listen(1)
+            self._listener.setblocking(False)
+        except OSError:
+            self.close()
+            raise
 
     def readable(self) -> list[socket.socket]:
         """Return what to wait for beside the agent's output."""

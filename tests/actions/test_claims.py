@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -15,7 +17,8 @@ from actions.scripted import Yard, yard
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.system.files import held
-from loki_hooks.system.processes import identify, is_alive
+from loki_hooks.system.processes import identify, is_alive, myself
+from loki_hooks.system.worktrees import LOCK_PATIENCE, lock, unlock
 
 STARTER = """
 import os, signal, sys
@@ -131,3 +134,29 @@ def test_what_is_no_runner_of_ours_is_not_signalled_whatever_the_state_says(repo
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_session_waits_for_the_lock_of_the_one_before_and_for_nobody_elses(repo: Repo) -> None:
+    made = yard(repo, gate=False)
+    made.open("x")
+    site, path = made.context().site, made.tree_of("x")
+    before = subprocess.Popen(["sleep", "300"])
+    owner = identify(before.pid)
+    assert owner is not None
+    locked = repo.path / ".git" / "worktrees" / path.name / "locked"
+    try:
+        lock(site, path, "feature-x", owner)
+        leaving = threading.Timer(0.3, unlock, (site, path, owner))
+        leaving.start()
+        lock(site, path, "feature-x", myself())
+        leaving.join()
+        assert f"pid {os.getpid()}," in locked.read_text()
+        unlock(site, path, myself())
+        repo.git("worktree", "lock", "--reason", "mine", str(path))
+        began = time.monotonic()
+        lock(site, path, "feature-x", myself())
+        assert time.monotonic() - began < LOCK_PATIENCE
+        assert locked.read_text().strip() == "mine"
+    finally:
+        before.kill()
+        before.wait()
