@@ -52,6 +52,7 @@ _OF_A_COMMIT = ("GIT_AUTHOR_", "GIT_COMMITTER_")
 """What git tells a hook of the commit at hand: of another one, in a session."""
 _VIRTUAL = re.compile(r"VIRTUAL_ENV(_PROMPT)?|PYTHON(PATH|HOME)")
 _PORT = re.compile(r"PORT(_\d+)?")
+_TRIES = 5
 _RUNTIME = "XDG_RUNTIME_DIR"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  memory, entered only by way of a folder that is ours alone
 
@@ -66,12 +67,13 @@ def keep(site: Site, stream: str) -> None:
     write_atomic(_file(site, stream), dump_json({**entry, "env": plain}), 0o600)
     memory = _memory(site, stream, plain)
     if memory is not None:
-        try:
-            memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomic(memory, dump_json({**entry, "env": env}), 0o600)
+        for _ in range(_TRIES):  # whoever forgets the last of the repository's removes its folder
+            with contextlib.suppress(LokiError, OSError):  # full, say: then it comes from who starts the session
+                memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_atomic(memory, dump_json({**entry, "env": env}), 0o600)
+                break
+        with contextlib.suppress(OSError):
             _sweep(memory.parent.parent)
-        except (LokiError, OSError):  # full, say: then they come from who starts the session
-            memory.unlink(missing_ok=True)
 
 
 def forget(site: Site, stream: str) -> None:
@@ -79,8 +81,8 @@ def forget(site: Site, stream: str) -> None:
     kept = _read(_file(site, stream))
     memory = _memory(site, stream, kept[1]) if kept is not None else None
     if memory is not None:
-        memory.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
+            memory.unlink()
             memory.parent.rmdir()
     _file(site, stream).unlink(missing_ok=True)
 
@@ -181,9 +183,10 @@ def _is_ours_alone(folder: Path) -> bool:
 def _sweep(root: Path) -> None:
     """Remove what repositories that are gone have left."""
     for place in root.iterdir():
-        entries = [read_json(path) for path in place.glob("[!.]*.json")]
-        commons = [entry.get("common") for entry in entries if isinstance(entry, dict)]
-        if commons and not any(isinstance(common, str) and Path(common).is_dir() for common in commons):
+        first = next(place.glob("[!.]*.json"), None)
+        entry = read_json(first) if first is not None else None
+        common = entry.get("common") if isinstance(entry, dict) else None
+        if isinstance(common, str) and not Path(common).is_dir():
             shutil.rmtree(place, ignore_errors=True)
 
 
