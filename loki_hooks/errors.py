@@ -42,6 +42,10 @@ class GitFailedError(LokiError):
         super().__init__(f"`git {' '.join(argv)}` failed: {last}")
 
 
+class SetupFailedError(LokiError):
+    """A worktree's own set-up did not come to a good end: nothing was run in it."""
+
+
 class IllegalMoveError(LokiError):
     """A stream was about to move between two statuses that the table does not connect."""
 

@@ -110,8 +110,9 @@ def eventually(check: Callable[[], object], timeout: float = 30, what: str = "")
 @pytest.fixture(autouse=True)
 def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Every test has a home, a git configuration and a clock zone of its own, and an editor that fails."""
-    home = tmp_path / "home"
+    home, runtime = tmp_path / "home", tmp_path / "run"
     home.mkdir()
+    runtime.mkdir(mode=0o700)
     for name in list(os.environ):
         if name.startswith(("GIT_", "LOKI_", "PRE_COMMIT", "PREK", "XDG_")):
             monkeypatch.delenv(name)
@@ -121,6 +122,7 @@ def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
         '[commit]\n\tgpgsign = false\n[advice]\n\tdetachedHead = false\n[protocol "file"]\n\tallow = always\n'
     )
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")

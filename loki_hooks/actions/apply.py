@@ -22,6 +22,7 @@ from loki_hooks.actions.retention import expire_when_due
 from loki_hooks.actions.train import forget_trains
 from loki_hooks.actions.train_steps import TrainSteps
 from loki_hooks.actions.turns import see_to_turns
+from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.gates import Outcome
 from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
@@ -40,6 +41,7 @@ from loki_hooks.system.processes import (
     worker_argv,
 )
 from loki_hooks.system.session_tree import SessionTree
+from loki_hooks.system.spawn_environment import environment_for, forget
 from loki_hooks.system.worktrees import unlock_dead, wait_for_git
 
 
@@ -186,6 +188,7 @@ class Applier(Moves):
         except LokiError as error:
             self.context.store.update(lambda s: s.without(step.stream))
             self.context.git.run("update-ref", "-d", base_ref(step.stream))
+            forget(self.site, step.stream)
             events.record(self.site, "rolled-back", step.stream, detail=error.message)
             return "failed", error.message
         self.move(step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None)
@@ -209,6 +212,7 @@ class Applier(Moves):
             reason=step.reason,
             last_run=record.started_at,
             before=f"failed: {step.reason}",
+            trouble=Trouble.RUNNER_DIED.value,
             tip=tip,
         )
         events.record(self.site, "session-failed", step.stream, commit=tip, detail=step.reason)
@@ -221,6 +225,7 @@ class Applier(Moves):
 
     def _vanished(self, step: Step) -> Taken:
         self.context.store.update(lambda s: s.without(step.stream))
+        forget(self.site, step.stream)
         events.record(self.site, "vanished", step.stream, detail=step.reason)
         return "done", step.reason
 
@@ -277,7 +282,7 @@ class Applier(Moves):
         pid = start_detached(
             worker_argv("worker", "session", step.stream, token, str(self.site.root)),
             cwd=self.site.root,
-            env=scrubbed(),
+            env=environment_for(self.site, step.stream),
             output=self.site.folder("logs") / "runner.log",
         )
         runner = identify(pid)

@@ -5,7 +5,7 @@ The only place of the program that removes a worktree or a branch. Order matters
 removal that is refused then leaves nothing behind.
 
     .loki/archive/<stream>-<time>/   record.json (the stream, with tip, trash, work, files), UNDO.md, CONTINUITY.md,
-                                     prompt.md and the logs
+                                     PLAN.md, prompt.md and the logs
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from loki_hooks.actions.prepare import base_ref
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.removal import Going, Removal, WorktreeFacts, classify
 from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.stages import PLAN_FILE
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError
-from loki_hooks.system import events, signal_files
+from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import dump_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
@@ -122,6 +123,7 @@ def retire(
     except LokiError:
         _undo(context, record, time, trash, archive)
         raise
+    spawn_environment.forget(site, record.stream)
     if going is not Going.WORKTREE:
         _remove_branch(context, record, tip)
         _move_logs(context, record, archive)
@@ -200,6 +202,7 @@ def _archive(context: Context, record: StreamRecord, time: str, facts: Mapping[s
     folder = site.folder("archive", f"{flat(record.stream)}-{time}")
     for source, name in (
         (Path(record.path) / LOKI / "CONTINUITY.md", "CONTINUITY.md"),
+        (Path(record.path) / LOKI / PLAN_FILE, PLAN_FILE),
         (site.loki / "state" / "prompts" / f"{record.stream}.md", "prompt.md"),
     ):
         data = read_plain(source) if record.path else None

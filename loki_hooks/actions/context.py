@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.names import fill, flat, slug, validate_name
+from loki_hooks.domain.stages import stage_now
 from loki_hooks.errors import BadInputError
 from loki_hooks.system import config as configuration
 from loki_hooks.system.git import Git, require_branch_name
@@ -106,6 +107,14 @@ class Context:
             task=record.task.title,
             agent=record.agent,
         )
+
+    def stages_of(self, record: StreamRecord) -> tuple[str, ...]:
+        """Return the stages of the stream's task: its own, else its kind's."""
+        return record.task.stages or self.config.working.session.launch(record.kind).stages
+
+    def stage_of(self, record: StreamRecord) -> str:
+        """Return the stage that the stream's session is in, or the next one shall be in."""
+        return stage_now(self.stages_of(record), record.stage)
 
     def worktree_of_gate(self, worktree: str, number: int = 1) -> Path:
         """Return the path of a gate worktree; the second and later ones of a name carry their number."""

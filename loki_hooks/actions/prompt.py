@@ -1,7 +1,8 @@
 """The prompt that a session gets, and the argument vector of its agent.
 
 Prompts are ``templates/prompts/<kind>-<stage>.md.j2``, else ``<stage>.md.j2`` (jinja2). The task, names, logs and test
-output go in as data, never as a template. A stream that is worked on again is told what is there already.
+output go in as data, never as a template. A stream that is worked on again is told what is there already, with the hint of
+``templates/hints/`` for what the run before came to grief on; the stage after an analysis gets its plan.
 """
 
 from __future__ import annotations
@@ -16,24 +17,30 @@ from typing import TYPE_CHECKING, Any
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.continuity import Sibling, siblings
 from loki_hooks.assets import asset_dir
-from loki_hooks.domain.ending import plain_line
-from loki_hooks.domain.names import shown
+from loki_hooks.domain.ending import Trouble, plain_line
+from loki_hooks.domain.names import flat, shown
 from loki_hooks.domain.prompts import agent_words, as_argument, fenced, listed, templates_for
 from loki_hooks.domain.prompts import words_of as words_of
-from loki_hooks.domain.status import Status
+from loki_hooks.domain.stages import ANALYZE, PLAN_FILE, stage_after
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system import events, session_log
-from loki_hooks.system.files import read_json, write_atomic
+from loki_hooks.system.files import read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git
 from loki_hooks.system.processes import scrubbed
+from loki_hooks.system.site import LOKI
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+PLAN_LINES, PLAN_WIDTH = 400, 1000
+"""So much of a plan goes into a prompt; the rest is in its file."""
 
-def render_prompt(context: Context, record: StreamRecord, *, stage: str = "build") -> str:
-    """Return the prompt of the stream's session at this stage."""
+
+def render_prompt(context: Context, record: StreamRecord) -> str:
+    """Return the prompt of the stream's session at its stage."""
+    stages, stage = context.stages_of(record), context.stage_of(record)
+    plan = "" if stage == ANALYZE else plan_of(record)
     page = _pages().select_template(list(templates_for(record.kind, stage)))
     return (
         page.render(
@@ -41,8 +48,15 @@ def render_prompt(context: Context, record: StreamRecord, *, stage: str = "build
             files=list(record.task.files),
             kind=record.kind,
             name=record.name,
+            file_name=flat(record.name),
             stream=record.stream,
             branch=record.branch,
+            base=record.base or context.integration,
+            stage=stage,
+            next_stage=stage_after(stages, stage),
+            plan=fenced(plan, lines=PLAN_LINES, width=PLAN_WIDTH, end=False) if plan else "",
+            trouble=record.trouble if record.trouble in {trouble.value for trouble in Trouble} else "",
+            timeout=f"{context.config.working.session.timeout:g}" if context.config.working.session.timeout else "",
             worktree=record.path,
             main=str(context.site.root),
             integration=context.integration,
@@ -65,12 +79,18 @@ def _pages() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(asset_dir("templates") / "prompts"),
+        loader=FileSystemLoader([asset_dir("templates") / "prompts", asset_dir("templates")]),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  plain text for an agent, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def plan_of(record: StreamRecord) -> str:
+    """Return the plan that an analysis left in the worktree, '' when there is none."""
+    raw = read_plain(Path(record.path) / LOKI / PLAN_FILE) if record.path else None
+    return (raw or b"").decode("utf-8", "replace").strip()
 
 
 def prompt_path(context: Context, stream: str) -> Path:
@@ -164,14 +184,13 @@ def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | N
     path = Path(record.path)
     dirt = Git(path).maybe("status", "--short", "--untracked-files=normal") if (path / ".git").exists() else ""
     log = _tail_of_log(context, record)
-    rejected = record.before.startswith(Status.REJECTED.value)
     return {
         "how": record.before,
         "commits": listed((commits or "").splitlines(), 30),
         "dirt": listed((dirt or "").splitlines(), 30),
         "log": fenced(log, lines=20) if log.strip() else "",
-        "report": _report(context, record) if rejected else [],
-        "conflicts": _conflicts(context, record) if record.before.startswith(Status.CONFLICTED.value) else {},
+        "report": _report(context, record) if record.trouble == Trouble.REJECTED else [],
+        "conflicts": _conflicts(context, record) if record.trouble == Trouble.CONFLICTED else {},
     }
 
 

@@ -18,6 +18,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, untrusted_reason
 from loki_hooks.actions.salvage import bring_back, trailers
 from loki_hooks.domain.names import STANDARD_KINDS, flat, nearest, shown
+from loki_hooks.domain.stages import PLAN_FILE
 from loki_hooks.domain.status import IN_SESSION, LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
@@ -249,8 +250,8 @@ def _unpack(context: Context, record: StreamRecord, entry: Trashed) -> None:
     logs = context.site.folder("logs")
     for source in sorted(entry.archive.iterdir()):
         data = read_plain(source)
-        if source.name == "CONTINUITY.md" and data is not None:
-            write_atomic(Path(record.path) / LOKI / "CONTINUITY.md", data)
+        if source.name in {"CONTINUITY.md", PLAN_FILE} and data is not None:
+            write_atomic(Path(record.path) / LOKI / source.name, data)
         elif source.name == "prompt.md" and data is not None:
             write_atomic(context.site.folder("state", "prompts") / f"{record.stream}.md", data)
         elif source.suffix == ".log" and not source.is_symlink() and not (logs / source.name).exists():

@@ -14,12 +14,14 @@ from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.prepare import make_worktree, require_trust
 from loki_hooks.actions.prompt import require_agent
 from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.names import shown
 from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.stages import stage_to_resume
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
-from loki_hooks.system import events, signal_files
+from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.git import list_worktrees
 
 RESUMABLE = frozenset(
@@ -53,6 +55,8 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
         return state.with_stream(
             current.moved(
                 Status.QUEUED,
+                stage=_stage(context, current),
+                trouble=_trouble(current),
                 path=made.path,
                 agent=wanted.agent,
                 tmux=wanted.tmux,
@@ -70,6 +74,7 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
             )
         )
 
+    spawn_environment.keep(context.site, record.stream)
     after = context.store.update(queue).streams[record.stream]
     _clear_signals(context, after)
     signal_files.emit(context.site, SignalName("SPAWN_QUEUED", after.stream), body_of(after))
@@ -78,6 +83,17 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
     )
     reconcile(context.site, wait=WAIT_FOR_PASS)
     return context.store.read().streams.get(record.stream, after)
+
+
+def _stage(context: Context, record: StreamRecord) -> str:
+    refused = record.trouble == Trouble.REFUSED
+    return stage_to_resume(context.stages_of(record), record.stage, record.status, refused=refused)
+
+
+def _trouble(record: StreamRecord) -> str:
+    """Return what the next run is to get a hint about: what the tests or the merge said, else what the last one met."""
+    from_status = {Status.REJECTED: Trouble.REJECTED.value, Status.CONFLICTED: Trouble.CONFLICTED.value}
+    return from_status.get(record.status, record.trouble)
 
 
 def _require_resumable(record: StreamRecord) -> None:

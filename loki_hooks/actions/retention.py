@@ -23,6 +23,7 @@ from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.merges import merge_pairs
+from loki_hooks.system.spawn_environment import forget, kept_streams
 
 GATES = "refs/loki/gates/"
 BASE = "refs/loki/base/"
@@ -46,6 +47,8 @@ def expire(context: Context) -> int:
     live = {r.stream for r in state.streams.values() if r.status is not Status.ARCHIVED}
     gone = _trash(context, days) + _folders(context, days) + _gates(context, days, state) + _files(context, days, live)
     gone += _bases(context, days, live) + _records(context, days)
+    for stream in set(kept_streams(context.site)) - {flat(stream) for stream in live}:
+        forget(context.site, stream)
     if gone:
         events.record(context.site, "expired", detail=f"{gone} records older than {days} days or over the limits")
     return gone

@@ -5,8 +5,9 @@ never started twice, whoever was killed when), runs set-up and the agent in proc
 to what they leave behind, and says how it ended. If the runner itself is killed, reconcile sees that by pid
 and start time, ends the agent with all its processes, and the stream can be resumed.
 
-The agent's output comes through a pipe, so that its lines can be stamped. An agent that prints after its runner was
-killed meets a broken pipe; the next pass ends it anyway.
+The agent is started so that it begins only when its pid is recorded (`system/launch.py`). Its output comes through a pipe,
+so that its lines can be stamped, or from a terminal of its own that people can attach to (`system/terminal.py`). An agent
+that prints after its runner was killed meets a broken pipe, or a terminal that has hung up; the next pass ends it anyway.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from loki_hooks.actions.context import Context, body_of
+from loki_hooks.actions.context import Context
 from loki_hooks.actions.continuity import note_sync
-from loki_hooks.actions.leftovers import commit_leftovers
 from loki_hooks.actions.pending import started
 from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
+from loki_hooks.actions.session_end import clear_refusal, look_back, settle
 from loki_hooks.actions.setup import run_setup
-from loki_hooks.actions.tmux import show_in_tmux
-from loki_hooks.domain.ending import Ending, seconds_to_wait, status_after, turned_away, waits_for_its_provider
+from loki_hooks.actions.tmux import TERM, shown_terminal
+from loki_hooks.domain.ending import Ending
 from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.stages import REVIEW
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import LokiError, SetupFailedError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, signal_files
-from loki_hooks.system.clock import later, now
+from loki_hooks.system.clock import now
 from loki_hooks.system.files import held, open_log
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.leases import leased_ports
@@ -45,11 +47,11 @@ from loki_hooks.system.processes import (
     identify,
     myself,
     scrubbed,
-    start_child,
     start_detached,
+    start_waiting,
     worker_argv,
 )
-from loki_hooks.system.session_log import Pump, tail
+from loki_hooks.system.session_log import Pump
 from loki_hooks.system.session_tree import SessionTree, mark_of
 from loki_hooks.system.trust import word_for_sessions
 from loki_hooks.system.worktrees import lock, unlock
@@ -82,6 +84,7 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
             reason="",
             agent_process=None,
             not_before="",
+            stage=context.stage_of(record),
         )
         return state.with_stream(started)
 
@@ -96,16 +99,15 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
         with leased_ports(context.config.working.environment.ports, path) as ports:
             ending, record = _run(context, record, stop, ports)
     except LokiError as error:
-        if stop.is_set():
-            ending, why = Ending(0, stopped=True), ""
-        else:
-            ending, why = Ending(1), f"{error.message}{f': {error.hint}' if error.hint else ''}"
-        _end(context, record, ending, why)
+        stopped, in_setup = stop.is_set(), isinstance(error, SetupFailedError)
+        why = "" if stopped else f"{error.message}{f': {error.hint}' if error.hint else ''}"
+        settle(context, record, Ending(1, stopped=stopped, setup_failed=in_setup, stage=record.stage), why)
     except Exception as error:  # a fault of ours: it costs this stream, not its truth
-        _end(context, record, Ending(1), f"a fault of loki-hooks ({type(error).__name__}): see .loki/logs/hooks.log")
+        why = f"a fault of loki-hooks ({type(error).__name__}): see .loki/logs/hooks.log"
+        settle(context, record, Ending(1, stage=record.stage), why)
         raise
     else:
-        _end(context, record, ending, "")
+        settle(context, record, ending)
     finally:
         with contextlib.suppress(LokiError):
             unlock(context.site, path, me)
@@ -120,23 +122,26 @@ def _run(
     config = context.config.working
     values = context.values_of(record)
     logs = context.site.folder("logs")
-    events.record(context.site, "preparing", record.stream)
+    events.record(context.site, "preparing", record.stream, evidence={"stage": record.stage})
     _catch_up(context, record)
     furnish(context, record)
     record = copy_environment(context, record)
     tree = SessionTree(myself())
-    run_setup(
-        context,
-        path,
-        config.environment,
-        stream=record.stream,
-        branch=record.branch,
-        values=values,
-        log=logs / f"setup-{record.stream}.log",
-        ports=ports,
-        stop=stop,
-        mark=mark_of(tree.runner),
-    )
+    try:
+        run_setup(
+            context,
+            path,
+            config.environment,
+            stream=record.stream,
+            branch=record.branch,
+            values=values,
+            log=logs / f"setup-{record.stream}.log",
+            ports=ports,
+            stop=stop,
+            mark=mark_of(tree.runner),
+        )
+    except LokiError as error:
+        raise SetupFailedError(error.message, error.hint) from error
     env = env_files.variables(
         path,
         main=context.site.root,
@@ -149,6 +154,8 @@ def _run(
     if lent := word_for_sessions(context.site):
         env["LOKI_TRUST"] = lent
     env[SESSION_MARK] = mark_of(tree.runner)
+    if record.stage == REVIEW:
+        clear_refusal(context, record)
     prompt = render_prompt(context, record)
     write_prompt(context, record, prompt)
     argv = agent_argv(context, record, prompt)
@@ -156,32 +163,42 @@ def _run(
     env_files.require_program(tuple(argv), env, f"the agent {agent}")
     log = logs / f"session-{record.stream}.log"
     _keep_earlier(log)
-    with open_log(log) as sink:
-        child = start_child(argv, cwd=path, env=env)
+    with open_log(log) as sink, shown_terminal(context, record) as terminal:
+        if terminal is not None:
+            env["TERM"] = TERM
+        waiting = start_waiting(argv, cwd=path, env=env, terminal=terminal.agent_side if terminal else None)
+        child = waiting.child
         tree.agent = identify(child.pid)
-        assert child.stdout is not None
-        pump = Pump(child.stdout, sink)
+        pump = Pump(child.stdout, sink, terminal)
+        if terminal is not None:
+            terminal.handed_over()
         try:
-            record = _running(context, record, tree, agent)
+            record = _recorded(context, record, tree)
+            waiting.go()
+            events.record(
+                context.site,
+                "session-started",
+                record.stream,
+                evidence={"pid": tree.agent_pid, "agent": agent, "stage": record.stage},
+            )
             timed_out = _watch(context, child, tree, pump, stop)
         finally:
             tree.end(group=True)  # what the agent left running ends with its session
             child.wait()
             pump.drain()
-            child.stdout.close()
-    return _look(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out, log=log), record
+            if child.stdout is not None:
+                child.stdout.close()
+    return look_back(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out, log=log), record
 
 
-def _running(context: Context, record: StreamRecord, tree: SessionTree, agent: str) -> StreamRecord:
+def _recorded(context: Context, record: StreamRecord, tree: SessionTree) -> StreamRecord:
+    """Say which process the agent is; only then may it begin."""
+
     def running(state: State) -> State:
         current = state.streams[record.stream]
         return state.with_stream(current.moved(Status.RUNNING, agent_process=tree.agent))
 
-    record = context.store.update(running).streams[record.stream]
-    events.record(context.site, "session-started", record.stream, evidence={"pid": tree.agent_pid, "agent": agent})
-    if record.tmux:
-        show_in_tmux(context, record)
-    return record
+    return context.store.update(running).streams[record.stream]
 
 
 def _watch(context: Context, child: Child, tree: SessionTree, pump: Pump, stop: threading.Event) -> bool:
@@ -209,95 +226,6 @@ def _watch(context: Context, child: Child, tree: SessionTree, pump: Pump, stop: 
             beat = at + HEARTBEAT
             _heartbeat(context)
     return False
-
-
-def _look(context: Context, record: StreamRecord, code: int, *, stopped: bool, timed_out: bool, log: Path) -> Ending:
-    """See what the session left: commit it where that is wanted, count its commits."""
-    path = Path(record.path)
-    git = Git(path)
-    branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "a detached HEAD"
-    wrong = "" if branch == record.branch else branch
-    left: tuple[str, ...] = ()
-    why = ""
-    if not wrong:
-        wanted = context.config.working.session.commit == "all" and code == 0 and not stopped and not timed_out
-        left, why = commit_leftovers(context, record, wanted=wanted)
-    commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if record.base else "0"
-    away = turned_away(tail(log), context.config.working.session.rate_limit.words)
-    return Ending(
-        code,
-        stopped=stopped,
-        timed_out=timed_out,
-        commits=int(commits),
-        left=left,
-        left_why=why,
-        wrong_branch=wrong,
-        turned_away=away,
-    )
-
-
-def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> None:
-    status, reason = status_after(ending)
-    reason = why or reason
-    tip = context.git.commit_id(f"refs/heads/{record.branch}") or ""
-    limit = context.config.working.session.rate_limit
-
-    def ended(state: State) -> State:
-        current = state.streams.get(record.stream)
-        if current is None or current.session != record.session:
-            return state
-        over = current.moved(
-            status,
-            session=None,
-            agent_process=None,
-            ended_at=now(),
-            last_run=current.started_at,
-            exit_code=ending.exit_code,
-            reason=reason,
-            tip=tip,
-            turned_away=0,
-            not_before="",
-            before=f"{status}: {reason}" if status is not Status.READY else "",
-        )
-        if waits_for_its_provider(ending, current.turned_away, limit.tries):
-            wait = seconds_to_wait(ending.turned_away, time.time(), current.turned_away, limit.wait, limit.longest)
-            over = over.moved(
-                Status.QUEUED,
-                not_before=later(wait),
-                turned_away=current.turned_away + 1,
-                before=f"{status}: its provider turned it away",
-                reason="its provider turned it away",
-            )
-        return state.with_stream(over)
-
-    after = context.store.update(ended).streams.get(record.stream, record)
-    if after.status is Status.QUEUED and after.not_before:
-        events.record(
-            context.site,
-            "turned-away",
-            record.stream,
-            commit=tip,
-            detail=ending.turned_away,
-            evidence={"exit_code": ending.exit_code, "again_at": after.not_before, "times": after.turned_away},
-        )
-        signal_files.emit(context.site, SignalName("SPAWN_QUEUED", record.stream), body_of(after, commit=tip))
-        return
-    events.record(
-        context.site,
-        f"session-{status}",
-        record.stream,
-        commit=tip,
-        detail=reason,
-        evidence={"exit_code": ending.exit_code, "commits": ending.commits, "left": list(ending.left)},
-    )
-    if status is Status.READY:
-        signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(after, commit=tip))
-    elif status is not Status.STOPPED:
-        signal_files.emit(
-            context.site,
-            SignalName("WORKTREE_FAILED", record.stream),
-            {**body_of(after, commit=tip), "reason": reason, "left": list(ending.left)},
-        )
 
 
 def _catch_up(context: Context, record: StreamRecord) -> None:

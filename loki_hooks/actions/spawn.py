@@ -18,10 +18,11 @@ from loki_hooks.actions.prepare import base_ref, make_worktrees, require_trust
 from loki_hooks.actions.prompt import agent_argv, render_prompt, require_agent
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
 from loki_hooks.domain.signals import SignalName
+from loki_hooks.domain.stages import STAGES, is_order
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.domain.streams import State, StreamRecord, Task
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
-from loki_hooks.system import events, signal_files
+from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.clock import now
 from loki_hooks.system.git import list_worktrees
 from loki_hooks.system.processes import is_alive, myself
@@ -44,6 +45,8 @@ class Request:
     priority: int = 0
     launch: bool = True
     tmux: bool = False
+    stages: tuple[str, ...] = ()
+    """Those of the task, () for those of its kind."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
         )
     if "\0" in request.task:
         raise BadInputError("the task is binary", "a task is text")
+    if request.stages and not is_order(request.stages):
+        raise BadInputError(
+            f"{shown(','.join(request.stages))} are no stages",
+            f"some of {', '.join(STAGES)}, in this order, with commas between",
+        )
     base = base_commit(context, request.base)
     state = context.store.read()
     after = tuple(context.require_stream(word).stream for word in request.after)
@@ -94,7 +102,7 @@ def plan_spawn(context: Context, request: Request) -> tuple[StreamRecord, ...]:
     for name in names:
         stream = stream_id(request.kind, name)
         _refuse_clash(state, planned, stream, name)
-        task = Task(id=flat(name), text=request.task)
+        task = Task(id=flat(name), text=request.task, stages=request.stages)
         values = context.values(
             kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=agent
         )
@@ -206,12 +214,15 @@ def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) ->
         problems = {record.stream: error for record in records}
     making = [record for record in records if record.stream not in problems]
     try:
+        for record in making if launch else ():
+            spawn_environment.keep(context.site, record.stream)
         failed = make_worktrees(context, making)
     except LokiError as error:  # before anything was made
         failed = {record.stream: error for record in making}
     made = [record for record in making if record.stream not in failed]
     for stream in failed:
         context.git.run("update-ref", "-d", base_ref(stream))
+        spawn_environment.forget(context.site, stream)
     for record in made:
         for kind, subject in (
             ("TESTS_PASSED", record.name),
@@ -221,27 +232,28 @@ def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) ->
             ("MERGE_REQUESTED", record.stream),
         ):
             signal_files.clear(context.site, SignalName(kind, subject))  # what an earlier stream of the name left
-    status = Status.QUEUED if launch else Status.OPEN
 
     def settle(state: State) -> State:
         for stream in failed:
             state = state.without(stream)
         for record in made:
             current = state.streams.get(record.stream)
-            if current is not None and current.status is Status.PLANNED:
+            if current is not None and current.status is Status.PLANNED:  # somebody may have called its session off
+                status = Status.QUEUED if current.launch else Status.OPEN
                 state = state.with_stream(current.moved(status, claim=None))
         return state
 
-    context.store.update(settle)
+    settled = context.store.update(settle).streams
+    now_is = {record.stream: settled[record.stream].status for record in made if record.stream in settled}
     for stream, problem in failed.items():
         events.record(context.site, "spawn-failed", stream, detail=problem.message)
     for record in made:
-        _tell(context, record, launch=launch)
+        _tell(context, record, launch=now_is.get(record.stream) is Status.QUEUED)
     problems |= failed
     return [
         Spawned(r.name, r.stream, r.branch, r.path, error=problems[r.stream].message)
         if r.stream in problems
-        else Spawned(r.name, r.stream, r.branch, r.path, status.value)
+        else Spawned(r.name, r.stream, r.branch, r.path, now_is.get(r.stream, Status.OPEN).value)
         for r in records
     ]
 
@@ -291,6 +303,7 @@ def preview(context: Context, record: StreamRecord) -> dict[str, Any]:
     return {
         **Spawned(record.name, record.stream, record.branch, record.path, "planned").to_json(),
         "base": record.base,
+        "stages": list(context.stages_of(record)),
         "prompt": prompt,
         "argv": agent_argv(context, record, prompt),
     }

@@ -20,6 +20,7 @@ from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import names_of, survey
 from loki_hooks.domain.evidence import Evidence
 from loki_hooks.domain.gates import GateResult
+from loki_hooks.domain.stages import shown_stage
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.verdict import Verdict, judge_streams
@@ -46,6 +47,10 @@ class StreamStatus:
     conflicts: Mapping[str, tuple[str, ...]]
     """Who it will conflict with, by name (the integration branch too), and on which files."""
     gate: dict[str, str]
+    stage: str
+    """The stage that its session is in, was in last, or the next one shall be in."""
+    shown_stage: str
+    """The same for people, '' where its task has only one."""
     evidence: Evidence | None = None
     """What is seen of its session, while there is one."""
     not_in_force: tuple[str, ...] = ()
@@ -61,6 +66,7 @@ class StreamStatus:
             "branch": r.branch,
             "path": r.path,
             "status": r.status.value,
+            "stage": self.stage,
             "task": r.task.title,
             "ahead": self.ahead,
             "behind": self.behind,
@@ -139,6 +145,8 @@ def overview(context: Context) -> Overview:
             session_alive=is_alive(r.session) or is_alive(r.claim),
             conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
             gate={name: result.outcome.value for name, result in gates.get(r.stream, {}).items()},
+            stage=context.stage_of(r),
+            shown_stage=shown_stage(context.stages_of(r), r.stage),
             evidence=evidence.get(r.stream),
             not_in_force=_not_in_force(context, tips[r.stream], touched.get(r.stream, ())),
         )

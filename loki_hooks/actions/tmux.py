@@ -1,22 +1,28 @@
-"""Show a session in tmux, where a person can attach to it, watch it, and leave again.
+"""Show a session in tmux, where a person can attach to it, watch it, type to its agent, and leave again.
 
-The runner is the same detached process as without tmux, and its log is the truth: the tmux session shows that log as it
-grows, and closes when the session has ended. So whatever becomes of tmux, or of a terminal in it, the agent does not notice.
+The runner is the same detached process as without tmux, and log, exit status, time and processes are its own: it gives the
+agent a terminal, and the tmux session is a view of that, which closes when the session has ended. So whatever becomes of
+tmux, or of a terminal in it, the agent does not notice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.processes import run, scrubbed, worker_argv
+from loki_hooks.system.terminal import Terminal
 
 TMUX = "tmux"
+TERM = "screen-256color"
+"""What tmux's panes are, known to every terminfo."""
 _TIMEOUT = 10.0
 
 
@@ -47,25 +53,45 @@ def is_shown(context: Context, record: StreamRecord) -> bool:
     return done.returncode == 0
 
 
-def show_in_tmux(context: Context, record: StreamRecord) -> None:
-    """Open the tmux session. What goes wrong with that costs the view, not the session; it is an event."""
-    name = tmux_name(context, record)
-    viewer = shlex.join(worker_argv("logs", record.stream, "--follow"))
+@contextlib.contextmanager
+def shown_terminal(context: Context, record: StreamRecord) -> Iterator[Terminal | None]:
+    """Give the session's agent a terminal, shown in tmux, where that is wanted and can be; else None.
+
+    What goes wrong with that costs the view, not the session; it is an event.
+    """
+    if not record.tmux:
+        yield None
+        return
+    terminal: Terminal | None = None
     try:
-        if is_shown(context, record):  # of a run before
-            run([TMUX, "kill-session", "-t", f"={name}"], cwd=context.site.root, timeout=_TIMEOUT)
-        done = run(
-            [TMUX, "new-session", "-d", "-s", name, "-c", str(context.site.root), viewer],
-            cwd=context.site.root,
-            timeout=_TIMEOUT,
-        )
-        problem = "" if done.returncode == 0 else done.error_text.strip()[-200:]
-    except LokiError as error:
-        problem = error.message
+        terminal = Terminal()
+        problem = _open(context, record, terminal.address)
+    except (LokiError, OSError) as error:
+        problem = error.message if isinstance(error, LokiError) else str(error)
     events.record(
         context.site,
         "tmux-failed" if problem else "tmux-opened",
         record.stream,
         detail=problem,
-        evidence={"session": name},
+        evidence={"session": tmux_name(context, record)},
     )
+    try:
+        yield None if problem else terminal
+    finally:
+        if terminal is not None:
+            terminal.close()
+
+
+def _open(context: Context, record: StreamRecord, address: str) -> str:
+    """Open the tmux session; return what went wrong, '' for nothing."""
+    name = tmux_name(context, record)
+    if is_shown(context, record):  # of a run before
+        run([TMUX, "kill-session", "-t", f"={name}"], cwd=context.site.root, timeout=_TIMEOUT)
+    viewer = shlex.join(worker_argv("worker", "view", address))
+    done = run(
+        [TMUX, "new-session", "-d", "-s", name, "-c", str(context.site.root), viewer],
+        cwd=context.site.root,
+        env={key: value for key, value in scrubbed().items() if not key.startswith("LOKI_")},  # of its server, perhaps
+        timeout=_TIMEOUT,
+    )
+    return "" if done.returncode == 0 else done.error_text.strip()[-200:] or "tmux failed"

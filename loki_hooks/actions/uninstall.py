@@ -30,6 +30,7 @@ from loki_hooks.system.install_record import (
 )
 from loki_hooks.system.precommit_config import NAMES, find_config, read_config
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.spawn_environment import forget, kept_streams
 from loki_hooks.system.state_store import StateStore
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def uninstall(site: Site) -> Undone:
         with _told(left):
             _undo(site, change, done, left)
     if installed:
+        for stream in kept_streams(site):
+            forget(site, stream)  # what is in memory, too
         shutil.rmtree(site.private)
         done.append(f"removed {site.private}")
     _name_framework(site, left)

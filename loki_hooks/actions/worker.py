@@ -5,14 +5,16 @@
     worker session STREAM TOKEN FOLDER                        run a stream's session
     worker setup STREAM FOLDER                                set an adopted worktree up
     worker turns FOLDER                                       wait until a stream's provider takes it again
+    worker view ADDRESS                                       show a session's terminal in this one (a tmux pane)
 
-A worker prints nothing that anybody reads, exits when its work is done, and has a pass made after it.
+But for the view, a worker prints nothing that anybody reads, exits when its work is done, and has a pass made after it.
 """
 
 from __future__ import annotations
 
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
@@ -28,7 +30,14 @@ PATIENCE = 3600.0
 
 def run_worker(words: list[str]) -> int:
     """Run the worker that ``words`` name and return its exit status. What goes wrong is in ``logs/hooks.log``."""
-    kinds = {"reconcile": _reconcile, "gate": _gate, "session": _session, "setup": _setup, "turns": _turns}
+    kinds = {
+        "reconcile": _reconcile,
+        "gate": _gate,
+        "session": _session,
+        "setup": _setup,
+        "turns": _turns,
+        "view": _view,
+    }
     if not words or words[0] not in kinds:
         return 2
     try:
@@ -146,6 +155,13 @@ def _turns(words: list[str]) -> None:
     wait_for_turns(site, stop)
     if not stop.is_set():
         see_to_turns(Context(site))  # whoever came while we were about to leave
+
+
+def _view(words: list[str]) -> None:
+    from loki_hooks.system.terminal import view
+
+    with suppress(OSError):  # the session is over
+        view(words[0])
 
 
 def _setup(words: list[str]) -> None:

@@ -59,7 +59,7 @@ def logs(name: str, follow: bool, only_path: bool) -> None:
         from loki_hooks.actions.tmux import attach_command, is_shown
 
         if is_shown(Context(site), record):
-            say(f"to watch it in tmux: {attach_command(Context(site), record)}")
+            say(f"to watch it in tmux, and type to it: {attach_command(Context(site), record)}")
     shower = _Shower()
     try:
         if follow:

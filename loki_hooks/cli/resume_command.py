@@ -20,7 +20,9 @@ from loki_hooks.system.site import require_enabled
 @click.option("--task", default="", help="What to do now, beside what the stream was begun for.")
 @click.option("--prompt-file", default="", metavar="F", help="Read that from a file ('-': from standard input).")
 @click.option("--agent", default="", help="Go on with another agent.")
-@click.option("--tmux", is_flag=True, help="Show the session in tmux.")
+@click.option(
+    "--tmux", is_flag=True, help="Run the session on a terminal in tmux; `loki-hooks logs NAME` says how to attach."
+)
 def resume(name: str, task: str, prompt_file: str, agent: str, tmux: bool) -> None:
     """Start a session again in the stream NAME, which failed, was stopped, rejected or escalated, conflicts, or was kept.
 

@@ -33,7 +33,15 @@ from loki_hooks.system.site import discover
     "--after", multiple=True, metavar="NAME", help="Start only when this stream has landed (may be repeated)."
 )
 @click.option("--priority", default=0, show_default=True, help="Higher ones start and land first.")
-@click.option("--tmux", is_flag=True, help="Show the sessions in tmux; `loki-hooks logs NAME` says how to attach.")
+@click.option(
+    "--stages",
+    default="",
+    metavar="S,S",
+    help="Sessions to do it in, one after the other: analyze,build,review; default: as configured for its kind.",
+)
+@click.option(
+    "--tmux", is_flag=True, help="Run the sessions on a terminal in tmux; `loki-hooks logs NAME` says how to attach."
+)
 @click.option("--no-launch", is_flag=True, help="Make the worktrees, start no session.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made and run; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print [{name, stream, branch, path, status, pid, error}].")
@@ -47,6 +55,7 @@ def spawn(
     branch: str,
     after: tuple[str, ...],
     priority: int,
+    stages: str,
     tmux: bool,
     no_launch: bool,
     dry_run: bool,
@@ -72,6 +81,7 @@ def spawn(
         priority=priority,
         launch=not no_launch,
         tmux=tmux,
+        stages=tuple(word.strip() for word in stages.split(",")) if stages else (),
     )
     if tmux:
         require_tmux()

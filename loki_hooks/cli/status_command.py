@@ -11,10 +11,11 @@ from loki_hooks.actions.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.evidence import infer
 from loki_hooks.domain.radar import shown_files
-from loki_hooks.domain.status import WORDS
+from loki_hooks.domain.status import IN_SESSION, WORDS, Status
 from loki_hooks.system.site import discover
 
 MAX_SHARED = 10
+UNFINISHED = {Status.QUEUED, *IN_SESSION, Status.FAILED, Status.STOPPED, Status.ESCALATED}
 
 
 @click.command("status")
@@ -72,7 +73,7 @@ def _row(s: StreamStatus) -> tuple[str, ...]:
         gate = f"{gate} (its own is not in force)".strip()
     return (
         s.record.stream,
-        WORDS[s.record.status],
+        WORDS[s.record.status] + (f" ({s.shown_stage})" if s.shown_stage and s.record.status in UNFINISHED else ""),
         s.record.branch,
         f"+{s.ahead} -{s.behind}{dirt}",
         gate,

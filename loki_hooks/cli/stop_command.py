@@ -7,12 +7,19 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.stop import stop_stream
 from loki_hooks.cli.console import say
+from loki_hooks.domain.status import Status
 from loki_hooks.system.site import require_enabled
 
 
 @click.command("stop")
 @click.argument("name")
 def stop(name: str) -> None:
-    """End the session of NAME, or take NAME out of the queue. Worktree, branch and work stay as they are."""
+    """End the session of NAME, or take NAME out of the queue. Worktree, branch and work stay as they are.
+
+    A stream that is still being made gets its worktree, and no session.
+    """
     record = stop_stream(Context(require_enabled()), name)
+    if record.status is Status.PLANNED:
+        say(f"{record.stream} is still being made; no session will start in it")
+        return
     say(f"{record.stream} is {record.status}; its work is in {record.path}")

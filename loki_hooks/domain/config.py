@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loki_hooks.domain.names import DEFAULT_BRANCHES
+from loki_hooks.domain.stages import BUILD
 
 Command = str | tuple[str, ...]
 """A string for sh, or an argument vector."""
@@ -86,6 +87,7 @@ class Launch:
     args: tuple[str, ...] = ()
     read_dirs: tuple[str, ...] = ()
     """Paths from the main worktree, names of streams, or ``*`` for the worktrees of all other streams."""
+    stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Session:
     model: str = ""
     args: tuple[str, ...] = ()
     read_dirs: tuple[str, ...] = ()
+    stages: tuple[str, ...] = (BUILD,)
     kinds: Mapping[str, Launch] = field(default_factory=dict)
     memory: bool = False
     """Whether the dynamic cap also asks if one more session fits in the memory that is free."""
@@ -109,7 +112,11 @@ class Session:
         of_kind = mine if chosen == (mine.agent or self.agent) else Launch()
         of_all = Launch(self.agent, self.model, self.args) if chosen == self.agent else Launch()
         return Launch(
-            chosen, of_kind.model or of_all.model, of_kind.args or of_all.args, mine.read_dirs or self.read_dirs
+            chosen,
+            of_kind.model or of_all.model,
+            of_kind.args or of_all.args,
+            mine.read_dirs or self.read_dirs,
+            mine.stages or self.stages,
         )
 
 

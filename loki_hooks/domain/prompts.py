@@ -72,9 +72,10 @@ def templates_for(kind: str, stage: str) -> tuple[str, ...]:
     return (f"{kind}-{stage}.md.j2", f"{stage}.md.j2", "build.md.j2")
 
 
-def fenced(text: str, *, lines: int = 60, width: int = 300) -> str:
-    """Return the end of ``text`` as an indented block, in which nothing can be taken for the prompt's own words."""
-    last = text.rstrip().splitlines()[-lines:]
+def fenced(text: str, *, lines: int = 60, width: int = 300, end: bool = True) -> str:
+    """Return the end (or the beginning) of ``text`` as an indented block: nothing in it passes for the prompt's own words."""
+    whole = text.rstrip().splitlines()
+    last = whole[-lines:] if end else whole[:lines]
     return "\n".join(
         "    " + "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:width]) for line in last
     )

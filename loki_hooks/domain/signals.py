@@ -9,7 +9,15 @@ from loki_hooks.domain.names import flat, nearest, shown
 from loki_hooks.errors import BadInputError
 
 PLAIN = ("TESTS_PASSED", "DOCS_NEEDED", "BLOG_POST_QUEUED")
-NAMED = ("FEATURE_READY", "TESTS_PASSED", "TESTS_FAILED", "MERGE_REQUESTED", "WORKTREE_FAILED", "SPAWN_QUEUED")
+NAMED = (
+    "FEATURE_READY",
+    "TESTS_PASSED",
+    "TESTS_FAILED",
+    "MERGE_REQUESTED",
+    "WORKTREE_FAILED",
+    "SPAWN_QUEUED",
+    "REVIEW_FAILED",
+)
 
 _NAMED = re.compile(f"({'|'.join(NAMED)})_([A-Za-z0-9][A-Za-z0-9._-]{{0,140}})", re.ASCII)
 

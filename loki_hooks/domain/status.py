@@ -57,7 +57,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     S.PLANNED: frozenset({S.QUEUED, S.OPEN}),
     S.QUEUED: frozenset({S.PREPARING, S.STOPPED}),
     S.PREPARING: frozenset({S.RUNNING, S.FAILED, S.ESCALATED, S.STOPPED}),
-    S.RUNNING: frozenset({S.READY, S.FAILED, S.ESCALATED, S.STOPPED}),
+    S.RUNNING: frozenset({S.READY, S.FAILED, S.ESCALATED, S.STOPPED, S.QUEUED}),  # queued: for its next stage
     S.OPEN: frozenset({S.READY, S.QUEUED}),
     S.READY: frozenset({S.TESTING, S.CONFLICTED}),
     S.TESTING: frozenset({S.PASSED, S.REJECTED, S.CONFLICTED, S.READY}),

@@ -34,6 +34,8 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
     match _text(event.get("event")):
         case "session-started":
             return f"{name}: the agent is at work (pid {facts.get('pid')})"
+        case "stage-done":
+            return f"{name}: the stage {facts.get('stage')} is done; {facts.get('next')} comes next"
         case "session-ready":
             work = _count(facts.get("commits"), "commit")
             return f"{name}: the agent has ended, with {work}; signal FEATURE_READY_{name}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from loki_hooks.domain.names import STANDARD_KINDS, is_name, stream_id
+from loki_hooks.domain.stages import is_order
 from loki_hooks.domain.status import IN_SESSION, STANDING, Status, move, parse_status
 
 STATE_VERSION = 1
@@ -45,6 +46,8 @@ class Task:
     id: str = ""
     text: str = ""
     files: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    """In which stages it is done, where that is not left to its kind."""
 
     @property
     def title(self) -> str:
@@ -53,7 +56,13 @@ class Task:
         return first if len(first) <= 72 else first[:71] + "…"
 
     def to_json(self) -> dict[str, Any]:
-        return {"id": self.id, "title": self.title, "text": self.text, "files": list(self.files)}
+        return {
+            "id": self.id,
+            "title": self.title,
+            "text": self.text,
+            "files": list(self.files),
+            "stages": list(self.stages),
+        }
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -61,11 +70,12 @@ class Task:
             return cls(text=value)
         if not isinstance(value, Mapping):
             return cls()
-        files = value.get("files")
+        files, stages = value.get("files"), value.get("stages")
         return cls(
             id=_text(value.get("id")),
             text=_text(value.get("text")) or _text(value.get("title")),
             files=tuple(f for f in files if isinstance(f, str)) if isinstance(files, list) else (),
+            stages=tuple(stages) if isinstance(stages, list) and is_order(stages) else (),
         )
 
 
@@ -120,6 +130,10 @@ class StreamRecord:
     """How the run before ended (status and reason), while another is asked for: its prompt says so."""
     again: str = ""
     """What a person asked for when the work was to go on (`resume --task`)."""
+    stage: str = ""
+    """The stage that its session is in, or the next one shall be in (`domain/stages.py`); '': the first of its kind."""
+    trouble: str = ""
+    """What the run before came to grief on (`domain/ending.py`, Trouble): its prompt gets the hint for that."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -170,6 +184,8 @@ class StreamRecord:
             "turned_away": self.turned_away,
             "before": self.before,
             "again": self.again,
+            "stage": self.stage,
+            "trouble": self.trouble,
         }
         return {**self.extra, **own}
 
@@ -231,6 +247,8 @@ class StreamRecord:
             turned_away=_int(value.get("turned_away")) or 0,
             before=_text(value.get("before")),
             again=_text(value.get("again")),
+            stage=_text(value.get("stage")),
+            trouble=_text(value.get("trouble")),
             extra={key: value[key] for key in value if key not in _OWN_KEYS},
         )
 

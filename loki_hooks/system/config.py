@@ -82,7 +82,7 @@ def load(site: Site, git: Git) -> Effective:
         if chosen != session.agent:  # what is set for one agent is not for another
             session = replace(session, agent=chosen, model="", args=())
         kinds = {
-            kind: launch if launch.agent in {"", chosen} else Launch(read_dirs=launch.read_dirs)
+            kind: launch if launch.agent in {"", chosen} else Launch(read_dirs=launch.read_dirs, stages=launch.stages)
             for kind, launch in session.kinds.items()
         }
         working = replace(working, session=replace(session, kinds=kinds))
@@ -184,8 +184,9 @@ def _to_config(file: Any, source: str) -> Config:
             s.model or "",
             tuple(s.args),
             tuple(s.read_dirs),
+            tuple(s.stages),
             {
-                kind: Launch(k.agent or "", k.model or "", tuple(k.args), tuple(k.read_dirs))
+                kind: Launch(k.agent or "", k.model or "", tuple(k.args), tuple(k.read_dirs), tuple(k.stages or ()))
                 for kind, k in s.kinds.items()
             },
             s.memory,

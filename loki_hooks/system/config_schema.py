@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from loki_hooks.domain.config import RATE_WORDS
 from loki_hooks.domain.names import check_template
+from loki_hooks.domain.stages import STAGES, is_order
 from loki_hooks.errors import BadInputError
 
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -39,11 +40,23 @@ class AgentTable(Table):
     read_args: list[Text] | None = None
 
 
+Stages = list[Literal["analyze", "build", "review"]]
+
+
+def _in_order(value: Stages) -> Stages:
+    if not is_order(value):
+        raise ValueError(f"stages are some of {', '.join(STAGES)}, in this order")
+    return value
+
+
 class LaunchTable(Table):
     agent: Text | None = None
     model: Text | None = None
     args: list[Text] = []
     read_dirs: list[Text] = []
+    stages: Stages | None = None
+
+    _check = field_validator("stages")(lambda value: None if value is None else _in_order(value))
 
 
 class RateLimitTable(Table):
@@ -71,9 +84,12 @@ class SessionTable(Table):
     model: Text | None = None
     args: list[Text] = []
     read_dirs: list[Text] = []
+    stages: Stages = ["build"]
     kinds: dict[Text, LaunchTable] = {}
     memory: bool = False
     rate_limit: RateLimitTable = RateLimitTable()
+
+    _check = field_validator("stages")(_in_order)
 
 
 class EnvironmentTable(Table):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -121,6 +122,56 @@ def start_child(
         )
     except OSError as error:
         raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A child that is there, with its pid and in a session of its own, but has not begun yet (`launch.py`)."""
+
+    child: Child
+    program: str
+    line: socket.socket
+
+    def go(self) -> None:
+        """Let it begin. Raises ``LokiError`` when its program cannot be started."""
+        try:
+            self.line.sendall(b"g")
+            told = self.line.recv(16)
+        except OSError:  # it was killed meanwhile: its exit status tells
+            told = b""
+        finally:
+            self.line.close()
+        if told.isdigit():
+            raise LokiError(f"cannot start {self.program}: {os.strerror(int(told))}")
+
+
+def start_waiting(
+    argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], terminal: int | None = None
+) -> Waiting:
+    """Start a child that leads a process group of its own and becomes ``argv`` when it is told to; it ends if we do.
+
+    ``terminal``: the side of a pty that is to be its terminal. Without one stdin is empty, stdout and stderr are a pipe.
+    """
+    ours, its = socket.socketpair()
+    launcher = Path(os.path.realpath(__file__)).with_name("launch.py")
+    words = [str(its.fileno()), "0" if terminal is None else "1", env.get("LC_CTYPE", ""), "--", *argv]
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-X", "utf8", str(launcher), *words],  # utf8: any bytes come through
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.STDOUT if terminal is None else terminal,
+            start_new_session=True,
+            pass_fds=(its.fileno(),),
+        )
+    except OSError as error:
+        ours.close()
+        raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+    finally:
+        its.close()
+    return Waiting(child, argv[0], ours)
 
 
 def start_piped(

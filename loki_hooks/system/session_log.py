@@ -7,47 +7,80 @@ is a file of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
 import time
 from pathlib import Path
-from typing import IO, BinaryIO
+from socket import socket
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from loki_hooks.system.terminal import Terminal
 
 CHUNK = 1 << 16
 
 
 class Pump:
-    """Copies what a child prints from its pipe into the log, line by line stamped. Nothing waits for the log."""
+    """Copies what a child prints into the log, line by line stamped. Nothing waits for the log.
 
-    def __init__(self, pipe: IO[bytes], sink: BinaryIO) -> None:
-        self._pipe = pipe
+    It comes through a pipe, or from ``terminal``, whose viewer sees it, too: there the carriage return that a terminal
+    puts before each line feed is left out of the log.
+    """
+
+    def __init__(self, pipe: IO[bytes] | None, sink: BinaryIO, terminal: Terminal | None = None) -> None:
+        assert (pipe is None) != (terminal is None)
+        self._from = pipe.fileno() if pipe is not None else terminal.master if terminal is not None else -1
         self._sink = sink
+        self._terminal = terminal
+        self._held_back = b""
         self._at_start = True
         self.open = True
-        os.set_blocking(pipe.fileno(), False)
+        os.set_blocking(self._from, False)
 
     def wait(self, seconds: float) -> None:
         """Wait at most so long for output, and copy what there is."""
-        if not self.open:
+        others = self._terminal.readable() if self._terminal is not None else []
+        if not self.open and not others:
             time.sleep(seconds)
             return
         with contextlib.suppress(InterruptedError):
-            if select.select([self._pipe], [], [], seconds)[0]:
+            ends: list[int | socket] = [*([self._from] if self.open else []), *others]
+            ready = select.select(ends, [], [], seconds)[0]
+            if self._from in ready:
                 self._copy()
+            if self._terminal is not None:
+                self._terminal.serve(ready)
 
     def drain(self) -> None:
         """Copy what is left; somebody may still hold the pipe's other end, and is not waited for."""
-        while self.open and select.select([self._pipe], [], [], 0)[0]:
+        while self.open and select.select([self._from], [], [], 0)[0]:
             self._copy()
+        self._write(self._held_back)
+        self._held_back = b""
 
     def _copy(self) -> None:
         try:
-            chunk = os.read(self._pipe.fileno(), CHUNK)
+            chunk = os.read(self._from, CHUNK)
         except BlockingIOError:
             return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            chunk = b""  # how Linux says that nobody has the terminal open any more
         if not chunk:
             self.open = False
+            return
+        if self._terminal is not None:
+            self._terminal.show(chunk)
+            chunk = self._held_back + chunk
+            self._held_back = b"\r" if chunk.endswith(b"\r") else b""
+            chunk = chunk[: len(chunk) - len(self._held_back)].replace(b"\r\n", b"\n")
+        self._write(chunk)
+
+    def _write(self, chunk: bytes) -> None:
+        if not chunk:
             return
         with contextlib.suppress(OSError):  # a full disk costs the log, not the session
             self._sink.write(self.stamped(chunk, time.strftime("%H:%M:%S ").encode()))

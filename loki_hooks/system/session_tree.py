@@ -73,7 +73,7 @@ class SessionTree:
             if who is None:
                 continue
             ours = self.seen.get(pid) == who or who == self.agent or (whole and _group_of(pid) == self.agent_pid)
-            if (ours or mark in _environment(pid)) and not _is_worker(pid):
+            if (ours or mark in _environment(pid)) and not is_worker(pid):
                 found.append(who)
         return found
 
@@ -191,7 +191,7 @@ def _descendants(pid: int) -> Iterator[int]:
     todo = [pid]
     while todo:
         for child in children.get(todo.pop(), []):
-            if not _is_worker(child):
+            if not is_worker(child):
                 yield child
                 todo.append(child)
 
@@ -220,7 +220,7 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
-def _is_worker(pid: int) -> bool:
+def is_worker(pid: int) -> bool:
     """Whether the process is a worker of ours (``… loki_hooks/__main__.py worker …``)."""
     import psutil
 

@@ -31,6 +31,7 @@ _RACE = re.compile(
 )
 _TRIES = 12
 _LOCK_REASON = re.compile(r"loki-hooks: session of (\S+) \(pid (\d+), started ([^)\s]+)\)")
+LOCK_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,19 @@ def lock_reason(stream: str, owner: ProcessId) -> str:
 
 
 def lock(site: Site, path: Path, stream: str, owner: ProcessId) -> None:
-    """Lock the worktree for a live session, replacing a lock of ours whose owner is dead."""
-    unlock_dead(site, path)
-    Git(site.root).run("worktree", "lock", "--reason", lock_reason(stream, owner), str(path))
+    """Lock the worktree for a live session, replacing a lock of ours whose owner is dead.
+
+    A stage may begin while the runner of the one before is about to leave: that lock is waited for.
+    """
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        unlock_dead(site, path)
+        done = Git(site.root).run("worktree", "lock", "--reason", lock_reason(stream, owner), str(path))
+        if done.returncode == 0 or time.monotonic() > deadline:
+            return
+        if not _LOCK_REASON.search(_reason(site, path) or ""):  # a person's
+            return
+        time.sleep(0.05)
 
 
 def unlock(site: Site, path: Path, owner: ProcessId) -> None:

@@ -17,6 +17,7 @@ from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.spawn import Request, plan_spawn, preview
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.config import PRESETS, Agent, Launch, Session
+from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.names import STANDARD_KINDS
 from loki_hooks.domain.prompts import MAX_ARGUMENT, agent_words, fenced
 from loki_hooks.domain.status import Status
@@ -48,12 +49,12 @@ def plan(context: Context, name: str = "x", **more: Any) -> StreamRecord:
 @pytest.mark.parametrize("stage", ["build", "analyze", "review"])
 def test_every_kind_and_stage_has_a_prompt(repo: Repo, kind: str, stage: str) -> None:
     context = context_with(repo, '[branches]\nspike = "spike/{name}"\n[gates.unit]\ncommand = "pytest -q tests"\n')
-    text = render_prompt(context, plan(context, kind=kind, task="Make {{ it }} {% work %}\nMore"), stage=stage)
+    text = render_prompt(context, plan(context, kind=kind, task="Make {{ it }} {% work %}\nMore", stages=(stage,)))
     assert "Make {{ it }} {% work %}\nMore" in text
     assert str(context.path_for(context.values(kind=kind, name="x", stream=f"{kind}-x"))) in text
     for word in (
         "CONTINUITY.md",
-        "FEATURE_READY_x",
+        {"analyze": "PLAN.md", "build": "FEATURE_READY_x", "review": "REVIEW_FAILED_x"}[stage],
         "`pytest -q tests`",
         "exit status 0",
         "Do not switch branches",
@@ -308,3 +309,5 @@ def test_every_template_is_used() -> None:
     names = {path.name for path in (asset_dir("templates") / "prompts").iterdir()}
     known = {"frame.md.j2", "build.md.j2", "analyze.md.j2", "review.md.j2"}
     assert names == known | {f"{kind}-build.md.j2" for kind in STANDARD_KINDS if kind != "feature"}
+    hints = {path.name for path in (asset_dir("templates") / "hints").iterdir()}
+    assert hints == {f"{trouble.value}.md.j2" for trouble in Trouble}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Repo, eventually
 
@@ -18,9 +20,10 @@ from actions.scripted import Yard, yard
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.leftovers import looks_secret
 from loki_hooks.domain.streams import ProcessId
+from loki_hooks.system.files import held
 from loki_hooks.system.processes import SESSION_MARK, identify, scrubbed
 from loki_hooks.system.session_log import Pump, tail
-from loki_hooks.system.session_tree import SessionTree, mark_of, send
+from loki_hooks.system.session_tree import SessionTree, _environment, mark_of, send
 
 COMMIT = "echo x > x.txt; git add x.txt; git commit -q -m Work\n"
 
@@ -123,6 +126,45 @@ def test_a_killed_runner_leaves_nothing_behind_also_where_its_agent_is_dead_alre
     gone(away)
     assert made.status("x") == "failed"
     assert "runner died" in made.record("x")["before"]
+
+
+def test_a_runner_killed_before_its_agent_is_recorded_has_started_nothing(repo: Repo) -> None:
+    """The agent takes off the mark by which it could be found: only its recorded pid would lead to it."""
+    made = yard(repo, gate=False)
+    command = f'["env", "-i", "sh", "-c", "echo $$ > {made.outside}/began; exec sleep 300"]'
+    text = (repo.path / "loki-hooks.toml").read_text().replace("setup = false", f"setup = 'sh {made.outside}/setup.sh'")
+    (made.outside / "setup.sh").write_text(f"while [ ! -e '{made.outside}/go' ]; do sleep 0.05; done\n")
+    repo.commit("Unmarked", {"loki-hooks.toml": f"{text}\n[agents.unmarked]\ncommand = {command}\n"})
+    made.spawn("x", "--agent", "unmarked")
+    made.wait_for("x", "preparing")
+    runner = ProcessId.from_json(made.record("x")["session"])
+    assert runner is not None
+
+    def waiting() -> list[int]:
+        mark = f"{SESSION_MARK}={mark_of(runner)}".encode()
+        return [pid for pid in psutil.pids() if pid != runner.pid and mark in _environment(pid) and launches(pid)]
+
+    def launches(pid: int) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return any(word.endswith("/launch.py") for word in psutil.Process(pid).cmdline())
+        return False
+
+    with held(made.loki_dir / "state" / ".orchestrator.lock"):  # the runner cannot record anything now
+        (made.outside / "go").touch()
+        eventually(waiting, what="the runner to have its agent's process")
+        (child,) = waiting()
+        os.kill(runner.pid, signal.SIGKILL)
+        gone(child)
+    assert not (made.outside / "began").exists()
+    made.run()
+    assert (made.status("x"), made.record("x")["agent_process"]) == ("failed", None)
+    assert repo.loki("resume", "x").code == 0
+    agent = pid_in(made.outside / "began")
+    made.wait_for("x", "running")
+    assert made.record("x")["agent_process"]["pid"] == agent
+    os.kill(int(made.record("x")["session"]["pid"]), signal.SIGKILL)
+    made.run()
+    gone(agent)
 
 
 def test_a_stream_that_the_agent_itself_spawned_goes_on_after_it(repo: Repo) -> None:
@@ -228,6 +270,7 @@ def tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     folder = Path("/tmp") / f"loki-tmux-{os.getpid()}"  # a socket's path must be short
     folder.mkdir(mode=0o700, exist_ok=True)
     monkeypatch.setenv("TMUX_TMPDIR", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setenv("TERM", "xterm")
 
@@ -240,32 +283,69 @@ def tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_tmux_shows_the_session_and_its_end_is_not_the_sessions(repo: Repo, tmux: Any) -> None:
+PANE = "=loki-project-feature-x:"
+
+
+def test_who_attaches_sees_the_agent_and_types_to_it_and_the_rest_stays_the_runners(repo: Repo, tmux: Any) -> None:
     made = yard(repo)
-    made.agent("x", f"echo hello from the agent; while [ ! -e '{made.outside}/go' ]; do sleep 0.1; done\n{COMMIT}")
-    made.spawn("x", "--tmux")
-    eventually(lambda: made.events("tmux-opened", "tmux-failed"))
-    assert "loki-project-feature-x" in tmux("list-sessions")
-    eventually(
-        lambda: "hello from the agent" in tmux("capture-pane", "-p", "-t", "=loki-project-feature-x:"),
-        what="the pane to show the log",
+    made.agent(
+        "x",
+        "[ -t 0 ] && [ -t 1 ] && echo 'hello from a terminal'\nstty size; printf 'your name? '; read -r name\n"
+        f'echo "I am told $name"; while [ "$(stty size)" != \'31 97\' ]; do sleep 0.05; done\n'
+        f"stty size; while [ ! -e '{made.outside}/go' ]; do sleep 0.05; done\n"
+        f"echo 'nobody looks any more'\n{COMMIT}",
     )
+    made.spawn("x", "--tmux")
+    eventually(lambda: "your name?" in tmux("capture-pane", "-p", "-t", PANE), what="the pane to show the agent")
     told = repo.loki("logs", "x")
-    assert "tmux attach -t" in told.err
-    assert "hello" in told.out
+    assert "tmux attach -t =loki-project-feature-x" in told.err
+    assert "hello from a terminal" in told.out
+    tmux("resize-window", "-t", PANE, "-x", "97", "-y", "31")
+    eventually(lambda: tmux("display", "-p", "-t", PANE, "#{pane_width}").strip() == "97")
+    tmux("send-keys", "-t", PANE, "Ada", "Enter")
+    log = made.loki_dir / "logs" / "session-feature-x.log"
+    eventually(lambda: "31 97" in log.read_text(), what="the agent to be told its terminal's size")
+    assert "I am told Ada" in tmux("capture-pane", "-p", "-t", PANE)
     tmux("kill-server")
     assert made.status("x") == "running"
     (made.outside / "go").touch()
     made.wait_for("x", "archived")
     made.quiet()
+    (log,) = (made.loki_dir / "archive").glob("feature-x-*/session-feature-x.log")
+    lines = log.read_bytes().split(b"\n")
+    assert [line[9:] for line in lines[:-1]] == [
+        b"hello from a terminal",
+        b"24 80",
+        b"your name? Ada",
+        b"I am told Ada",
+        b"31 97",
+        b"nobody looks any more",
+    ]
+    assert not list(Path(os.environ["TMPDIR"]).glob("loki-view-*"))
 
 
-def test_the_tmux_session_closes_when_the_session_ends(repo: Repo, tmux: Any) -> None:
-    made = yard(repo, gate=False)
-    made.agent("x", "sleep 1\n" + COMMIT)
+def test_the_tmux_session_closes_with_the_agent_that_was_interrupted_in_it(repo: Repo, tmux: Any) -> None:
+    """And an agent whose terminal cannot be shown runs all the same, without one."""
+    made = yard(repo, gate=False, timeout=60)
+    made.agent("x", "echo at work; while :; do sleep 0.05; done\n")
     made.spawn("x", "--tmux")
+    eventually(lambda: "at work" in tmux("capture-pane", "-p", "-t", PANE))
+    agent = int(made.record("x")["agent_process"]["pid"])
+    tmux("send-keys", "-t", PANE, "C-c")
+    made.wait_for("x", "failed")
+    made.quiet()
+    gone(agent)
+    assert made.record("x")["reason"] == "the agent was killed by signal 2"
+    assert "feature-x" not in tmux("list-sessions")
+    made.agent("x", f"[ -t 0 ] || echo alone; read -r line || echo 'and nobody types'; {COMMIT}")
+    folder = made.outside / "bin"
+    folder.mkdir()
+    (folder / "tmux").write_text("#!/bin/sh\necho no server >&2; exit 1\n")
+    (folder / "tmux").chmod(0o755)
+    assert repo.loki("resume", "x", env={"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}).code == 0
     made.wait_for("x", "ready")
-    eventually(lambda: "loki-project-feature-x" not in tmux("list-sessions"))
+    assert "no server" in made.events("tmux-failed")[0]["detail"]
+    assert [line[9:] for line in repo.loki("logs", "x").out.splitlines()] == ["alone", "and nobody types"]
 
 
 # The cap --------------------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ SIDE_TRACKS = {
 OURS = {
     (S.PLANNED, S.OPEN),
     (S.QUEUED, S.STOPPED),
+    (S.RUNNING, S.QUEUED),
     (S.CONFLICTED, S.QUEUED),
     *product((S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED), (S.READY,)),
     *product((S.PROPOSED, S.KEPT), (S.READY,)),
@@ -52,7 +53,7 @@ OURS = {
     *product((S.IDLE,), (S.WATCHING, S.RUNNING)),
 }
 """Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, or planned without a
-session; standing streams."""
+session; a stage is done, and another one follows; standing streams."""
 
 
 def test_the_table_has_exactly_the_documented_moves() -> None:

@@ -18,7 +18,6 @@ import pytest
 from conftest import Repo, eventually
 
 from e2e.clients import npm_client
-from e2e.look import quiet
 from loki_hooks.system.files import held
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -223,7 +222,6 @@ def spawn(repo: Repo, client: dict[str, str]) -> None:
     done = repo.loki("install", "--native")
     assert done.code == 0, done.err
     repo.commit("Turn loki-hooks on")
-    quiet(repo)  # a session gets the environment of the pass that starts it: it must be spawn's own, not the commit's
     done = repo.loki("spawn", "farewell", "--task", TASK, env=client)
     assert done.code == 0, done.err
 

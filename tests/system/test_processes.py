@@ -6,7 +6,10 @@ import os
 import time
 from pathlib import Path
 
-from loki_hooks.system.processes import identify, is_alive, kill_group, start_child
+import pytest
+
+from loki_hooks.errors import LokiError
+from loki_hooks.system.processes import identify, is_alive, kill_group, start_child, start_waiting, wait_until_gone
 
 
 def test_a_group_that_ends_when_told_is_not_waited_for_until_the_grace_is_over(tmp_path: Path) -> None:
@@ -27,4 +30,36 @@ def test_who_does_not_end_when_told_is_killed_with_all_its_group(tmp_path: Path)
     kill_group(child.pid, grace=0.2)
     child.communicate()
     assert child.returncode < 0
-    assert not is_alive(inner)
+    assert inner is not None
+    assert wait_until_gone([inner], 10)
+
+
+def test_what_waits_begins_when_told_with_nothing_changed_by_the_waiting(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "MINE": "1", "LANG": "C"}
+    script = 'grep SigIgn /proc/self/status; env | grep -v ^_; pwd; printf "%s" "$1" | od -An -tx1'
+    waiting = start_waiting(["sh", "-c", script, "sh", "\udcff\xe9"], cwd=tmp_path, env=env)
+    pid = waiting.child.pid
+    assert os.getpgid(pid) == pid
+    waiting.go()
+    out, _ = waiting.child.communicate()
+    (ignored,) = [line.split()[1] for line in out.decode().splitlines() if line.startswith("SigIgn")]
+    assert int(ignored, 16) == 0, "Python ignores SIGPIPE: what it starts must not"
+    said = set(out.decode().splitlines()) - {f"SigIgn:\t{ignored}", f"PWD={tmp_path}", "OLDPWD=", "SHLVL=0", "SHLVL=1"}
+    assert said == {*(f"{name}={value}" for name, value in env.items()), str(tmp_path), " ff c3 a9"}
+
+
+def test_what_waits_and_is_never_told_does_nothing_and_what_cannot_be_started_says_so(tmp_path: Path) -> None:
+    env = dict(os.environ)
+    waiting = start_waiting(["touch", "begun"], cwd=tmp_path, env=env)
+    waiting.line.close()
+    assert waiting.child.wait(20) != 0
+    assert waiting.child.stdout is not None
+    assert waiting.child.stdout.read() == b""
+    waiting.child.stdout.close()
+    assert not (tmp_path / "begun").exists()
+    (tmp_path / "plain").write_text("no program")
+    for word, why in (("./plain", "Permission denied"), ("no-such-program", "No such file")):
+        waiting = start_waiting([word], cwd=tmp_path, env=env)
+        with pytest.raises(LokiError, match=f"cannot start {word}: {why}"):
+            waiting.go()
+        waiting.child.communicate()
