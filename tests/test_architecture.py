@@ -31,7 +31,11 @@ ALLOWED = {
 }
 """Who may import whom. `__main__` only picks a front door."""
 PURE = {"os", "sys", "subprocess", "socket", "shutil", "tempfile", "time", "random", "threading", "signal", "fcntl"}
-HEAVY = ("click", "jinja2", "platformdirs", "psutil", "pydantic", "pygit2", "rich", "ruamel")
+GRAMMARS = tuple(f"tree_sitter_{name}" for name in ("go", "java", "javascript", "ruby", "rust", "typescript"))
+HEAVY = (
+    *("click", "griffe", "jinja2", "platformdirs", "psutil", "pydantic", "pygit2", "rich", "ruamel"),
+    *("tree_sitter", *GRAMMARS),
+)
 HOOKS = ("post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-merge-commit", "pre-push")
 
 
