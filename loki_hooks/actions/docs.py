@@ -22,11 +22,12 @@ from loki_hooks.domain.documents import (
     is_test,
     is_upgrade_guide,
     may_have_docstrings,
+    names_in,
     place_of,
 )
 from loki_hooks.domain.history import Landing, landings
 from loki_hooks.domain.mentions import Library
-from loki_hooks.domain.pages import WORD, Page, changed_lines
+from loki_hooks.domain.pages import Page, changed_lines
 from loki_hooks.domain.queue import Edit, Entry
 from loki_hooks.domain.subjects import About
 from loki_hooks.domain.surface import Compared
@@ -99,7 +100,7 @@ def analyse(
     differences = [d for d in renames_between(git, old, new) if not is_foreign(d[1] or d[0])]
     tree = tree_files(git, documents_at or new)
     steps = landings(commits_between(git, old, new), new)
-    reading = _Reading.of(git, (old, new), differences, tree, patterns)
+    reading = _Reading.of(git, differences, tree, patterns)
     compared = compare_sources(reading.before, reading.after)
     items = _items(git, compared, differences, steps, patterns)
     changelog = min((p for p in tree if is_changelog(p)), key=lambda p: (p.count("/"), p), default="")
@@ -107,7 +108,12 @@ def analyse(
     items += docs_items.of_commits(steps, items, changelog, guides)
     names = Counter(path.rpartition("/")[2] for path in tree)
     subjects = [s for item in (*items, *(item_of(entry) for entry in live)) if (s := subject_of(item, names))]
-    shelf = Shelf(Library.of(reading.pages, subjects), {} if documents_at else reading.changed, frozenset(tree))
+    shelf = Shelf(
+        Library.of(reading.pages, subjects),
+        {} if documents_at else reading.changed,
+        frozenset(tree),
+        docs_items.moves(differences),
+    )
     incoming = [(item, look_new(item, shelf)) for item in items]
     kept = [(item, seen) for item, seen in incoming if _counts(item, seen)]
     named = frozenset(ident for step in steps for commit in step.commits for ident in commit.items)
@@ -157,8 +163,7 @@ def _with_near(
             continue
         key = (item.file, subject.parent)
         if key not in known:
-            words = frozenset(WORD.findall(sources.get(item.file, "")))
-            known[key] = tuple(shelf.library.near(subject, words))
+            known[key] = tuple(shelf.library.near(subject, names_in(sources.get(item.file, ""))))
         found.append((replace(item, near=known[key]), seen))
     return found
 
@@ -184,12 +189,12 @@ def _made_by(git: Git, items: Sequence[Item], steps: Sequence[Landing]) -> dict[
     ][:MAX_STEPS]
     texts = read_texts(git, [oid for _, _, touched in pairs for oid in (touched.before, touched.after)])
     found: dict[tuple[str, str, str], str] = {}
-    for commit in dict.fromkeys(commit.oid for commit, _, _ in pairs):
-        mine = [(path, touched) for c, path, touched in pairs if c.oid == commit]
+    for oid in dict.fromkeys(commit.oid for commit, _, _ in pairs):
+        mine = [(path, touched) for commit, path, touched in pairs if commit.oid == oid]
         before = {path: texts[touched.before] for path, touched in mine if touched.before in texts}
         after = {path: texts[touched.after] for path, touched in mine if touched.after in texts}
         for change in compare_sources(before, after).changes:
-            found.setdefault((change.aspect, change.symbol, change.file), commit)
+            found.setdefault((change.aspect, change.symbol, change.file), oid)
     return found
 
 
@@ -209,7 +214,6 @@ class _Reading:
     def of(
         cls,
         git: Git,
-        ends: tuple[str, str],
         differences: Sequence[Difference],
         tree: Mapping[str, str],
         patterns: tuple[str, ...],

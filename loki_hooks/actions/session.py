@@ -26,6 +26,7 @@ from loki_hooks.actions.pending import started
 from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.setup import run_setup
+from loki_hooks.actions.standing import all_done, give_items
 from loki_hooks.actions.tmux import show_in_tmux
 from loki_hooks.domain.ending import Ending, seconds_to_wait, status_after, turned_away, waits_for_its_provider
 from loki_hooks.domain.signals import SignalName
@@ -149,6 +150,7 @@ def _run(
     if lent := word_for_sessions(context.site):
         env["LOKI_TRUST"] = lent
     env[SESSION_MARK] = mark_of(tree.runner)
+    record = give_items(context, record, myself())
     prompt = render_prompt(context, record)
     write_prompt(context, record, prompt)
     argv = agent_argv(context, record, prompt)
@@ -233,6 +235,7 @@ def _look(context: Context, record: StreamRecord, code: int, *, stopped: bool, t
         left_why=why,
         wrong_branch=wrong,
         turned_away=away,
+        nothing_to_do=commits == "0" and all_done(context, record),
     )
 
 
@@ -292,7 +295,7 @@ def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> No
     )
     if status is Status.READY:
         signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(after, commit=tip))
-    elif status is not Status.STOPPED:
+    elif status not in {Status.STOPPED, Status.IDLE}:
         signal_files.emit(
             context.site,
             SignalName("WORKTREE_FAILED", record.stream),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.queues import show_queues
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.queue import QUEUES, require_item_id, require_queue
 from loki_hooks.errors import BadInputError
@@ -96,10 +98,20 @@ def done(name: str, ident: str) -> None:
     """Say that an item is done, claimed or not. Safe to repeat."""
     require_queue(name)
     require_item_id(ident)
-    if queue_files.done(require_enabled(), name, ident):
+    site = require_enabled()
+    if queue_files.done(site, name, ident, _who(site)):
         say(f"the item {ident} is done")
+        show_queues(Context(site))
     else:
         say(f"the item {ident} was done already")
+
+
+def _who(site: Site) -> dict[str, str]:
+    """Return who says that an item is done: the stream whose worktree we are in, else a person."""
+    for record in StateStore(site).read().streams.values():
+        if record.path == str(site.here) and record.kind != "main":
+            return {"stream": record.stream, "how": "said to be done in its worktree"}
+    return {"how": "said to be done by hand"}
 
 
 def _owner(site: Site, pid: int | None) -> ProcessId:
@@ -122,4 +134,8 @@ def _summary(item: dict[str, Any]) -> str:
     where = f"{item.get('file', '')}:{item.get('line', '')}" if item.get("file") else ""
     text = " ".join(str(part) for part in (item["trigger"], item.get("symbol", ""), where) if part)
     docs = [f"{d.get('path')}:{d.get('line')}" for d in item.get("docs", []) if isinstance(d, dict)]
-    return text + (f" → {', '.join(docs[:5])}" if docs else "")
+    if docs:
+        return f"{text} → {', '.join(docs[:5])}" + (f" and {len(docs) - 5} more" if len(docs) > 5 else "")
+    near = item.get("near")
+    like = f" (its like is in {', '.join(map(str, near))})" if isinstance(near, list) and near else ""
+    return text + (f" → nothing mentions it yet{like}" if item.get("undocumented") else "")

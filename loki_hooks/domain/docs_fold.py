@@ -35,6 +35,8 @@ class Shelf:
     changed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     files: frozenset[str] = frozenset()
     """The paths of the tree."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Old path → new path of the files that moved."""
 
     @cached_property
     def names(self) -> Mapping[str, int]:
@@ -156,25 +158,26 @@ def fold(
     """
     latest: dict[tuple[str, str, str], Entry] = {}
     for entry in sorted(known, key=lambda k: k.age):
-        latest[item_of(entry).identity] = entry
+        latest[_with_its_file(entry, shelf).identity] = entry
     edits: list[Edit] = []
     met: set[str] = set()
     for item, seen in incoming:
-        entry = latest.get(item.identity)
-        if entry is not None and item_of(entry).now == item.now:
+        last = latest.get(item.identity)
+        if last is not None and item_of(last).now == item.now:
             continue
-        if entry is None or not entry.live:
+        if last is None or not last.live:
             edits.append(_new(item, seen, by, taken=any(item_of(k).key == item.key for k in known)))
             continue
-        met.add(entry.ident)
-        edits.append(_changed_on(entry, item, seen, by))
+        met.add(last.ident)
+        edits.append(_changed_on(last, item, seen, by))
     for entry in known:
         if not entry.live or entry.ident in met or "closed_by" in entry.value:
             continue
         if entry.ident in named:
             edits.append(_close(entry, replace(item_of(entry), docs=()), {**by, "how": "a commit names it"}))
         else:
-            edit = _reconsidered(entry, look_again(item_of(entry), shelf), by)
+            item = _with_its_file(entry, shelf)
+            edit = _reconsidered(entry, item, look_again(item, shelf), by)
             edits += [edit] if edit else []
     return edits
 
@@ -208,16 +211,22 @@ def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> 
     return Edit(_traced(entry, value, {**by, "what": "it changed again"}), ident=entry.ident)
 
 
-def _reconsidered(entry: Entry, seen: Seen, by: Mapping[str, Any]) -> Edit | None:
+def _with_its_file(entry: Entry, shelf: Shelf) -> Item:
+    """Return the item where its file is now: what stands in a file that moves, moves along."""
     item = item_of(entry)
+    return item if item.aspect == "file" else replace(item, file=shelf.moved.get(item.file, item.file))
+
+
+def _reconsidered(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit | None:
     if seen.documented:
         how = f"documented in {', '.join(seen.mended[:3])}" if seen.mended else "it is back"
         return _close(entry, replace(item, docs=()), {**by, "how": how})
-    if seen.docs == item.docs:
+    if seen.docs == item.docs and item == item_of(entry):
         return None
     mended = (*item.mended, *({**by, "path": path} for path in seen.mended))
     value = {**entry.value, **replace(item, docs=seen.docs, mended=mended).to_json()}
-    return Edit(_traced(entry, value, {**by, "what": "documents were mended"}), ident=entry.ident)
+    what = "documents were mended" if mended != item.mended else "its file moved, or a place in a document"
+    return Edit(_traced(entry, value, {**by, "what": what}), ident=entry.ident)
 
 
 def _close(entry: Entry, item: Item, by: Mapping[str, Any]) -> Edit:

@@ -159,8 +159,9 @@ def of_surface(compared: Compared, differences: Iterable[Difference]) -> list[It
             change.symbol,
             change.file,
             change.line,
-            change.before,
-            change.after,
+            # What is there is never '': that says that nothing is.
+            "" if change.what is What.ADDED else change.before or change.symbol,
+            "" if change.what is What.REMOVED else change.after or change.symbol,
             breaking=change.breaking,
         )
         for change in _without_moves(compared.changes, moved)
@@ -299,11 +300,11 @@ def attributed(items: Iterable[Item], steps: Sequence[Landing], made: Mapping[tu
     last = steps[-1].commit if steps else ""
     found = []
     for item in items:
-        commit = (
+        maker = (
             made.get((item.aspect, item.symbol, item.file))
             or newest.get(item.file)
             or (newest.get(item.to) if item.to else None)
             or last
         )
-        found.append(replace(item, commit=commit, stream=streams.get(commit, "")))
+        found.append(replace(item, commit=maker, stream=streams.get(maker, "")))
     return found

@@ -20,13 +20,23 @@ _BINARY = re.compile(
     r"lock|css|scss|js|map|ipynb)$",
     re.IGNORECASE,
 )
+_MACHINERY = re.compile(
+    r"(?:^|/)(?:conf\.py|Makefile|make\.bat|requirements[^/]*\.txt|[^/]*\.toml|mkdocs\.ya?ml|_config\.ya?ml)$"
+)
+"""What builds documents is none."""
+_DEFINED = re.compile(
+    r"^[ \t]*(?:export\s+|pub(?:\([^)]*\))?\s+|public\s+|static\s+|async\s+|default\s+)*"
+    r"(?:def|class|function\*?|func(?:\s*\([^)]*\))?|fn|type|interface|struct|enum|trait|const|let|var|module)\s+([A-Za-z_]\w*)"
+    r"|^([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)|^(?:exports|module\.exports|[a-z]+(?:\.prototype)?)\.(\w+)\s*=",
+    re.MULTILINE,
+)
 _DOCSTRINGS = re.compile(r"\.(?:pyi?|jsx?|mjs|cjs|tsx?|go|rs|java|rb)$")
 _TRIPLE = re.compile(r"(\"\"\"|''')(.*?)\1", re.DOTALL)
 
 
 def place_of(path: str, patterns: Iterable[str]) -> Place | None:
     """Return which sort of document the path is; None when it is none. ``patterns``: the configured ``docs.paths``."""
-    if _FOREIGN.search(path) or _BINARY.search(path):
+    if _FOREIGN.search(path) or _BINARY.search(path) or _MACHINERY.search(path):
         return None
     if is_changelog(path):
         return Place.CHANGELOG
@@ -69,8 +79,10 @@ def may_have_docstrings(path: str) -> bool:
     return _DOCSTRINGS.search(path) is not None and not is_test(path) and not is_foreign(path)
 
 
-def page_of(path: str, place: Place, text: str) -> Page:
-    return Page(path, place, text)
+def names_in(source: str) -> frozenset[str]:
+    """Return what a source file seems to define, in any language: good enough to see which documents speak of the file."""
+    names = (found[1] or found[2] or found[3] for found in _DEFINED.finditer(source))
+    return frozenset(name for name in names if len(name) > 2 and not name.startswith("_"))
 
 
 def docstrings_of(path: str, text: str) -> Page | None:

@@ -31,6 +31,8 @@ class Ending:
     left_why: str = ""
     wrong_branch: str = ""
     turned_away: str = ""
+    nothing_to_do: bool = False
+    """It was given items, and has said of each that it is done: a document may be right as it is."""
 
 
 def status_after(ending: Ending) -> tuple[Status, str]:
@@ -55,6 +57,8 @@ def status_after(ending: Ending) -> tuple[Status, str]:
             Status.ESCALATED,
             f"uncommitted: {', '.join(ending.left[:3])}{more}{ending.left_why and f' ({ending.left_why})'}",
         )
+    if ending.commits == 0 and ending.nothing_to_do:
+        return Status.IDLE, "nothing had to be changed"
     if ending.commits == 0:
         return Status.FAILED, "the agent made no commit"
     return Status.READY, ""

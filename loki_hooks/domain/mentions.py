@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loki_hooks.domain.pages import WORD, Page, Place, code_spans
-from loki_hooks.domain.subjects import About, Subject
+from loki_hooks.domain.pages import WORD, Kind, Page, Place, code_spans
+from loki_hooks.domain.subjects import About, Subject, is_autodoc
 
 MOST = 20
 MOST_OF_A_PAGE = 4
@@ -61,8 +61,8 @@ class Library:
         """Return every mention, the surest first, then by the document's rank."""
         candidates: dict[int, set[int]] = {}
         for word in subject.anchors:
-            for index, numbers in self._lines.get(word, {}).items():
-                candidates.setdefault(index, set()).update(numbers)
+            for index, lines in self._lines.get(word, {}).items():
+                candidates.setdefault(index, set()).update(lines)
         found: list[tuple[tuple[int, int], Mention]] = []
         for index, numbers in candidates.items():
             page = self.pages[index]
@@ -84,17 +84,18 @@ class Library:
         weights = self._weights()
         names = frozenset(peers) - {subject.last}
         stem = subject.file.rpartition("/")[2].partition(".")[0].strip("_").lower()
+        titles = [word.strip("_").lower() for word in (stem, subject.parent, subject.last)]
         scored = []
         for page in self.pages:
             if page.place not in {Place.README, Place.DOCS, Place.API}:
                 continue
-            title = page.path.rpartition("/")[2].partition(".")[0].lower()
+            title = page.path.rpartition("/")[2].partition(".")[0].lower().strip("_")
             score = 0.0
             if subject.parent and subject.parent in page.words:
                 score += 3 * weights.get(subject.parent, 1.0)
-            if len(stem) > 2 and stem == title.strip("_"):
+            if any(len(word) > 2 and word.rstrip("s") == title.rstrip("s") for word in titles):
                 score += 8
-            elif len(stem) > 3 and (stem in title or title.rstrip("s") == stem.rstrip("s")):
+            elif len(stem) > 3 and stem in title:
                 score += 4
             score += sum(weights.get(name, 0.0) for name in names & self._code_words(page))
             if score >= 1:
@@ -116,7 +117,7 @@ class Library:
         if page.path not in self._known_words:
             found: set[str] = set()
             for number, line in page.numbered():
-                if page.kind(number).value == "code":
+                if page.kind(number) is Kind.CODE or is_autodoc(line):
                     found.update(WORD.findall(line))
                 else:
                     for a, b in code_spans(line):
@@ -128,7 +129,7 @@ class Library:
 def shortened(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
     """Return what an item shows: each document's surest lines, in the order of the documents, not too many."""
     taken: Counter[str] = Counter()
-    found = []
+    found: list[Mention] = []
     for mention in mentions:
         if taken[mention.path] < MOST_OF_A_PAGE and len(found) < MOST:
             taken[mention.path] += 1

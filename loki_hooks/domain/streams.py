@@ -120,6 +120,8 @@ class StreamRecord:
     """How the run before ended (status and reason), while another is asked for: its prompt says so."""
     again: str = ""
     """What a person asked for when the work was to go on (`resume --task`)."""
+    items: tuple[str, ...] = ()
+    """The items of its queue that its session was given: done once it has landed."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -129,6 +131,11 @@ class StreamRecord:
     @property
     def standing(self) -> bool:
         return self.status in STANDING
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is only a name for now: a stream that rests, without a worktree."""
+        return self.standing and not self.path
 
     def moved(self, status: Status, **changes: Any) -> Self:
         """Return the record in ``status``, with ``changes``. Raises ``IllegalMoveError`` off the table."""
@@ -170,6 +177,7 @@ class StreamRecord:
             "turned_away": self.turned_away,
             "before": self.before,
             "again": self.again,
+            "items": list(self.items),
         }
         return {**self.extra, **own}
 
@@ -193,6 +201,7 @@ class StreamRecord:
         task = Task.from_json(value.get("task"))
         after = value.get("after")
         copied = value.get("copied")
+        items = value.get("items")
         return cls(
             kind=kind,
             name=name,
@@ -231,6 +240,7 @@ class StreamRecord:
             turned_away=_int(value.get("turned_away")) or 0,
             before=_text(value.get("before")),
             again=_text(value.get("again")),
+            items=tuple(i for i in items if isinstance(i, str)) if isinstance(items, list) else (),
             extra={key: value[key] for key in value if key not in _OWN_KEYS},
         )
 

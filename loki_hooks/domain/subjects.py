@@ -14,7 +14,7 @@ from functools import cached_property
 
 from loki_hooks.domain.pages import WORD, Kind, Page, Place, code_spans
 
-COMMON = frozenset(
+_EVERYDAY = (
     "a about abort add after all any app apply args as at base before begin build by cache call check class clear client "
     "close code command commit config connect content context copy count create current data date debug default delete "
     "describe do end error event exit export extra field file files filter find first flush for format from full function "
@@ -26,8 +26,9 @@ COMMON = frozenset(
     "response result return root route run save scan search section select send server session set setup show size skip "
     "sleep sort source split start state status step stop store stream string style sync table tag target task test text "
     "time to token tool top trace transform trigger true type update upload url use user using utils validate value values "
-    "version view wait walk warn watch when width with word work wrap write yield".split()
+    "version view wait walk warn watch when width with word work wrap write yield"
 )
+COMMON = frozenset(_EVERYDAY.split())
 _AUTODOC = re.compile(r"^\s*(?:\.\. )?(?:auto\w+::|:::\s)|^\s*```\{auto")
 _QUALIFIER = re.compile(r"([A-Za-z_$][\w$]*)(?:\(\))?(?:\.|::|#|->)$")
 _URL = re.compile(r"(?:https?://[^/\s`'\")>]+)?(/[\w\-./{}<>:$\[\]*~%+@]*)")
@@ -146,7 +147,7 @@ class Subject:
 
     def documented_by_itself(self, page: Page, number: int) -> bool:
         """Whether the line has a tool fetch the documentation from the code: only the name in it can become wrong."""
-        return bool(_AUTODOC.match(page.line(number)))
+        return is_autodoc(page.line(number))
 
     def _symbol(self, page: Page, number: int, line: str) -> int:
         kind = page.kind(number)
@@ -259,12 +260,19 @@ class Subject:
         return 0
 
 
+def is_autodoc(line: str) -> bool:
+    """Whether the line has a tool fetch a documentation from the code."""
+    return _AUTODOC.match(line) is not None
+
+
 def _word(spelling: str, text: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(spelling)}(?![\w-]|\.\w)", text) is not None
 
 
 def _path_word(path: str, text: str) -> bool:
-    return path in text and re.search(rf"(?<![\w.-])(?<!\w/)(?:\./|/)?{re.escape(path)}(?![\w/-]|\.\w)", text) is not None
+    return (
+        path in text and re.search(rf"(?<![\w.-])(?<!\w/)(?:\./|/)?{re.escape(path)}(?![\w/-]|\.\w)", text) is not None
+    )
 
 
 def _plain(word: str) -> str:
@@ -284,5 +292,3 @@ def _segments(path: str) -> tuple[str, ...]:
 def _fits(pattern: tuple[str, ...], there: tuple[str, ...]) -> bool:
     """Whether the path is the pattern's: a parameter stands for any one part, a part for itself."""
     return all(a == b or a == "{}" for a, b in zip(pattern, there, strict=True))
-
-

@@ -35,14 +35,14 @@ def read_texts(git: Git, oids: Iterable[str], *, total: int = MAX_TOTAL) -> dict
     wanted = list(dict.fromkeys(oid for oid in oids if oid))
     if not wanted:
         return {}
-    sizes = {}
+    sizes: dict[str, int] = {}
     checked = git.out(
         "cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", stdin=_lines(wanted), timeout=_LONG
     )
     for line in checked.splitlines():
-        oid, kind, size = [*line.split(" "), "", ""][:3]
+        name, kind, length = [*line.split(" "), "", ""][:3]
         if kind == "blob":
-            sizes[oid] = int(size)
+            sizes[name] = int(length)
     taken = []
     for oid in wanted:
         size = sizes.get(oid)
