@@ -3,28 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
-from loki_hooks.domain.pysurface import compare
-from loki_hooks.domain.surface import Aspect, Change, Compared, Unread, What
+from loki_hooks.domain.surface import Compared, Unread
+from loki_hooks.system.surface.python_names import Surface
+from loki_hooks.system.surface.python_public import public_changes
+from loki_hooks.system.surface.python_shapes import Marks, marks_of
+from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune
 
 SUFFIXES = (".py", ".pyi")
 
 
+@dataclass(frozen=True)
+class Read:
+    """All that is kept of one file."""
+
+    module: Module
+    marks: Mapping[str, Marks]
+
+
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
     """Return how the surface of the modules changed."""
-    found: list[Change] = []
-    unread: list[Unread] = []
-    for path in sorted(before.keys() | after.keys()):
-        if before.get(path) == after.get(path):
-            continue
-        compared = compare(before.get(path, ""), after.get(path, ""))
-        if compared is None:
-            unread.append(Unread(path, "no valid Python"))
-        found += [
-            Change(Aspect.PUBLIC, What(c.trigger), c.symbol, path, c.line, breaking=c.trigger == "removed")
-            for c in compared or ()
-        ]
-    return Compared(tuple(found), tuple(unread))
+    read: dict[tuple[str, str], Read | str] = {}
+    for path, text in [*before.items(), *after.items()]:
+        if (path, text) not in read:
+            read[path, text] = _read(path, text)
+    unread = {
+        path: found
+        for side in (before, after)
+        for path, text in side.items()
+        if isinstance(found := read[path, text], str)
+    }
+    old, new = (
+        {
+            path: found
+            for path, text in side.items()
+            if path not in unread and isinstance(found := read[path, text], Read)
+        }
+        for side in (before, after)
+    )
+    changed = [p for p in unread if before.get(p) != after.get(p)]
+    return Compared(
+        tuple(public_changes(_surface(old), _surface(new))),
+        tuple(Unread(path, unread[path]) for path in sorted(changed)),
+    )
+
+
+def _read(path: str, text: str) -> Read | str:
+    tree = parse(text)
+    if isinstance(tree, str):
+        return tree
+    marks = marks_of(tree)
+    imports = imports_of(tree, path)
+    return Read(Module(path, imports, prune(tree)), marks)
+
+
+def _surface(read: Mapping[str, Read]) -> Surface:
+    return Surface(Modules(r.module for r in read.values()), {p: r.marks for p, r in read.items()}, ())
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:

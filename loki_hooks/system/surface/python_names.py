@@ -1,0 +1,199 @@
+"""The public names of Python modules, and what each leads to through re-exports.
+
+Griffe reads the modules; which of their names are public is decided here. Names are public by ``__all__`` where a module has
+one; else by having no leading underscore and being defined there or, in a package's ``__init__``, being imported from
+inside the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from loki_hooks.system.surface.python_shapes import Marks, Shape, shapes_of
+from loki_hooks.system.surface.python_source import Module, Modules
+
+if TYPE_CHECKING:
+    import griffe
+
+_NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py", "manage.py", "fabfile.py", "conf.py"})
+_SCRIPTS = frozenset(
+    {"scripts", "tools", "bin", "docs", "doc", "examples", "example", "benchmarks", "benchmark", "samples"}
+)
+_MIGRATIONS = frozenset({"migrations", "alembic", "versions"})
+Key = tuple[str, str]
+"""A module's path, and a name in it."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Where a name leads: a member of a known module; or, with ``path`` '', something outside of what is known."""
+
+    path: str
+    name: str
+
+
+def is_public_module(path: str, packages: Collection[str]) -> bool:
+    """Return whether others import the module. ``packages``: the folders known to have an ``__init__``."""
+    *folders, name = PurePosixPath(path).parts
+    if name in _NOT_PUBLIC or not _MIGRATIONS.isdisjoint(folders):
+        return False
+    if (name.startswith("_") and not name.startswith("__init__")) or any(f.startswith(("_", ".")) for f in folders):
+        return False
+    return not (folders and folders[0] in _SCRIPTS and folders[0] not in packages)
+
+
+class Surface:
+    """The public names of one side."""
+
+    def __init__(self, modules: Modules, marks: Mapping[str, Mapping[str, Marks]], handlers: Collection[Key]) -> None:
+        self.modules = modules
+        self._marks = marks
+        self._handlers = frozenset(handlers)
+        self._read: dict[str, griffe.Module] = {}
+
+    def read(self, module: Module) -> griffe.Module:
+        if module.path not in self._read:
+            import griffe
+
+            visitor = griffe.Visitor(module.dotted, Path(module.path), "", griffe.Extensions())
+            visitor.visit(module.tree)
+            self._read[module.path] = visitor.current.module
+        return self._read[module.path]
+
+    def public(self) -> dict[Key, Definition]:
+        """Return every public name, with what it leads to."""
+        packages = {str(PurePosixPath(p).parent) for p in self.modules.by_path if p.endswith("__init__.py")}
+        found = {}
+        for path, module in self.modules.by_path.items():
+            if is_public_module(path, packages):
+                for name in self.names(module):
+                    definition = self.resolve(module, name)
+                    if definition and (definition.path, definition.name) not in self._handlers:
+                        found[path, name] = definition
+        return found
+
+    def names(self, module: Module, trail: frozenset[str] = frozenset()) -> list[str]:
+        """Return the public names of a module, those that a star would import included."""
+        exports = self.exports(module)
+        if exports is not None:
+            return exports
+        own = [n for n, member in self.read(module).members.items() if not n.startswith("_") and not member.is_alias]
+        if not module.is_package:
+            imported = [n for n in module.imports.explicit if not n.startswith("_")]
+            return [n for n in own if self._promised(module, n)] + imported
+        names = [n for n in own if self._promised(module, n)]
+        names += [n for n, target in module.imports.names.items() if self._handed_on(module, n, target)]
+        for star in module.imports.stars:
+            found = self.modules.find(star, module.path)
+            if found and not found[1] and found[0].path not in trail:
+                names += self.names(found[0], trail | {module.path})
+        return list(dict.fromkeys(names))
+
+    def exports(self, module: Module) -> list[str] | None:
+        """Return what ``__all__`` says, sums with other modules' ``__all__`` included; None where there is none."""
+        said = self.read(module).exports
+        if not said:
+            return None
+        names: list[str] = []
+        for item in said:
+            if isinstance(item, str):
+                names.append(item)
+            elif (source := getattr(item, "parent", None)) is not None:
+                target = module.imports.full(str(getattr(source, "name", "")))
+                found = self.modules.find(target, module.path)
+                names += (self.exports(found[0]) or []) if found and not found[1] and found[0] is not module else []
+        return list(dict.fromkeys(names))
+
+    def _promised(self, module: Module, name: str) -> bool:
+        """Whether a name defined there is one that others use: not a logger, an application, a variable of the module's own."""
+        member = self.read(module).members[name]
+        if member.is_alias or not member.is_attribute:
+            return True
+        if name.isupper() or name[:1].isupper() or getattr(member, "annotation", None) is not None:
+            return True
+        value = str(getattr(member, "value", None))
+        return (
+            value.isidentifier()
+            and (value in self.read(module).members)
+            and not self.read(module).members[value].is_attribute
+        )
+
+    def _handed_on(self, module: Module, name: str, target: str) -> bool:
+        if name.startswith("_") or name in module.imports.typing_only:
+            return False
+        if name in module.imports.explicit:
+            return True
+        found = self.modules.find(target, module.path)
+        if found:
+            return bool(found[1])  # a module itself stays where it is
+        return target.partition(".")[0] in PurePosixPath(module.path).parts
+
+    def resolve(self, module: Module, name: str, trail: frozenset[Key] = frozenset()) -> Definition | None:
+        """Return what the name leads to; None where the module has no such name."""
+        if (module.path, name) in trail:
+            return None
+        trail |= {(module.path, name)}
+        member = self.read(module).members.get(name)
+        if member is not None and not member.is_alias:
+            value = str(getattr(member, "value", "")) if member.is_attribute else ""
+            if value.isidentifier() and value in self.read(module).members:
+                return self.resolve(module, value, trail) or Definition(module.path, name)
+            return Definition(module.path, name)
+        if target := module.imports.names.get(name):
+            return self._follow(target, module, trail)
+        for star in module.imports.stars:
+            found = self.modules.find(star, module.path)
+            if found is None:
+                continue
+            if not found[1] and name in self.names(found[0], frozenset({module.path})):
+                return self.resolve(found[0], name, trail)
+        return None
+
+    def _follow(self, target: str, module: Module, trail: frozenset[Key]) -> Definition | None:
+        found = self.modules.find(target, module.path)
+        if found is None or found[0] is module or "." in found[1]:
+            return Definition("", target.rpartition(".")[2])
+        if not found[1]:
+            return Definition("", target)
+        return self.resolve(found[0], found[1], trail) or Definition("", found[1])
+
+    def importable(self, key: Key) -> Definition | None:
+        """Return what ``from module import name`` gives, public or not."""
+        module = self.modules.by_path.get(key[0])
+        return self.resolve(module, key[1]) if module else None
+
+    def has_exports(self, path: str) -> bool:
+        module = self.modules.by_path.get(path)
+        return module is not None and self.exports(module) is not None
+
+    def shapes(self, symbol: str, definition: Definition, *, inherited: bool) -> dict[str, Shape]:
+        """Return the shapes of the definition and its members by qualified name; with what all known bases give it, or only
+        what comes from private ones."""
+        module = self.modules.by_path.get(definition.path)
+        thing = self.read(module).members.get(definition.name) if module else None
+        if module is None or thing is None or thing.is_alias:
+            return {}
+        bases = list(self._bases(module, thing, inherited=inherited, trail=frozenset())) if thing.is_class else []  # type: ignore[arg-type]
+        return dict(shapes_of(symbol, thing, self._marks.get(module.path, {}), definition.name, bases))  # type: ignore[arg-type]
+
+    def _bases(
+        self, module: Module, cls: griffe.Class, *, inherited: bool, trail: frozenset[Key]
+    ) -> Iterator[griffe.Class]:
+        for base in cls.bases:
+            name = module.imports.full(str(base).partition("[")[0])
+            if "." in name or name in module.imports.names:
+                target = self._follow(name, module, frozenset())
+            else:
+                target = self.resolve(module, name)
+            if target is None or not target.path or (target.path, target.name) in trail:
+                continue
+            home = self.modules.by_path[target.path]
+            found = self.read(home).members.get(target.name)
+            if found is None or found.is_alias or not found.is_class:
+                continue
+            if inherited or target.name.startswith("_") or not is_public_module(target.path, ()):
+                yield found  # type: ignore[misc]
+                yield from self._bases(home, found, inherited=inherited, trail=trail | {(target.path, target.name)})  # type: ignore[arg-type]
