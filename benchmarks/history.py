@@ -6,7 +6,7 @@ Each REPOSITORY is a clone (no worktree is needed; only objects are read). Looke
 with one parent that touched code and documents together. The code is that of the commit; the documents are those *before*
 it, so that nothing is known of what the author wrote. A hit is a commit of which at least one touched document is named by an
 item: as a place to mend, or as the one in which the like of something new is documented. Changelogs are left out of both
-sides (a changelog that is kept is touched by nearly everything), and counted apart.
+sides: one that is kept is touched by nearly everything.
 
 Prints, per repository and in all: hits / eligible, the same of the commits in which a change of the surface was found, how many
 documents are named on average, and how many of them the author touched.
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loki_hooks.actions.docs import analyse
-from loki_hooks.domain.documents import is_changelog, place_of
+from loki_hooks.domain.documents import place_of
 from loki_hooks.domain.pages import Place
 from loki_hooks.system.blobs import commits_between
 from loki_hooks.system.git import Git
@@ -39,8 +39,6 @@ class Count:
     surface_hits: int = 0
     named: int = 0
     right: int = 0
-    changelog: int = 0
-    changelog_hits: int = 0
     missed: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
@@ -61,14 +59,14 @@ class Count:
             return f"{a:4}/{b:<4} {a / b:6.1%}" if b else f"{a:4}/{b:<4}    -  "
 
         return (
-            f"{name:24} {share(self.hits, self.eligible)}   with a change of the surface {share(self.surface_hits, self.with_surface)}"
-            f"   named {self.named / max(1, self.eligible):5.1f} a commit, right {share(self.right, self.named)}"
-            f"   changelog {share(self.changelog_hits, self.changelog)}"
+            f"{name:24} {share(self.hits, self.eligible)}   where the surface changed"
+            f" {share(self.surface_hits, self.with_surface)}"
+            f"   named {self.named / max(1, self.eligible):4.1f} a commit, right {share(self.right, self.named)}"
         )
 
 
-def eligible(git: Git, most: int) -> Iterator[tuple[str, str, set[str], bool]]:
-    """Yield (commit, its parent, documents touched, whether a changelog was) of commits that touched code and documents."""
+def eligible(git: Git, most: int) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (commit, its parent, documents touched) of commits that touched code and documents."""
     found = 0
     tip = git.out("rev-parse", "HEAD")
     while tip and found < most:
@@ -81,17 +79,16 @@ def eligible(git: Git, most: int) -> Iterator[tuple[str, str, set[str], bool]]:
             there = {p for p in docs if commit.touched[p].before}
             if there and any(not ignored(p) for p in code):
                 found += 1
-                yield commit.oid, commit.parents[0], there, any(is_changelog(p) for p in commit.touched)
+                yield commit.oid, commit.parents[0], there
         last = commits[-1] if commits else None
         tip = last.parents[0] if last and last.parents and len(commits) > 1 else ""
 
 
 def measure(path: Path, most: int) -> Count:
     git, count = Git(path), Count()
-    for commit, parent, docs, changelog in eligible(git, most):
+    for commit, parent, docs in eligible(git, most):
         found = analyse(git, parent, commit, PATTERNS, documents_at=parent)
         named = {place for item, seen in found.incoming for place in (*(p for p, _ in seen.docs), *item.near)}
-        told = {place for place in named if is_changelog(place)}
         surface = any(item.symbol and item.aspect in {"public", "endpoint", "config"} for item, _ in found.incoming)
         named = {p for p in named if place_of(p, PATTERNS) in {Place.README, Place.DOCS, Place.API}}
         hit = bool(named & docs)
@@ -101,8 +98,6 @@ def measure(path: Path, most: int) -> Count:
         count.surface_hits += surface and hit
         count.named += len(named)
         count.right += len(named & docs)
-        count.changelog += changelog
-        count.changelog_hits += changelog and bool(told)
         if not hit:
             count.missed.append(
                 f"{commit[:10]} {'surface' if surface else '-':8} touched {sorted(docs)} named {sorted(named)}"

@@ -17,6 +17,8 @@ def show_queues(context: Context) -> None:
     """Have DOCS_NEEDED and BLOG_POST_QUEUED exist exactly while there are items that are not done."""
     for queue, kind in SIGNALS.items():
         name = SignalName(kind)
+        if any((context.site.loki / "queue" / queue / "claimed").glob("*.json")):
+            queue_files.release_dead(context.site, queue)
         items = queue_files.listed(context.site, queue)
         if not items:
             signal_files.clear(context.site, name)

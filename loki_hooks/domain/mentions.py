@@ -39,12 +39,16 @@ class Library:
 
     pages: Sequence[Page]
     wanted: frozenset[str]
+    shared: frozenset[str] = frozenset()
+    """Names of methods that several classes have: one counts only on pages that know its class."""
     _lines: dict[str, dict[int, list[int]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pages: Iterable[Page], subjects: Iterable[Subject]) -> Library:
-        wanted = frozenset(word for subject in subjects for word in subject.anchors)
-        library = cls(list(pages), wanted)
+        asked = list(subjects)
+        wanted = frozenset(word for subject in asked for word in subject.anchors)
+        owners = Counter(last for last, _ in {(s.last, s.parent) for s in asked if s.about is About.PUBLIC})
+        library = cls(list(pages), wanted, frozenset(name for name, count in owners.items() if count > 1))
         library._read()
         return library
 
@@ -64,8 +68,11 @@ class Library:
             for index, lines in self._lines.get(word, {}).items():
                 candidates.setdefault(index, set()).update(lines)
         found: list[tuple[tuple[int, int], Mention]] = []
+        known = subject.about is About.PUBLIC and subject.parent if subject.last in self.shared else ""
         for index, numbers in candidates.items():
             page = self.pages[index]
+            if known and known not in page.words:
+                continue
             for number in sorted(numbers):
                 strength = subject.strength(page, number)
                 if strength:

@@ -81,6 +81,16 @@ class Page:
             return [Kind.CODE if _PROMPT.match(line) else Kind.PROSE for line in self.lines]
         return _kinds(self.lines, rst=self.path.endswith(".rst"))
 
+    @cached_property
+    def _spans(self) -> dict[int, list[tuple[int, int]]]:
+        return {}
+
+    def spans(self, number: int) -> list[tuple[int, int]]:
+        """Return where in the line there is inline code: (begin, end) of each piece."""
+        if number not in self._spans:
+            self._spans[number] = code_spans(self.line(number))
+        return self._spans[number]
+
     def kind(self, number: int) -> Kind:
         return self.kinds[number - 1] if 0 < number <= len(self.kinds) else Kind.PROSE
 

@@ -102,6 +102,10 @@ class Subject:
         word = self.last.strip("_")
         return "_" in word or bool(re.search(r"[a-z0-9][A-Z]|\d", word)) or (word.isupper() and len(word) > 3)
 
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(rf"(?<![\w$-]){re.escape(self.last)}(?![\w$]|-\w)")
+
     @property
     def common(self) -> bool:
         return len(self.last) < 3 or self.last.lower() in COMMON
@@ -151,9 +155,9 @@ class Subject:
 
     def _symbol(self, page: Page, number: int, line: str) -> int:
         kind = page.kind(number)
-        spans = code_spans(line) if kind is not Kind.CODE else []
+        spans = page.spans(number) if kind is not Kind.CODE else []
         best = 0
-        for found in re.finditer(rf"(?<![\w$-]){re.escape(self.last)}(?![\w$]|-\w)", line):
+        for found in self._pattern.finditer(line):
             code = kind is Kind.CODE or any(a <= found.start() < b for a, b in spans)
             before, behind = _QUALIFIER.search(line[: found.start()]), line[found.end() : found.end() + 1]
             if before:
@@ -195,7 +199,7 @@ class Subject:
 
     def _endpoint(self, page: Page, number: int, line: str) -> int:
         static = [s for s in self.segments if s != "{}"]
-        spans = code_spans(line)
+        spans = page.spans(number)
         code = page.kind(number) is Kind.CODE
         named = bool(self.method) and re.search(rf"(?<![\w]){self.method}(?!\w)", line, re.IGNORECASE) is not None
         best = 0

@@ -65,6 +65,8 @@ def listed(site: Site, queue: str) -> list[dict[str, Any]]:
     found = {ident: shown_item(queue, ident, item, ItemState.OPEN) for ident, item in _items(folder)}
     for ident, item in _items(folder / "claimed"):
         state = ItemState.OPEN if _owner_died(folder, ident) else ItemState.CLAIMED
+        if state is ItemState.OPEN and "closed_by" in item:  # it was closed while its owner was at it
+            continue
         found[ident] = shown_item(queue, ident, item, state)
     return sorted(found.values(), key=_age)
 
@@ -95,7 +97,9 @@ def revise(site: Site, queue: str, decide: Callable[[list[Entry]], list[Edit]]) 
     """
     with _locked(site, queue) as folder:
         _release(folder)
-        return [edit for edit in decide(list(_everything(folder))) if _apply(folder, edit)]
+        known = list(_everything(folder))
+        there = {entry.ident: entry for entry in known}
+        return [edit for edit in decide(known) if _apply(folder, there, edit)]
 
 
 def done(site: Site, queue: str, ident: str, by: Mapping[str, Any] | None = None) -> bool:
@@ -158,14 +162,17 @@ def _everything(folder: Path) -> Iterator[Entry]:
         yield Entry(ident, item, ItemState.DONE)
 
 
-def _apply(folder: Path, edit: Edit) -> bool:
-    places = (folder, folder / "claimed", folder / "done")
+def _apply(folder: Path, there: Mapping[str, Entry], edit: Edit) -> bool:
     ident = edit.ident or item_id(edit.key)
-    place = next((place for place in places if _read_item(place, ident) is not None), None)
-    if (place is None) is bool(edit.ident):  # a new one that is there; an old one that somebody took away by hand
+    old = there.get(ident)
+    if (old is None) is bool(edit.ident):
         return False
-    old = _read_item(place, ident) if place else None
-    head = {"id": ident, "queued_at": (old or {}).get("queued_at") or now()}
+    place = None
+    if old is not None:
+        place = {ItemState.OPEN: folder, ItemState.CLAIMED: folder / "claimed"}.get(old.state, folder / "done")
+        if not (place / f"{ident}.json").exists():  # somebody took it away by hand
+            return False
+    head = {"id": ident, "queued_at": (old.value if old else {}).get("queued_at") or now()}
     value = {**head, **edit.value, **head}
     if edit.closed and isinstance(value.get("closed_by"), Mapping):
         value["closed_by"] = {"at": now(), **value["closed_by"]}
