@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from types import ModuleType
 from typing import cast
 
-from loki_hooks.domain.surface import Change, Compared, Unread
+from loki_hooks.domain.surface import Aspect, Change, Compared, Unread
+from loki_hooks.system.surface.defaults import holds_settings
 
 READERS = {
     "python": (".py", ".pyi"),
@@ -24,9 +25,8 @@ READERS = {
     "rust": (".rs",),
     "java": (".java",),
     "ruby": (".rb", ".ru", ".rake"),
-    "defaults": (".toml", ".yaml", ".yml", ".json"),
 }
-"""The reader's module and the suffixes that are its own."""
+"""The reader's module and the suffixes that are its own; files of settings go by their names."""
 _NO_PARSER = """
 .c .h .cc .cpp .cxx .hh .hpp .hxx .m .mm .cs .fs .vb .php .kt .kts .swift .scala .groovy .clj .cljs .ex .exs .erl .hs .ml .mli
 .lua .pl .pm .r .jl .dart .zig .nim .sh .bash .zsh .fish .ps1 .vue .svelte .sql .proto .graphql .pyx .pxd
@@ -63,7 +63,7 @@ def compare_sources(before: Mapping[str, str], after: Mapping[str, str]) -> Comp
         changes += compared.changes
         unread += compared.unread
     return Compared(
-        tuple(sorted(changes, key=lambda c: (c.file, c.line, c.symbol, c.aspect, c.what))),
+        tuple(sorted(_once(changes), key=lambda c: (c.file, c.line, c.symbol, c.aspect, c.what))),
         tuple(sorted(unread, key=lambda u: u.file)),
     )
 
@@ -84,7 +84,7 @@ def reader_of(path: str) -> str:
     """Return the name of the reader for the file, '' where its changes say nothing about the surface (or none can read it)."""
     if ignored(path):
         return ""
-    if PurePosixPath(path).name.startswith(".env."):
+    if holds_settings(path):
         return "defaults"
     suffix = PurePosixPath(path).suffix.lower()
     name = next((name for name, suffixes in READERS.items() if suffix in suffixes), "")
@@ -104,6 +104,12 @@ def ignored(path: str) -> bool:
         or any(mark in name for mark in (".test.", ".spec.", ".min.", ".generated.", ".pb.", "_pb2", ".g.dart"))
         or (name.endswith((".java", ".kt", ".cs")) and stem.endswith(("Test", "Tests", "IT")))
     )
+
+
+def _once(changes: list[Change]) -> list[Change]:
+    """Leave out what a file of settings says of a variable, where the code that reads it says the same."""
+    in_code = {(c.symbol, c.what) for c in changes if c.aspect is Aspect.CONFIG and not holds_settings(c.file)}
+    return [c for c in changes if not (holds_settings(c.file) and (c.symbol, c.what) in in_code)]
 
 
 def _unreadable(path: str, before: Mapping[str, str], after: Mapping[str, str]) -> Unread | None:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from loki_hooks.domain.surface import Compared, Unread
+from loki_hooks.system.surface.python_config import config_changes, settings_by_place
+from loki_hooks.system.surface.python_endpoints import endpoint_changes, endpoints, handlers
 from loki_hooks.system.surface.python_names import Surface
+from loki_hooks.system.surface.python_options import Option, merged, options_of
 from loki_hooks.system.surface.python_public import public_changes
+from loki_hooks.system.surface.python_routes import Routes, routes_of
+from loki_hooks.system.surface.python_settings import settings_of
 from loki_hooks.system.surface.python_shapes import Marks, marks_of
 from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune
 
 SUFFIXES = (".py", ".pyi")
+_ROUTERS = "main app urls api router routers routes server asgi wsgi factory application views"
+ROUTER_FILES = frozenset(_ROUTERS.split())
+"""Where routers are usually included, and made: seen beside a changed file, they tell under which prefix it serves."""
+ROUTER_FOLDERS = frozenset({"routers", "routes", "api", "endpoints", "views", "blueprints"})
+MAX_CONTEXT = 200
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,21 @@ class Read:
 
     module: Module
     marks: Mapping[str, Marks]
+    routes: Routes
+    options: tuple[Option, ...]
+    commands: frozenset[str]
+
+
+class Side:
+    """All files of one side."""
+
+    def __init__(self, read: Mapping[str, Read]) -> None:
+        self.modules = Modules(r.module for r in read.values())
+        routes = {path: r.routes for path, r in read.items()}
+        self.endpoints = endpoints(self.modules, routes)
+        called = handlers(self.modules, routes) | {(path, name) for path, r in read.items() for name in r.commands}
+        self.surface = Surface(self.modules, {path: r.marks for path, r in read.items()}, called)
+        self.options = settings_by_place({path: r.options for path, r in read.items()})
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
@@ -35,35 +61,46 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
         if isinstance(found := read[path, text], str)
     }
     old, new = (
-        {
-            path: found
-            for path, text in side.items()
-            if path not in unread and isinstance(found := read[path, text], Read)
-        }
+        Side({p: r for p, text in side.items() if p not in unread and isinstance(r := read[p, text], Read)})
         for side in (before, after)
     )
-    changed = [p for p in unread if before.get(p) != after.get(p)]
     return Compared(
-        tuple(public_changes(_surface(old), _surface(new))),
-        tuple(Unread(path, unread[path]) for path in sorted(changed)),
+        (
+            *public_changes(old.surface, new.surface),
+            *endpoint_changes(old.endpoints, new.endpoints),
+            *config_changes(old.options, new.options),
+        ),
+        tuple(Unread(path, unread[path]) for path in sorted(unread) if before.get(path) != after.get(path)),
     )
 
 
 def _read(path: str, text: str) -> Read | str:
+    """Return what is read of the file, or why nothing is."""
     tree = parse(text)
     if isinstance(tree, str):
         return tree
-    marks = marks_of(tree)
-    imports = imports_of(tree, path)
-    return Read(Module(path, imports, prune(tree)), marks)
-
-
-def _surface(read: Mapping[str, Read]) -> Surface:
-    return Surface(Modules(r.module for r in read.values()), {p: r.marks for p, r in read.items()}, ())
+    try:
+        imports = imports_of(tree, path)
+        routes = routes_of(tree, text, imports)
+        options, commands = options_of(tree, text, imports)
+        options += settings_of(tree, text)
+        marks = marks_of(tree)
+        return Read(Module(path, imports, prune(tree)), marks, routes, tuple(merged(options)), frozenset(commands))
+    except RecursionError:
+        return "nested too deeply"
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
-    """Return the ``__init__`` modules of the packages that the changed modules are in."""
-    there = set(all_paths)
-    folders = {"/".join(p.split("/")[:n]) for p in changed for n in range(1, p.count("/") + 1)}
-    return {f"{f}/__init__.py" for f in folders} & there
+    """Return the ``__init__`` modules of the packages that the changed modules are in, private modules and bases beside them, and
+    the files in which routers are usually included."""
+    folders = {f for p in changed for f in map(str, PurePosixPath(p).parents)}
+    packages = {
+        p for p in all_paths if PurePosixPath(p).name in {"__init__.py", "__init__.pyi"} and _folder(p) in folders
+    }
+    near = {p for p in all_paths if PurePosixPath(p).stem in ROUTER_FILES and _folder(p) in folders}
+    below = {p for p in all_paths if (f := PurePosixPath(p).parent).name in ROUTER_FOLDERS and str(f.parent) in folders}
+    return packages | set(sorted(near)[:MAX_CONTEXT]) | set(sorted(below)[:MAX_CONTEXT])
+
+
+def _folder(path: str) -> str:
+    return str(PurePosixPath(path).parent)

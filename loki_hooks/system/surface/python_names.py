@@ -18,7 +18,7 @@ from loki_hooks.system.surface.python_source import Module, Modules
 if TYPE_CHECKING:
     import griffe
 
-_NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py", "manage.py", "fabfile.py", "conf.py"})
+_NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py", "manage.py", "fabfile.py"})
 _SCRIPTS = frozenset(
     {"scripts", "tools", "bin", "docs", "doc", "examples", "example", "benchmarks", "benchmark", "samples"}
 )
@@ -63,6 +63,11 @@ class Surface:
             self._read[module.path] = visitor.current.module
         return self._read[module.path]
 
+    def own(self, module: Module, name: str) -> griffe.Object | None:
+        """Return what the module itself defines by the name; None for an import. (Griffe's aliases raise on every question.)"""
+        member = self.read(module).members.get(name)
+        return None if member is None or member.is_alias else member  # type: ignore[return-value]
+
     def public(self) -> dict[Key, Definition]:
         """Return every public name, with what it leads to."""
         packages = {str(PurePosixPath(p).parent) for p in self.modules.by_path if p.endswith("__init__.py")}
@@ -80,11 +85,9 @@ class Surface:
         exports = self.exports(module)
         if exports is not None:
             return exports
-        own = [n for n, member in self.read(module).members.items() if not n.startswith("_") and not member.is_alias]
+        names = [n for n in self.read(module).members if not n.startswith("_") and self._promised(module, n)]
         if not module.is_package:
-            imported = [n for n in module.imports.explicit if not n.startswith("_")]
-            return [n for n in own if self._promised(module, n)] + imported
-        names = [n for n in own if self._promised(module, n)]
+            return names + sorted(n for n in module.imports.explicit if not n.startswith("_"))
         names += [n for n, target in module.imports.names.items() if self._handed_on(module, n, target)]
         for star in module.imports.stars:
             found = self.modules.find(star, module.path)
@@ -109,17 +112,13 @@ class Surface:
 
     def _promised(self, module: Module, name: str) -> bool:
         """Whether a name defined there is one that others use: not a logger, an application, a variable of the module's own."""
-        member = self.read(module).members[name]
-        if member.is_alias or not member.is_attribute:
+        member = self.own(module, name)
+        if member is None or not member.is_attribute:
+            return member is not None
+        if name[:1].isupper() or getattr(member, "annotation", None) is not None:
             return True
-        if name.isupper() or name[:1].isupper() or getattr(member, "annotation", None) is not None:
-            return True
-        value = str(getattr(member, "value", None))
-        return (
-            value.isidentifier()
-            and (value in self.read(module).members)
-            and not self.read(module).members[value].is_attribute
-        )
+        other = self.own(module, str(getattr(member, "value", None)))
+        return other is not None and not other.is_attribute
 
     def _handed_on(self, module: Module, name: str, target: str) -> bool:
         if name.startswith("_") or name in module.imports.typing_only:
@@ -136,8 +135,8 @@ class Surface:
         if (module.path, name) in trail:
             return None
         trail |= {(module.path, name)}
-        member = self.read(module).members.get(name)
-        if member is not None and not member.is_alias:
+        member = self.own(module, name)
+        if member is not None:
             value = str(getattr(member, "value", "")) if member.is_attribute else ""
             if value.isidentifier() and value in self.read(module).members:
                 return self.resolve(module, value, trail) or Definition(module.path, name)
@@ -173,11 +172,11 @@ class Surface:
         """Return the shapes of the definition and its members by qualified name; with what all known bases give it, or only
         what comes from private ones."""
         module = self.modules.by_path.get(definition.path)
-        thing = self.read(module).members.get(definition.name) if module else None
-        if module is None or thing is None or thing.is_alias:
+        thing = self.own(module, definition.name) if module else None
+        if module is None or thing is None:
             return {}
         bases = list(self._bases(module, thing, inherited=inherited, trail=frozenset())) if thing.is_class else []  # type: ignore[arg-type]
-        return dict(shapes_of(symbol, thing, self._marks.get(module.path, {}), definition.name, bases))  # type: ignore[arg-type]
+        return dict(shapes_of(symbol, thing, self._marks.get(module.path, {}), definition.name, bases))
 
     def _bases(
         self, module: Module, cls: griffe.Class, *, inherited: bool, trail: frozenset[Key]
@@ -191,8 +190,8 @@ class Surface:
             if target is None or not target.path or (target.path, target.name) in trail:
                 continue
             home = self.modules.by_path[target.path]
-            found = self.read(home).members.get(target.name)
-            if found is None or found.is_alias or not found.is_class:
+            found = self.own(home, target.name)
+            if found is None or not found.is_class:
                 continue
             if inherited or target.name.startswith("_") or not is_public_module(target.path, ()):
                 yield found  # type: ignore[misc]

@@ -209,7 +209,7 @@ def _class(
     elif fields is None and not cls.bases:
         call = "()"
     shown = [b for b in base_texts if not b.rpartition(".")[2].startswith("_") and b != "object"]
-    text = "class" + (f"({', '.join(shown)})" if shown else "") + (f" {call}" if call else "")
+    text = "class" + (f"({', '.join(shown)})" if shown else "") + (f" {call}" if call not in {"", "()"} else "")
     if fields is not None:
         text += " {" + "; ".join(map(str, fields)) + "}"
     mark = marks.get(own_name, NO_MARKS)
