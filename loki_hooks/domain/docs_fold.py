@@ -24,7 +24,7 @@ from typing import Any
 from loki_hooks.domain.docs_items import Item, Trigger, subject_of, trigger_of
 from loki_hooks.domain.mentions import Library, Mention, shortened
 from loki_hooks.domain.pages import WORD, Page, Place
-from loki_hooks.domain.queue import Edit, Entry
+from loki_hooks.domain.queue import Edit, Entry, item_id
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,13 @@ def fold(
         latest[_with_its_file(entry, shelf).identity] = entry
     edits: list[Edit] = []
     met: set[str] = set()
+    names = {entry.ident for entry in known}
     for item, seen in incoming:
         last = latest.get(item.identity)
         if last is not None and item_of(last).now == item.now:
             continue
         if last is None or not last.live:
-            edits.append(_new(item, seen, by, taken=any(item_of(k).key == item.key for k in known)))
+            edits.append(_new(item, seen, by, taken=item_id(item.key) in names))
             continue
         met.add(last.ident)
         edits.append(_changed_on(last, item, seen, by))
@@ -194,7 +195,7 @@ def _new(item: Item, seen: Seen, by: Mapping[str, Any], *, taken: bool) -> Edit:
 def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit:
     old = item_of(entry)
     if item.now == old.before and old.aspect not in {Trigger.BREAKING, "changelog"}:
-        return _close(entry, old, {**by, "how": "it is as it was before"})
+        return _close(entry, _undone(old), {**by, "how": "it is as it was before"})
     trigger = item.trigger if old.aspect == "file" else trigger_of(old.aspect, old.before, item.after)
     again = replace(
         item,
@@ -211,6 +212,12 @@ def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> 
     return Edit(_traced(entry, value, {**by, "what": "it changed again"}), ident=entry.ident)
 
 
+def _undone(item: Item) -> Item:
+    """Return the item as one that says that everything is as it was: the same change, made again, is a new one."""
+    trigger = Trigger.FILE_CHANGED if item.aspect == "file" else item.trigger
+    return replace(item, trigger=trigger, after=item.before, docs=())
+
+
 def _with_its_file(entry: Entry, shelf: Shelf) -> Item:
     """Return the item where its file is now: what stands in a file that moves, moves along."""
     item = item_of(entry)
@@ -219,7 +226,9 @@ def _with_its_file(entry: Entry, shelf: Shelf) -> Item:
 
 def _reconsidered(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit | None:
     if seen.documented:
-        how = f"documented in {', '.join(seen.mended[:3])}" if seen.mended else "it is back"
+        if not seen.mended:
+            return _close(entry, _undone(item), {**by, "how": "it is back"})
+        how = f"documented in {', '.join(seen.mended[:3])}"
         return _close(entry, replace(item, docs=()), {**by, "how": how})
     if seen.docs == item.docs and item == item_of(entry):
         return None

@@ -155,6 +155,15 @@ def code_spans(line: str) -> list[tuple[int, int]]:
     return [(found.start(), found.end()) for found in _SPAN.finditer(line)]
 
 
+def _around_cut(new: list[str], cut: list[str], at: int) -> set[int]:
+    """Return the lines beside those that were taken out after line ``at``, as far as they are of the same section."""
+    whole = bool(cut) and (
+        _HEADING.match(cut[0]) is not None or (len(cut) > 1 and _UNDERLINE.match(cut[1]) is not None)
+    )
+    heading = at < len(new) and _HEADING.match(new[at]) is not None
+    return (set() if whole else {at}) | (set() if heading else {at + 1})
+
+
 def changed_lines(before: str, after: str) -> frozenset[int]:
     """Return the numbers of the newer text's lines that are new, or next to where something was taken out.
 
@@ -170,9 +179,11 @@ def changed_lines(before: str, after: str) -> frozenset[int]:
         tail += 1
     found: set[int] = set()
     middle_old, middle_new = old[head : len(old) - tail], new[head : len(new) - tail]
-    for tag, _, _, begin, end in difflib.SequenceMatcher(None, middle_old, middle_new, autojunk=False).get_opcodes():
+    for tag, first, last, begin, end in difflib.SequenceMatcher(
+        None, middle_old, middle_new, autojunk=False
+    ).get_opcodes():
         if tag == "delete":
-            found |= {head + begin, head + begin + 1}
+            found |= _around_cut(new, [line for line in middle_old[first:last] if line], head + begin)
         elif tag != "equal":
             found |= {number for number in range(head + begin + 1, head + end + 1) if new[number - 1]}
     return frozenset(number for number in found if 0 < number <= len(new))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -227,4 +226,4 @@ def test_one_change_is_one_item_however_it_comes_in(project: Repo) -> None:
     for item in items(project).values():
         project.loki("queue", "done", "docs", item["id"])
     assert items(project) == {}
-    assert os.listdir(project.signals) == []
+    assert list(project.signals.iterdir()) == []
