@@ -17,7 +17,7 @@ from loki_hooks.domain.history import Commit, Landing
 FOLDERS = ("content/blog", "_posts", "blog")
 _NOT_A_BLOG = re.compile(r"\.(?:py|js|jsx|ts|tsx|go|rs|java|rb|php)$")
 _FIGURE = re.compile(
-    r"(?:from\s+)?\d+(?:[.,]\d+)?\s*(?:%|percent\b|\u00d7|x\b|times\b|fold\b|ns\b|µs\b|us\b|ms\b|s\b|sec(?:onds)?\b|min(?:utes)?\b"
+    r"\d+(?:[.,]\d+)?\s*(?:%|percent\b|\u00d7|x\b|times\b|fold\b|ns\b|µs\b|us\b|ms\b|s\b|sec(?:onds)?\b|min(?:utes)?\b"
     r"|[kKMG]i?B\b|req/s\b|rps\b|ops(?:/s)?\b|allocations?\b|queries\b|calls\b)",
 )
 _SECURITY = re.compile(r"\bCVE-\d{4}-\d+|\bGHSA(?:-\w{4}){3}|^Security:", re.IGNORECASE | re.MULTILINE)
