@@ -35,7 +35,7 @@ def queue() -> None:
     """List, claim or finish the items of a queue: docs, blog or spawn.
 
     The docs queue holds the documentation that landed changes ask for, the blog queue what is worth telling, the
-    spawn queue what waits for a place.
+    spawn queue what waits for a place. What a later landing documents or publishes is done by itself.
     """
 
 
@@ -49,7 +49,8 @@ def _queue_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     "--json",
     "as_json",
     is_flag=True,
-    help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, line, commit, docs: [{path, line}], state}].",
+    help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, line, before, after, commit, stream, "
+    "docs: [{path, line}], breaking, undocumented, state}].",
 )
 def list_items(name: str, as_json: bool) -> None:
     """List what is open or claimed, oldest first."""
@@ -133,6 +134,7 @@ def _summary(item: dict[str, Any]) -> str:
         )
     where = f"{item.get('file', '')}:{item.get('line', '')}" if item.get("file") else ""
     text = " ".join(str(part) for part in (item["trigger"], item.get("symbol", ""), where) if part)
+    text += " (breaking)" if item.get("breaking") is True else ""
     docs = [f"{d.get('path')}:{d.get('line')}" for d in item.get("docs", []) if isinstance(d, dict)]
     if docs:
         return f"{text} → {', '.join(docs[:5])}" + (f" and {len(docs) - 5} more" if len(docs) > 5 else "")
