@@ -63,12 +63,13 @@ class Subject:
         if self.about is About.PUBLIC:
             return (self.last,) if self.last else ()
         if self.about is About.ENDPOINT:
-            return _longest([s for s in self.segments if s != "{}"])
+            return _longest([s for s in self.segments if s != "{}"]) or ((self.method,) if self.method else ())
         if self.about is About.FILE:
             stem, dotted = self.name.rpartition("/")[2], self.module
             words = _longest([stem.partition(".")[0] or stem])
             return tuple({*words, *_longest(dotted.split(".")[-1:])})
-        return tuple({word for spelling in self.spellings for word in _longest([spelling])})
+        last = _longest([self.name.rpartition(".")[2]]) if "." in self.name else ()
+        return tuple({*last, *(word for spelling in self.spellings for word in _longest([spelling]))})
 
     # A public symbol -----------------------------------------------------------------------------------
 
