@@ -54,7 +54,8 @@ def test_the_live_item_says_from_what_was_first_to_what_is_now(states: list[str]
         assert applied(queue, fold(list(queue.values()), change, SHELF, by)) == queue, "seen twice is seen once"
         live = [entry for entry in queue.values() if entry.live]
         assert [(item_of(e).before, item_of(e).after) for e in live] == ([(first, after)] if after != first else [])
-        if live and data.draw(st.booleans()):  # somebody writes it down
+        written: bool = data.draw(st.booleans())
+        if live and written:
             (entry,) = live
             queue[entry.ident] = Entry(entry.ident, entry.value, ItemState.DONE)
             first = after
