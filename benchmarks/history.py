@@ -42,16 +42,7 @@ class Count:
     missed: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
-        for name in (
-            "eligible",
-            "hits",
-            "with_surface",
-            "surface_hits",
-            "named",
-            "right",
-            "changelog",
-            "changelog_hits",
-        ):
+        for name in ("eligible", "hits", "with_surface", "surface_hits", "named", "right"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def line(self, name: str) -> str:
