@@ -29,7 +29,7 @@ from loki_hooks.domain.documents import (
 )
 from loki_hooks.domain.history import Landing, landings
 from loki_hooks.domain.mentions import Library
-from loki_hooks.domain.pages import Page, changed_lines
+from loki_hooks.domain.pages import WORD, Page, Place, changed_lines
 from loki_hooks.domain.queue import Edit, Entry
 from loki_hooks.domain.subjects import About
 from loki_hooks.domain.surface import Compared
@@ -166,18 +166,20 @@ def _counts(item: Item, seen: Seen) -> bool:
 def _with_near(
     incoming: Iterable[tuple[Item, Seen]], shelf: Shelf, sources: Mapping[str, str]
 ) -> list[tuple[Item, Seen]]:
-    """Say of what nothing mentions where its like is documented."""
-    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    """Say of what no document mentions (docstrings apart) where its like is documented."""
+    told = {page.path for page in shelf.library.pages if page.place in {Place.README, Place.DOCS, Place.API}}
+    known: dict[str, frozenset[str]] = {}
     found = []
     for item, seen in incoming:
         subject = subject_of(item, shelf.names)
-        if seen.docs or seen.documented or subject is None or subject.about is About.FILE:
+        mentioned = not told.isdisjoint(path for path, _ in seen.docs)
+        if mentioned or seen.documented or subject is None or subject.about is About.FILE:
             found.append((item, seen))
             continue
-        key = (item.file, subject.parent)
-        if key not in known:
-            known[key] = tuple(shelf.library.near(subject, names_in(sources.get(item.file, ""))))
-        found.append((replace(item, near=known[key]), seen))
+        if item.file not in known:
+            known[item.file] = names_in(sources.get(item.file, ""))
+        words = set(WORD.findall(item.after)) - set(WORD.findall(item.before)) if item.before else set()
+        found.append((replace(item, near=tuple(shelf.library.near(subject, known[item.file], words))), seen))
     return found
 
 

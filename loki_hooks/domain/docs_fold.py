@@ -80,10 +80,12 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
     changed = frozenset(shelf.changed)
     if item.aspect == "file" and item.gone and item.file in shelf.files:
         return Seen((), documented=True)
-    if not item.docs:
+    telling = [path for path, _ in item.docs if not _is_changelog(path, shelf)]
+    if not telling:
         new = [m for m in shelf.library.mentions(subject) if m.line in shelf.changed.get(m.path, ())]
         told = any(_documents(m) or (item.gone and m.strength >= 2) for m in new)
-        return Seen((), tuple(sorted({m.path for m in new})) if told else (), documented=told)
+        if told or not item.docs:
+            return Seen((), tuple(sorted({m.path for m in new})) if told else (), documented=told)
     listed = {path for path, _ in item.docs}
     found = relevant(item, [m for m in shelf.library.mentions(subject) if m.path in changed & listed])
     left = shortened(m for m in found if not _mended(item, m, shelf))
@@ -94,8 +96,8 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
         else:
             docs += [entry for entry in item.docs if entry[0] == path]
     mended = tuple(sorted(listed - {path for path, _ in docs}))
-    telling = [path for path, _ in docs if not _is_changelog(path, shelf)]
-    return Seen(tuple(docs) if telling else (), mended, documented=bool(mended) and not telling)
+    left_to_tell = [path for path, _ in docs if not telling or not _is_changelog(path, shelf)]
+    return Seen(tuple(docs) if left_to_tell else (), mended, documented=bool(mended) and not left_to_tell)
 
 
 def relevant(item: Item, mentions: Sequence[Mention]) -> list[Mention]:
@@ -184,7 +186,7 @@ def fold(
 
 
 def _new(item: Item, seen: Seen, by: Mapping[str, Any], *, taken: bool) -> Edit:
-    value = replace(item, docs=seen.docs, near=item.near if not seen.docs else ()).to_json()
+    value = replace(item, docs=seen.docs, near=item.near).to_json()
     if seen.documented:
         how = f"documented as it landed ({', '.join(seen.mended[:3])})" if seen.mended else "documented as it landed"
         value |= {"closed_by": {**by, "how": how}}

@@ -7,6 +7,7 @@ more than one.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from loki_hooks.domain.pages import WORD, Kind, Page, Place, code_spans
 from loki_hooks.domain.subjects import About, Subject, is_autodoc
 
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MOST = 20
 MOST_OF_A_PAGE = 4
 """Places shown for one thing: in all, and of one document. Who mends a document finds the others in it."""
@@ -42,6 +44,10 @@ class Library:
     shared: frozenset[str] = frozenset()
     """Names of methods that several classes have: one counts only on pages that know its class."""
     _lines: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    _known_weights: dict[str, float] = field(default_factory=dict)
+    _known_words: dict[str, frozenset[str]] = field(default_factory=dict)
+    _known_stems: dict[str, frozenset[str]] = field(default_factory=dict)
+    _known_stem_weights: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pages: Iterable[Page], subjects: Iterable[Subject]) -> Library:
@@ -74,6 +80,8 @@ class Library:
             if known and known not in page.words:
                 continue
             for number in sorted(numbers):
+                if page.place is Place.CHANGELOG and number not in page.newest:
+                    continue
                 strength = subject.strength(page, number)
                 if strength:
                     automatic = subject.documented_by_itself(page, number)
@@ -81,46 +89,62 @@ class Library:
         found.sort(key=lambda pair: (pair[1].place is Place.CHANGELOG, -pair[1].strength, pair[0], pair[1].path))
         return [mention for _, mention in found]
 
-    def near(self, subject: Subject, peers: Iterable[str] = ()) -> list[str]:
+    def near(self, subject: Subject, peers: Iterable[str] = (), words: Iterable[str] = ()) -> list[str]:
         """Return the documents in which its like is documented: of its class, its module, or what stands beside it.
 
-        ``peers``: the names that stand in the same file. At most ``NEAR``, the best first.
+        ``peers``: the names that stand in the same file; ``words``: others that have to do with it, such as new parameters. At
+        most ``NEAR``, the best first.
         """
         if subject.about is About.FILE:
             return []
         weights = self._weights()
         names = frozenset(peers) - {subject.last}
         stem = subject.file.rpartition("/")[2].partition(".")[0].strip("_").lower()
-        titles = [word.strip("_").lower() for word in (stem, subject.parent, subject.last)]
+        said = frozenset(_stem(part) for word in (subject.last, subject.parent, *words) for part in _subwords(word))
+        folders = subject.file.split("/")[1:-1]
+        titles = {_stem(word) for word in (stem, subject.parent, subject.last, *folders)} | said
+        rare = self._stem_weights()
         scored = []
         for page in self.pages:
-            if page.place not in {Place.README, Place.DOCS, Place.API}:
+            if page.place not in {Place.README, Place.DOCS} or not page.prose:
                 continue
             title = page.path.rpartition("/")[2].partition(".")[0].lower().strip("_")
             score = 0.0
             if subject.parent and subject.parent in page.words:
                 score += 3 * weights.get(subject.parent, 1.0)
-            if any(len(word) > 2 and word.rstrip("s") == title.rstrip("s") for word in titles):
+            if len(title) > 2 and _stem(title) in titles:
                 score += 8
             elif len(stem) > 3 and stem in title:
                 score += 4
             score += sum(weights.get(name, 0.0) for name in names & self._code_words(page))
+            score += sum(rare.get(word, 0.0) for word in said & self._stems(page))
             if score >= 1:
                 scored.append((-score, page.rank, page.path))
         return [path for _, _, path in sorted(scored)[:NEAR]]
 
+    def _stems(self, page: Page) -> frozenset[str]:
+        """Return the words of the page, whatever their case and number."""
+        if page.path not in self._known_stems:
+            self._known_stems[page.path] = frozenset(_stem(part) for word in page.words for part in _subwords(word))
+        return self._known_stems[page.path]
+
+    def _stem_weights(self) -> Mapping[str, float]:
+        if not self._known_stem_weights:
+            pages = [p for p in self.pages if p.place is not Place.DOCSTRING]
+            counted = Counter(word for page in pages for word in self._stems(page))
+            self._known_stem_weights.update({w: math.log((1 + len(pages)) / n) for w, n in counted.items()})
+        return self._known_stem_weights
+
     def _weights(self) -> Mapping[str, float]:
         """Return how much each word says about a page: the fewer pages have it, the more."""
-        if not hasattr(self, "_known_weights"):
+        if not self._known_weights:
             pages = [p for p in self.pages if p.place is not Place.DOCSTRING]
             counted = Counter(word for page in pages for word in self._code_words(page))
-            self._known_weights = {w: math.log((1 + len(pages)) / n) for w, n in counted.items()}
+            self._known_weights.update({w: math.log((1 + len(pages)) / n) for w, n in counted.items()})
         return self._known_weights
 
     def _code_words(self, page: Page) -> frozenset[str]:
         """Return the words of the page that stand in code."""
-        if not hasattr(self, "_known_words"):
-            self._known_words: dict[str, frozenset[str]] = {}
         if page.path not in self._known_words:
             found: set[str] = set()
             for number, line in page.numbered():
@@ -131,6 +155,15 @@ class Library:
                         found.update(WORD.findall(line[a:b]))
             self._known_words[page.path] = frozenset(found)
         return self._known_words[page.path]
+
+
+def _subwords(word: str) -> list[str]:
+    """Return the words in a name: ``HTTPTransport`` is ``HTTP`` and ``Transport``; of a short one nothing."""
+    return [part for part in _PARTS.findall(word) if len(part) > 2]
+
+
+def _stem(word: str) -> str:
+    return word.strip("_").lower().rstrip("s")
 
 
 def shortened(mentions: Iterable[Mention]) -> tuple[Mention, ...]:

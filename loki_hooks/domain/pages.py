@@ -39,6 +39,7 @@ _UNDERLINE = re.compile(r"^([=\-~^\"'`#*+.:_])\1{2,}\s*$")
 _HEADING = re.compile(r"^(#{1,6}|={1,6})\s+\S")
 _RST_CODE = re.compile(r"^\s*\.\. (?:code-block|code|sourcecode|literalinclude|parsed-literal|testcode|click:\w+)::")
 _PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|\$) ")
+_VERSION = re.compile(r"\d+\.\d+|unreleased|upcoming|\bnext\b", re.IGNORECASE)
 _SPAN = re.compile(r"(`+)(?=\S)(.+?)\1|<code>(.*?)</code>")
 WORD = re.compile(r"[^\W\d][\w$]*")
 
@@ -70,12 +71,15 @@ class Page:
             if self.only is None or number in self.only:
                 yield number, line
 
+    @property
+    def prose(self) -> bool:
+        suffix = re.search(r"(\.\w+)?$", self.path.rpartition("/")[2])
+        return suffix is None or (suffix[1] or "").lower() in PROSE_SUFFIXES
+
     @cached_property
     def kinds(self) -> list[Kind]:
         """What each line is, the first one at index 0."""
-        suffix = re.search(r"(\.[A-Za-z]+)?$", self.path.rpartition("/")[2])
-        prose = suffix is None or (suffix[1] or "").lower() in PROSE_SUFFIXES
-        if self.place is Place.API or (self.place is not Place.DOCSTRING and not prose):
+        if self.place is Place.API or (self.place is not Place.DOCSTRING and not self.prose):
             return [Kind.CODE] * len(self.lines)
         if self.place is Place.DOCSTRING:
             return [Kind.CODE if _PROMPT.match(line) else Kind.PROSE for line in self.lines]
@@ -93,6 +97,12 @@ class Page:
 
     def kind(self, number: int) -> Kind:
         return self.kinds[number - 1] if 0 < number <= len(self.kinds) else Kind.PROSE
+
+    @cached_property
+    def newest(self) -> range:
+        """Of a changelog, the lines of its newest version: what the others say stays true, whatever changes."""
+        heads = [n for n, line in self.numbered() if self.kind(n) is Kind.HEADING and _VERSION.search(line)]
+        return range(1, heads[1] if len(heads) > 1 else len(self.lines) + 1)
 
     @property
     def rank(self) -> tuple[int, int]:

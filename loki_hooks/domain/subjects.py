@@ -151,8 +151,12 @@ class Subject:
                 return self._file(line)
 
     def documented_by_itself(self, page: Page, number: int) -> bool:
-        """Whether the line has a tool fetch the documentation from the code: only the name in it can become wrong."""
-        return is_autodoc(page.line(number))
+        """Whether only the name in it can become wrong: it has a tool fetch the text from the code, or refers to that text."""
+        line = page.line(number)
+        refers = (
+            page.place is Place.DOCSTRING and re.search(rf":\w+:`[~!.\w]*\b{re.escape(self.last)}`", line) is not None
+        )
+        return is_autodoc(line) or refers
 
     def _symbol(self, page: Page, number: int, line: str) -> int:
         kind = page.kind(number)

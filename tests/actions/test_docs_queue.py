@@ -27,7 +27,7 @@ Then `leave()`. Set `APP_COLOUR` for colours.
 """
 API = "# API\n\n`app.greet` says hello.\n\n`app.leave` says goodbye.\n"
 APP = '''\
-"""The application; begin with :func:`greet`."""
+"""The application; begin with ``greet()``; :func:`leave` ends it."""
 
 import os
 
