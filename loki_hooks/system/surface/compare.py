@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import PurePosixPath
 from types import ModuleType
 from typing import cast
@@ -35,11 +35,13 @@ UNREADABLE = frozenset(_NO_PARSER.split())
 """Code that no reader here can parse: it is named at file level."""
 _TESTS = "test tests spec specs __tests__ __mocks__ e2e testdata fixtures"
 _FOREIGN = """
-node_modules vendor vendored _vendor third_party thirdparty bower_components dist build target site-packages .venv venv
+node_modules vendor vendored _vendor third_party thirdparty bower_components site-packages .venv venv
 __pycache__ .git .tox .nox .eggs generated __generated__
 """
 IGNORED_FOLDERS = frozenset((_TESTS + _FOREIGN).split())
 """Folders of tests, and of what others or tools wrote: what changes in them is no promise of this project."""
+BUILT_FOLDERS = frozenset({"build", "dist", "target"})
+"""What tools make; but directly below ``src`` or ``lib`` it is somebody's package."""
 MAX_CHARACTERS = 2_000_000
 """Longer than any file that people wrote by hand; parsing one would cost too much memory."""
 
@@ -75,7 +77,7 @@ def context_paths(changed: Collection[str], all_paths: Collection[str]) -> set[s
     """
     wanted: set[str] = set()
     for name, files in _by_reader(sorted(changed)):
-        own = [p for p in all_paths if reader_of(p) == name]
+        own = [p for p in all_paths if p.endswith(READERS.get(name, ())) and not ignored(p)]
         wanted |= _context_of(name)(files, own)
     return wanted - set(changed)
 
@@ -95,6 +97,8 @@ def ignored(path: str) -> bool:
     """Return whether the file is a test, or was written by others or by a tool."""
     *folders, name = PurePosixPath(path).parts
     if not IGNORED_FOLDERS.isdisjoint(folders):
+        return True
+    if any(f in BUILT_FOLDERS and above not in {"src", "lib"} for above, f in pairwise(["", *folders])):
         return True
     stem = name.split(".", 1)[0]
     return (

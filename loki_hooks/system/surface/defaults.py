@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -36,6 +38,9 @@ MAX_KEYS = 5_000
 MAX_DEPTH = 12
 MAX_VALUE = 200
 """Characters of a value that are told."""
+
+
+_WORD = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ def _read(path: str, text: str) -> dict[str, Value] | str:
     """Return the options by dotted key, or why the file cannot be read."""
     name = PurePosixPath(path).name
     kind = PurePosixPath(path).suffix.lower()
+    text = text.removeprefix("\ufeff")
     if not text.strip():
         return {}
     try:
@@ -122,7 +128,7 @@ def _read(path: str, text: str) -> dict[str, Value] | str:
             return {}
         if "schema" in name and isinstance(data.get("properties"), dict):
             data = _of_schema(data, 0)
-        return _bounded(_flat(data, "", text.splitlines(), 0, 0))
+        return _bounded(_flat(data, "", _Lines(text), 1, 0))
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         return f"no valid {kind[1:].upper()}: {error}"
     except (ValueError, OverflowError, RecursionError):
@@ -146,23 +152,35 @@ def _environment(text: str) -> Iterator[tuple[str, Value]]:
             yield name.strip(), Value(value.strip().strip("\"'")[:MAX_VALUE], "text", number)
 
 
+class _Lines:
+    """Where words stand in a text: the parsers of TOML and JSON keep no positions."""
+
+    def __init__(self, text: str) -> None:
+        self._at: dict[str, list[int]] = defaultdict(list)
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in _WORD.findall(line):
+                self._at[word].append(number)
+
+    def find(self, key: str, start: int) -> int:
+        """Return the first line from ``start`` on that has the key (its last word), else ``start``."""
+        words = _WORD.findall(key)
+        lines = self._at.get(words[-1], []) if words else []
+        at = bisect_left(lines, start)
+        return lines[at] if at < len(lines) else start
+
+
 def _flat(
-    data: Mapping[str, object], prefix: str, lines: list[str], start: int, depth: int
+    data: Mapping[str, object], prefix: str, lines: _Lines, start: int, depth: int
 ) -> Iterator[tuple[str, Value]]:
-    """Yield the leaves. The parsers keep no positions: a key is looked for from its table's line on."""
+    """Yield the leaves; a key is looked for from its table's line on."""
     for key, value in data.items():
-        line = _line(lines, key, start)
+        line = lines.find(key, start)
         name = f"{prefix}{key}"
         if isinstance(value, dict) and value and depth < MAX_DEPTH:
             yield from _flat(value, f"{name}.", lines, line, depth + 1)
         else:
             text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-            yield name, Value(text[:MAX_VALUE], _kind(value), line + 1)
-
-
-def _line(lines: list[str], key: str, start: int) -> int:
-    token = re.compile(rf"(?<![\w-]){re.escape(key)}(?![\w-])")
-    return next((n for n in range(start, len(lines)) if token.search(lines[n])), start)
+            yield name, Value(text[:MAX_VALUE], _kind(value), line)
 
 
 def _kind(value: object) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from loki_hooks.domain.surface import Compared, Unread
 from loki_hooks.system.surface.python_config import config_changes, settings_by_place
 from loki_hooks.system.surface.python_endpoints import endpoint_changes, endpoints, handlers
+from loki_hooks.system.surface.python_marks import Marks, marks_of
 from loki_hooks.system.surface.python_names import Surface
 from loki_hooks.system.surface.python_options import Option, merged, options_of
 from loki_hooks.system.surface.python_public import public_changes
 from loki_hooks.system.surface.python_routes import Routes, routes_of
 from loki_hooks.system.surface.python_settings import settings_of
-from loki_hooks.system.surface.python_shapes import Marks, marks_of
-from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune
+from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune, too_deep
+
+if TYPE_CHECKING:
+    import griffe
 
 SUFFIXES = (".py", ".pyi")
 _ROUTERS = "main app urls api router routers routes server asgi wsgi factory application views"
@@ -37,14 +41,14 @@ class Read:
 
 
 class Side:
-    """All files of one side."""
+    """All files of one side. ``models`` is shared by both: what is equal is read once."""
 
-    def __init__(self, read: Mapping[str, Read]) -> None:
+    def __init__(self, read: Mapping[str, Read], models: dict[int, griffe.Module]) -> None:
         self.modules = Modules(r.module for r in read.values())
         routes = {path: r.routes for path, r in read.items()}
         self.endpoints = endpoints(self.modules, routes)
         called = handlers(self.modules, routes) | {(path, name) for path, r in read.items() for name in r.commands}
-        self.surface = Surface(self.modules, {path: r.marks for path, r in read.items()}, called)
+        self.surface = Surface(self.modules, {path: r.marks for path, r in read.items()}, called, models)
         self.options = settings_by_place({path: r.options for path, r in read.items()})
 
 
@@ -60,8 +64,9 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
         for path, text in side.items()
         if isinstance(found := read[path, text], str)
     }
+    models: dict[int, griffe.Module] = {}
     old, new = (
-        Side({p: r for p, text in side.items() if p not in unread and isinstance(r := read[p, text], Read)})
+        Side({p: r for p, text in side.items() if p not in unread and isinstance(r := read[p, text], Read)}, models)
         for side in (before, after)
     )
     return Compared(
@@ -85,22 +90,37 @@ def _read(path: str, text: str) -> Read | str:
         options, commands = options_of(tree, text, imports)
         options += settings_of(tree, text)
         marks = marks_of(tree)
-        return Read(Module(path, imports, prune(tree)), marks, routes, tuple(merged(options)), frozenset(commands))
+        if too_deep(prune(tree)):
+            return "nested too deeply"
+        return Read(Module(path, imports, tree), marks, routes, tuple(merged(options)), frozenset(commands))
     except RecursionError:
         return "nested too deeply"
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
-    """Return the ``__init__`` modules of the packages that the changed modules are in, private modules and bases beside them, and
-    the files in which routers are usually included."""
-    folders = {f for p in changed for f in map(str, PurePosixPath(p).parents)}
-    packages = {
-        p for p in all_paths if PurePosixPath(p).name in {"__init__.py", "__init__.pyi"} and _folder(p) in folders
-    }
-    near = {p for p in all_paths if PurePosixPath(p).stem in ROUTER_FILES and _folder(p) in folders}
-    below = {p for p in all_paths if (f := PurePosixPath(p).parent).name in ROUTER_FOLDERS and str(f.parent) in folders}
-    return packages | set(sorted(near)[:MAX_CONTEXT]) | set(sorted(below)[:MAX_CONTEXT])
+    """Return the ``__init__`` modules of the packages that the changed modules are in; beside a private module or an ``__init__``,
+    those that hand names on or are handed on; and the files in which routers are usually made and included."""
+    folders = {str(f) for p in changed for f in PurePosixPath(p).parents} - {"."} | {""}
+    hidden = {_public_folder(p) for p in changed if "/_" in f"/{p}"}
+    packages: set[str] = set()
+    others: list[str] = []
+    for path in all_paths:
+        folder, _, name = path.rpartition("/")
+        stem = name.partition(".")[0]
+        above, _, own = folder.rpartition("/")
+        if folder in folders and stem == "__init__":
+            packages.add(path)
+        elif (
+            folder in hidden
+            or (stem in ROUTER_FILES and folder in folders)
+            or (own in ROUTER_FOLDERS and above in folders)
+        ):
+            others.append(path)
+    return packages | set(sorted(others)[:MAX_CONTEXT])
 
 
-def _folder(path: str) -> str:
-    return str(PurePosixPath(path).parent)
+def _public_folder(path: str) -> str:
+    """Return the folder that a private module, or the private folder that it is in, stands in."""
+    parts = path.split("/")
+    first = next(n for n, part in enumerate(parts) if part.startswith("_"))
+    return "/".join(parts[:first])

@@ -45,7 +45,11 @@ def config_changes(old: Settings, new: Settings) -> list[Change]:
             for k, o in after.items()
             if k not in before and o.required and not o.is_variable and k[:2] in commands
         }
+        told: set[tuple[What, str]] = set()
         for change in compare(file, was, now, broken):
+            if change.what is not What.CHANGED and (change.what, change.symbol) in told:
+                continue  # an option of several commands
+            told.add((change.what, change.symbol))
             new_demand = change.what is What.ADDED and change.symbol in demanded
             found.append(replace(change, breaking=change.breaking or new_demand))
     return found
@@ -53,7 +57,7 @@ def config_changes(old: Settings, new: Settings) -> list[Change]:
 
 def _things(options: Mapping[Place, Option]) -> dict[str, Thing]:
     return {
-        "\n".join(place): Thing(Aspect.CONFIG, o.name, o.seen + (" (required)" if o.required else ""), o.line)
+        "\n".join(place): Thing(Aspect.CONFIG, o.name, f"{o.seen} (required)".strip() if o.required else o.seen, o.line)
         for place, o in options.items()
     }
 

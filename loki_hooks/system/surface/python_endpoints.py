@@ -108,7 +108,7 @@ def _child(modules: Modules, routes: Mapping[str, Routes], module: Module, mount
     name = mount.child
     for _ in range(MAX_DEPTH):
         own = routes.get(module.path)
-        if own and (name in own.prefixes or any(r.router == name for r in own.routes)):
+        if own and name in {*own.prefixes, *(r.router for r in own.routes), *(m.parent for m in own.mounts)}:
             return module.path, name
         head = name.partition(".")[0]
         if head not in module.imports.names and head not in module.imports.local:

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from loki_hooks.system.surface.python_shapes import Marks, Shape, shapes_of
+from loki_hooks.system.surface.python_marks import Marks
+from loki_hooks.system.surface.python_shapes import Base, Shape, shapes_of
 from loki_hooks.system.surface.python_source import Module, Modules
 
 if TYPE_CHECKING:
     import griffe
 
 _NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py", "manage.py", "fabfile.py"})
-_SCRIPTS = frozenset(
-    {"scripts", "tools", "bin", "docs", "doc", "examples", "example", "benchmarks", "benchmark", "samples"}
-)
-_MIGRATIONS = frozenset({"migrations", "alembic", "versions"})
+_FOLDERS = "scripts tools bin tasks ci hack docs doc examples example benchmarks benchmark samples"
+_SCRIPTS = frozenset(_FOLDERS.split())
+"""At the top of a repository, and without an ``__init__``: programs, not modules."""
+_READ_BY_FRAMEWORKS = frozenset({"migrations", "alembic", "versions", "management"})
 Key = tuple[str, str]
 """A module's path, and a name in it."""
 
@@ -38,30 +39,45 @@ class Definition:
 def is_public_module(path: str, packages: Collection[str]) -> bool:
     """Return whether others import the module. ``packages``: the folders known to have an ``__init__``."""
     *folders, name = PurePosixPath(path).parts
-    if name in _NOT_PUBLIC or not _MIGRATIONS.isdisjoint(folders):
+    if name in _NOT_PUBLIC or not _READ_BY_FRAMEWORKS.isdisjoint(folders):
         return False
     if (name.startswith("_") and not name.startswith("__init__")) or any(f.startswith(("_", ".")) for f in folders):
         return False
     return not (folders and folders[0] in _SCRIPTS and folders[0] not in packages)
 
 
+def _is_admin(module: Module) -> bool:
+    """Whether the module sets up Django's administration: the framework reads it, and nobody else."""
+    targets = module.imports.names.values()
+    return PurePosixPath(module.path).stem == "admin" and any(t.startswith("django.contrib") for t in targets)
+
+
 class Surface:
     """The public names of one side."""
 
-    def __init__(self, modules: Modules, marks: Mapping[str, Mapping[str, Marks]], handlers: Collection[Key]) -> None:
+    def __init__(
+        self,
+        modules: Modules,
+        marks: Mapping[str, Mapping[str, Marks]],
+        handlers: Collection[Key],
+        models: dict[int, griffe.Module],
+    ) -> None:
         self.modules = modules
         self._marks = marks
         self._handlers = frozenset(handlers)
-        self._read: dict[str, griffe.Module] = {}
+        self._models = models
 
     def read(self, module: Module) -> griffe.Module:
-        if module.path not in self._read:
+        """Return Griffe's model of the module."""
+        model = self._models.get(id(module))
+        if model is None:
             import griffe
 
             visitor = griffe.Visitor(module.dotted, Path(module.path), "", griffe.Extensions())
-            visitor.visit(module.tree)
-            self._read[module.path] = visitor.current.module
-        return self._read[module.path]
+            with griffe.logger.disable():
+                visitor.visit(module.tree)
+            model = self._models[id(module)] = visitor.current.module
+        return model
 
     def own(self, module: Module, name: str) -> griffe.Object | None:
         """Return what the module itself defines by the name; None for an import. (Griffe's aliases raise on every question.)"""
@@ -73,7 +89,7 @@ class Surface:
         packages = {str(PurePosixPath(p).parent) for p in self.modules.by_path if p.endswith("__init__.py")}
         found = {}
         for path, module in self.modules.by_path.items():
-            if is_public_module(path, packages):
+            if is_public_module(path, packages) and not _is_admin(module):
                 for name in self.names(module):
                     definition = self.resolve(module, name)
                     if definition and (definition.path, definition.name) not in self._handlers:
@@ -175,12 +191,10 @@ class Surface:
         thing = self.own(module, definition.name) if module else None
         if module is None or thing is None:
             return {}
-        bases = list(self._bases(module, thing, inherited=inherited, trail=frozenset())) if thing.is_class else []  # type: ignore[arg-type]
+        bases = list(self._bases(module, thing, inherited, frozenset())) if thing.is_class else []  # type: ignore[arg-type]
         return dict(shapes_of(symbol, thing, self._marks.get(module.path, {}), definition.name, bases))
 
-    def _bases(
-        self, module: Module, cls: griffe.Class, *, inherited: bool, trail: frozenset[Key]
-    ) -> Iterator[griffe.Class]:
+    def _bases(self, module: Module, cls: griffe.Class, inherited: bool, trail: frozenset[Key]) -> Iterator[Base]:
         for base in cls.bases:
             name = module.imports.full(str(base).partition("[")[0])
             if "." in name or name in module.imports.names:
@@ -193,6 +207,6 @@ class Surface:
             found = self.own(home, target.name)
             if found is None or not found.is_class:
                 continue
-            if inherited or target.name.startswith("_") or not is_public_module(target.path, ()):
-                yield found  # type: ignore[misc]
-                yield from self._bases(home, found, inherited=inherited, trail=trail | {(target.path, target.name)})  # type: ignore[arg-type]
+            private = target.name.startswith("_") or not is_public_module(target.path, ())
+            yield Base(found, inherited or private)  # type: ignore[arg-type]
+            yield from self._bases(home, found, inherited, trail | {(target.path, target.name)})  # type: ignore[arg-type]

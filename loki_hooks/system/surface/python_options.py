@@ -69,6 +69,10 @@ class _Reader:
         self._environs: set[str] = set()
         self._parsers: dict[str, str] = {}
         self._argparse = "argparse" in {t.partition(".")[0] for t in (*imports.names.values(), *imports.local.values())}
+        self._parameters: dict[str, list[str]] = {}
+        """Of each function."""
+        self._readers: dict[str, int] = {}
+        """Functions of the file that read the variable which they are told, and as which argument."""
         self.options: list[Option] = []
         self.commands: set[str] = set()
         self._walk(tree, "")
@@ -80,15 +84,16 @@ class _Reader:
             node, scope = waiting.pop()
             if isinstance(node, Function):
                 scope = node.name
+                self._parameters[scope] = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
                 self._function(node)
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 self._assigned(node)
             if isinstance(node, ast.Call):
                 self._call(node, scope)
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and self._is_environ(node.value):
-                self._variable(node.slice, node.lineno, None, required=True)
+                self._variable(node.slice, node.lineno, None, required=True, scope=scope)
             elif isinstance(node, ast.Compare) and len(node.comparators) == 1 and self._is_environ(node.comparators[0]):
-                self._variable(node.left, node.lineno, None, required=False)
+                self._variable(node.left, node.lineno, None, required=False, scope=scope)
             waiting += [(child, scope) for child in reversed(list(ast.iter_child_nodes(node)))]
 
     def _full(self, node: ast.AST | None) -> str:
@@ -147,7 +152,7 @@ class _Reader:
             self._commands_of[function.name] = name
             hidden = isinstance(decorator, ast.Call) and _is_true(keyword(decorator, "hidden"))
             attached = not full.startswith(("click.", "rich_click.", "asyncclick."))
-            if attached and word in {"command", "group"} and not hidden and (given or not typer):
+            if attached and word in {"command", "group"} and not hidden:
                 self.options.append(Option(name, "", function.lineno, "command"))
             if typer and attached:
                 self._typer(function, name)
@@ -264,7 +269,11 @@ class _Reader:
         if full in {"os.getenv", "os.getenvb"} or (
             isinstance(func, ast.Attribute) and word in _READS and self._is_environ(func.value)
         ):
-            self._variable(first, call.lineno, default, required=word == "pop" and default is None)
+            self._variable(first, call.lineno, default, required=word == "pop" and default is None, scope=scope)
+        elif dotted(func) in self._readers and len(call.args) > (at := self._readers[dotted(func)]):
+            self._variable(
+                call.args[at], call.lineno, call.args[at + 1] if len(call.args) > at + 1 else default, required=False
+            )
         elif full == "decouple.config" or (
             self._environs
             and (
@@ -277,15 +286,17 @@ class _Reader:
     def _is_environ(self, node: ast.AST) -> bool:
         return self._full(node) in {"os.environ", "os.environb"}
 
-    def _variable(self, name: ast.expr | None, line: int, default: ast.expr | None, *, required: bool) -> None:
+    def _variable(
+        self, name: ast.expr | None, line: int, default: ast.expr | None, *, required: bool, scope: str = ""
+    ) -> None:
         text = text_of(name)
         if text is None and isinstance(name, ast.Name):
             text = self._constants.get(name.id)
+            if name.id in self._parameters.get(scope, []):
+                self._readers[scope] = self._parameters[scope].index(name.id)
         if text:
             shown = "" if default is None else ast.unparse(default)
-            self.options.append(
-                Option(text, "", line, "required" if required else shown, required, is_variable=True, default=shown)
-            )
+            self.options.append(Option(text, "", line, shown, required, is_variable=True, default=shown))
 
 
 def _plain(node: ast.expr) -> ast.expr:

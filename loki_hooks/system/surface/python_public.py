@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from loki_hooks.domain.surface import Aspect, Change, Thing, compare
+from loki_hooks.system.surface.python_breaks import breaks, incompatible
 from loki_hooks.system.surface.python_names import Definition, Key, Surface
-from loki_hooks.system.surface.python_shapes import Shape, breaks, incompatible
+from loki_hooks.system.surface.python_shapes import Shape
 
 
 def public_changes(old: Surface, new: Surface) -> list[Change]:

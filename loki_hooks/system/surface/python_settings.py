@@ -29,7 +29,7 @@ def settings_of(tree: ast.Module, text: str) -> list[Option]:
 def _is_settings(cls: ast.ClassDef, classes: dict[str, ast.ClassDef], trail: frozenset[str]) -> bool:
     for base in cls.bases:
         name = last_name(base)
-        if name == BASE:
+        if name.endswith(BASE):
             return True
         if name in classes and name not in trail and _is_settings(classes[name], classes, trail | {name}):
             return True

@@ -1,29 +1,26 @@
-"""What a caller sees of a Python function, class or attribute, in one spelling; and whether a difference breaks callers.
-
-The objects are griffe's. Their annotations are spelled anew, so that ``Optional[int]``, ``"int | None"`` and
-``typing.Union[int, None]`` are the same.
-"""
+"""What a caller sees of a Python function, class or attribute, in one spelling. The objects are griffe's."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from loki_hooks.system.surface.python_source import Function, last_name, text_of
+from loki_hooks.system.surface.python_marks import NO_MARKS, Marks
+from loki_hooks.system.surface.python_spelling import literal, spelled
 
 if TYPE_CHECKING:
     import griffe
 
 MAX_VALUE = 200
 """Characters of a constant's value that are told; longer ones are tables, which documents do not repeat."""
-_SPELLED = {"List": "list", "Dict": "dict", "Tuple": "tuple", "Set": "set", "FrozenSet": "frozenset", "Type": "type"}
 _MODEL_BASES = frozenset({"BaseModel", "SQLModel", "Struct", "Schema"})
 _FIELD_BASES = _MODEL_BASES | {"NamedTuple", "TypedDict"}
 _FIELD_DECORATORS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "attr.s", "dataclass_transform"})
 _ENUM_BASES = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "TextChoices", "IntegerChoices"})
+_METADATA = frozenset({"version", "version_info", "author", "email", "date", "copyright", "revision", "build"})
+"""Names whose value changes with each release, and says nothing about use."""
 SETTINGS_BASE = "BaseSettings"
 _NO_DEFAULT = frozenset({"...", "PydanticUndefined", "MISSING"})
 
@@ -61,127 +58,20 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What decorators and bodies say that griffe's model does not keep."""
+class Base:
+    """A known class that another derives from. ``gives``: its members count as the other's own (it is private)."""
 
-    deprecated: bool = False
-    manager: bool = False
-
-
-NO_MARKS = Marks()
-_WARNINGS = frozenset({"DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"})
-
-
-def marks_of(tree: ast.Module) -> dict[str, Marks]:
-    """Return the marks of functions and classes by qualified name, of the whole tree (before bodies are taken out)."""
-    found: dict[str, Marks] = {}
-    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
-    while waiting:
-        node, prefix = waiting.pop()
-        for block in ("body", "orelse", "handlers", "finalbody"):
-            for child in getattr(node, block, ()):
-                if isinstance(child, Function | ast.ClassDef):
-                    name = prefix + child.name
-                    mark = _mark(child)
-                    if mark != NO_MARKS:
-                        found[name] = mark
-                    if isinstance(child, ast.ClassDef):
-                        waiting.append((child, f"{name}."))
-                elif isinstance(child, ast.If | ast.Try | ast.With | ast.ExceptHandler):
-                    waiting.append((child, prefix))
-    return found
-
-
-def _mark(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Marks:
-    decorators = {last_name(d) for d in node.decorator_list}
-    deprecated = "deprecated" in decorators
-    if isinstance(node, Function):
-        deprecated = deprecated or any(_warns(statement) for statement in node.body)
-    first = node.body[0]
-    if isinstance(first, ast.Expr) and ".. deprecated::" in (text_of(first.value) or ""):
-        deprecated = True
-    return Marks(deprecated, not decorators.isdisjoint({"contextmanager", "asynccontextmanager"}))
-
-
-def _warns(statement: ast.stmt) -> bool:
-    """Whether the statement says, whatever happens, that the function is deprecated."""
-    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
-        return False
-    call = statement.value
-    return last_name(call) == "warn" and any(
-        last_name(a) in _WARNINGS for a in (*call.args, *(k.value for k in call.keywords))
-    )
-
-
-@lru_cache(maxsize=20_000)
-def spelled(annotation: str) -> str:
-    """Return the annotation in one spelling, by the last names of what it names."""
-    try:
-        tree = ast.parse(annotation, mode="eval").body
-        return ast.unparse(_Speller().visit(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return annotation
-
-
-class _Speller(ast.NodeTransformer):
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        return self.visit_Name(ast.Name(node.attr, ast.Load()))
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Name(_SPELLED.get(node.id, node.id), ast.Load())
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if not isinstance(node.value, str):
-            return node
-        try:
-            inner = ast.parse(node.value.strip(), mode="eval").body
-        except (SyntaxError, ValueError):
-            return node
-        visited: ast.expr = self.visit(inner)
-        return visited
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        name = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
-        if name in {"Literal", "Annotated"}:
-            node.value = ast.Name(name, ast.Load())
-            if name == "Annotated" and isinstance(node.slice, ast.Tuple) and node.slice.elts:
-                node.slice.elts[0] = self.visit(node.slice.elts[0])
-            return node
-        self.generic_visit(node)
-        if name in {"Union", "Optional"}:
-            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            if name == "Optional":
-                parts = [*parts, ast.Constant(None)]
-            return self._joined(parts)
-        return node
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        return self._joined([node.left, node.right]) if isinstance(node.op, ast.BitOr) else node
-
-    def _joined(self, parts: Iterable[ast.expr]) -> ast.expr:
-        """Return the alternatives as one chain of bars, in the order of their names: a union has none of its own."""
-        flat: dict[str, ast.expr] = {}
-        waiting = list(parts)[::-1]
-        while waiting:
-            part = waiting.pop()
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitOr):
-                waiting += [part.right, part.left]
-            else:
-                flat[ast.unparse(part)] = part
-        first, *rest = (flat[key] for key in sorted(flat, key=lambda key: (key == "None", key)))
-        for part in rest:
-            first = ast.BinOp(first, ast.BitOr(), part)
-        return first
+    cls: griffe.Class
+    gives: bool
 
 
 def shapes_of(
-    name: str, thing: griffe.Object, marks: Mapping[str, Marks], own_name: str, bases: Collection[griffe.Class] = ()
+    name: str, thing: griffe.Object, marks: Mapping[str, Marks], own_name: str, bases: Collection[Base] = ()
 ) -> Iterator[tuple[str, Shape]]:
     """Yield the qualified name and shape of a module's member, and of all public members of a class.
 
     ``name`` is what it is known by, ``own_name`` what it is called where it is defined (the key of ``marks``). ``bases`` are
-    the private classes from which a class has more members.
+    the known classes that a class derives from.
     """
     mark = marks.get(own_name, NO_MARKS)
     if thing.is_function:
@@ -193,13 +83,16 @@ def shapes_of(
 
 
 def _class(
-    name: str, cls: griffe.Class, marks: Mapping[str, Marks], own_name: str, bases: Collection[griffe.Class]
+    name: str, cls: griffe.Class, marks: Mapping[str, Marks], own_name: str, bases: Collection[Base]
 ) -> Iterator[tuple[str, Shape]]:
     members: dict[str, griffe.Object | griffe.Alias] = {}
-    for source in (*reversed(list(bases)), cls):
+    for source in (*(b.cls for b in reversed(list(bases)) if b.gives), cls):
         members.update(source.members)
     base_texts = tuple(spelled(str(b)) for b in cls.bases)
-    base_names = {b.rpartition(".")[2].partition("[")[0] for b in base_texts}
+    family = {str(b) for c in (cls, *(b.cls for b in bases)) for b in c.bases}
+    base_names = {b.partition("[")[0].rpartition(".")[2] for b in family}
+    if any(b.endswith(SETTINGS_BASE) for b in base_names):
+        base_names.add(SETTINGS_BASE)
     fields = _fields(cls, base_names)
     initial = members.get("__init__") or members.get("__new__")
     call, function = "", None
@@ -308,25 +201,16 @@ def _attribute(attribute: griffe.Attribute, mark: Marks, *, enum: bool = False) 
 
 
 def _value(attribute: griffe.Attribute, annotation: str, *, enum: bool) -> str:
+    """Return what of the value callers rely on: of an alias all, of a constant if it is made of literals."""
+    if enum:
+        return "…"
     text = str(attribute.value)
-    if len(text) > MAX_VALUE or enum:
-        return "…" if enum else ""
     name = attribute.name
+    if len(text) > MAX_VALUE or name.strip("_").lower() in _METADATA:
+        return ""
     if annotation == "TypeAlias" or (not name.isupper() and name[:1].isupper()):
         return spelled(text)
-    return text if _is_plain(text) else ""
-
-
-@lru_cache(maxsize=5_000)
-def _is_plain(text: str) -> bool:
-    """Whether the value is made of literals alone: calls and names may be spelled in many ways for the same value."""
-    try:
-        tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return not any(
-        isinstance(n, ast.Call | ast.Name | ast.Lambda | ast.comprehension | ast.JoinedStr) for n in ast.walk(tree)
-    )
+    return literal(text, "module-attribute" in attribute.labels and name.isupper())
 
 
 def _fields(cls: griffe.Class, base_names: set[str]) -> tuple[Field, ...] | None:
@@ -373,67 +257,3 @@ def _default(member: griffe.Attribute, *, partial: bool) -> str:
 
 def _marked(text: str, mark: Marks) -> str:
     return f"deprecated {text}" if mark.deprecated else text
-
-
-def breaks(old: Shape, new: Shape, incompatible: bool) -> bool:
-    """Return whether callers of the old shape may fail with the new one.
-
-    ``incompatible``: what griffe says of the parameters.
-    """
-    if old.kind != new.kind:
-        return _kind_breaks(old, new)
-    return (
-        old.is_async != new.is_async
-        or old.manager != new.manager
-        or (old.writable and not new.writable)
-        or (not set(old.overloads) <= set(new.overloads) if old.overloads and new.overloads else incompatible)
-        or not {b.partition("[")[0] for b in old.bases} <= {b.partition("[")[0] for b in new.bases}
-        or _fields_break(old.fields, new.fields)
-        or (old.call == "()" and new.kind == "class" and new.function is not None and _has_required(new.function))
-    )
-
-
-def _kind_breaks(old: Shape, new: Shape) -> bool:
-    kinds = (old.kind, new.kind)
-    if kinds in {("method", "staticmethod"), ("method", "classmethod"), ("staticmethod", "classmethod")}:
-        return old.call != new.call or old.is_async != new.is_async
-    return kinds not in {("attribute", "property"), ("property", "attribute"), ("classmethod", "staticmethod")}
-
-
-def _has_required(function: griffe.Function) -> bool:
-    return any(p.required for p in list(function.parameters)[1:])
-
-
-def _fields_break(old: tuple[Field, ...] | None, new: tuple[Field, ...] | None) -> bool:
-    if old is None or new is None:
-        return old != new and old is not None
-    there = {f.name: f for f in new}
-    before = {f.name for f in old}
-    if any(f.name not in there or (f.default and not there[f.name].default) for f in old):
-        return True
-    if any(f.name not in before and not f.default for f in new):
-        return True
-    ordered = [f.name for f in old if not f.keyword_only]
-    return ordered != [f.name for f in new][: len(ordered)]
-
-
-def incompatible(pairs: Mapping[str, tuple[griffe.Function, griffe.Function, bool]]) -> set[str]:
-    """Return which pairs (old, new, whether the first parameter is bound) griffe finds incompatible.
-
-    Another default, or a result that is no longer annotated, breaks no call: these findings of griffe are left out.
-    """
-    import griffe
-
-    lenient = {griffe.BreakageKind.PARAMETER_CHANGED_DEFAULT, griffe.BreakageKind.RETURN_CHANGED_TYPE}
-    old_shell, new_shell = griffe.Module("old"), griffe.Module("new")
-    found: set[str] = set()
-    for name, (old, new, bound) in pairs.items():
-        old.public = new.public = True
-        old_shell.members = {"it": old}
-        new_shell.members = {"it": new}
-        first = {next((p.name for p in f.parameters), "") for f in (old, new)} if bound else set()
-        for breakage in griffe.find_breaking_changes(old_shell, new_shell):
-            parameter = breakage.old_value if breakage.old_value is not None else breakage.new_value
-            if breakage.kind not in lenient and getattr(parameter, "name", "") not in first:
-                found.add(name)
-    return found

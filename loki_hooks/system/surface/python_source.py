@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+MAX_DEPTH = 60
+"""Of nested expressions, each of which costs a reader several calls."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -64,11 +66,10 @@ def parse(text: str) -> ast.Module | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the analysed code, and none of our user's business
-            return ast.parse(text)
+            return ast.parse(text.removeprefix("\ufeff"))
     except SyntaxError as error:
-        return (
-            f"no valid Python: {error.msg} (line {error.lineno})" if error.lineno else f"no valid Python: {error.msg}"
-        )
+        said = (error.msg or "")[:80]
+        return f"no valid Python: {said} (line {error.lineno})" if error.lineno else f"no valid Python: {said}"
     except (ValueError, OverflowError):
         return "no valid Python: it has a NUL or a number that is too long"
     except (RecursionError, MemoryError):
@@ -151,23 +152,46 @@ def _import_nodes(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFro
 
 
 def prune(tree: ast.Module) -> ast.Module:
-    """Take out, in place, what is no part of the surface: bodies of functions, and what runs only as a program."""
-    waiting: list[ast.AST] = [tree]
+    """Take out, in place, what is no part of the surface: bodies of functions, and what runs only as a program.
+
+    An import goes, too, where the module defines the same name (a fallback): Griffe would look for the import's target.
+    """
+    blocks: list[list[ast.stmt]] = []
+    defined: set[str] = set()
+    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
     while waiting:
-        node = waiting.pop()
-        for block in ("body", "orelse", "handlers", "finalbody"):
-            inner = getattr(node, block, None)
-            if not isinstance(inner, list):
+        node, at_top = waiting.pop()
+        for name in ("body", "orelse", "handlers", "finalbody"):
+            block = getattr(node, name, None)
+            if not isinstance(block, list):
                 continue
-            inner[:] = [n for n in inner if not _is_program(n)]
-            for child in inner:
-                if isinstance(child, Function):
-                    if child.name == "__init__":
-                        continue
+            block[:] = [n for n in block if not _is_program(n)]
+            blocks += [block] if at_top else []
+            for child in block:
+                if isinstance(child, ast.Assign | ast.AnnAssign) and child.value is not None and too_deep(child.value):
+                    child.value = ast.copy_location(ast.Constant(...), child.value)
+                if isinstance(child, Function | ast.ClassDef):
+                    defined |= {child.name} if at_top else set()
+                if isinstance(child, Function) and child.name != "__init__":
                     child.body = [ast.copy_location(ast.Pass(), child)]
                 elif isinstance(child, ast.ClassDef | ast.If | ast.Try | ast.With | ast.ExceptHandler):
-                    waiting.append(child)
+                    waiting.append((child, at_top and not isinstance(child, ast.ClassDef)))
+    for block in blocks:
+        for statement in block:
+            if isinstance(statement, ast.ImportFrom):
+                statement.names = [a for a in statement.names if (a.asname or a.name) not in defined]
     return tree
+
+
+def too_deep(tree: ast.AST) -> bool:
+    """Return whether expressions are nested deeper than what recursive readers stand."""
+    waiting: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            return True
+        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+    return False
 
 
 def _is_program(node: ast.AST) -> bool:

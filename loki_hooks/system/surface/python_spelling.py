@@ -1,0 +1,97 @@
+"""One spelling for Python annotations and values, whatever was imported how, quoted or bracketed.
+
+``Optional[int]``, ``"int | None"`` and ``typing.Union[int, None]`` are the same.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from functools import lru_cache
+
+_SPELLED = {"List": "list", "Dict": "dict", "Tuple": "tuple", "Set": "set", "FrozenSet": "frozenset", "Type": "type"}
+
+
+@lru_cache(maxsize=20_000)
+def spelled(annotation: str) -> str:
+    """Return the annotation in one spelling, by the last names of what it names."""
+    try:
+        tree = ast.parse(annotation, mode="eval").body
+        return ast.unparse(_Speller().visit(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return annotation
+
+
+class _Speller(ast.NodeTransformer):
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return self.visit_Name(ast.Name(node.attr, ast.Load()))
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Name(_SPELLED.get(node.id, node.id), ast.Load())
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if not isinstance(node.value, str):
+            return node
+        try:
+            inner = ast.parse(node.value.strip(), mode="eval").body
+        except (SyntaxError, ValueError):
+            return node
+        visited: ast.expr = self.visit(inner)
+        return visited
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        name = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+        if name in {"Literal", "Annotated"}:
+            node.value = ast.Name(name, ast.Load())
+            if name == "Annotated" and isinstance(node.slice, ast.Tuple) and node.slice.elts:
+                node.slice.elts[0] = self.visit(node.slice.elts[0])
+            return node
+        self.generic_visit(node)
+        if name in {"Union", "Optional"}:
+            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            if name == "Optional":
+                parts = [*parts, ast.Constant(None)]
+            return self._joined(parts)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        return self._joined([node.left, node.right]) if isinstance(node.op, ast.BitOr) else node
+
+    def _joined(self, parts: Iterable[ast.expr]) -> ast.expr:
+        """Return the alternatives as one chain of bars, in the order of their names: a union has none of its own."""
+        flat: dict[str, ast.expr] = {}
+        waiting = list(parts)[::-1]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitOr):
+                waiting += [part.right, part.left]
+            else:
+                flat[ast.unparse(part)] = part
+        first, *rest = (flat[key] for key in sorted(flat, key=lambda key: (key == "None", key)))
+        for part in rest:
+            first = ast.BinOp(first, ast.BitOr(), part)
+        return first
+
+
+@lru_cache(maxsize=5_000)
+def literal(text: str, collections: bool) -> str:
+    """Return the value in one spelling where it is a literal (a list or the like only with ``collections``), else ''.
+
+    Calls and names may be spelled in many ways for the same value; tables are what frameworks are set up by.
+    """
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    if collections and isinstance(node, ast.List | ast.Tuple | ast.Set):
+        node = ast.List(node.elts, ast.Load())
+    plain = (
+        ast.Constant,
+        ast.UnaryOp,
+        ast.BinOp,
+        ast.operator,
+        ast.unaryop,
+        *((ast.List, ast.Load) if collections else ()),
+    )
+    return ast.unparse(node) if all(isinstance(n, plain) for n in ast.walk(node)) else ""
