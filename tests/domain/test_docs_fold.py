@@ -143,7 +143,7 @@ def test_the_surest_place_comes_first_and_plain_words_only_where_nothing_is_sure
         Page("README.md", Place.README, "Use `app.greet`.\n\nPeople greet.\n"),
         Page("docs/a.md", Place.DOCS, "    greet()\n"),
     ]
-    source = '"""Say :func:`greet`."""\n\ngreet = 1  # greet\n'
+    source = '"""Say ``greet()``."""\n\ngreet = 1  # greet\n'
     page = docstrings_of("b.py", source)
     assert page is not None
     change = item("()", "(a)")
