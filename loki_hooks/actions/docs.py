@@ -32,7 +32,7 @@ from loki_hooks.domain.mentions import Library
 from loki_hooks.domain.pages import WORD, Page, Place, changed_lines
 from loki_hooks.domain.queue import Edit, Entry
 from loki_hooks.domain.subjects import About
-from loki_hooks.domain.surface import Compared
+from loki_hooks.domain.surface import Compared, Unread
 from loki_hooks.system import queue_files
 from loki_hooks.system.blobs import MAX_TOTAL, commits_between, read_texts, renames_between, tree_files
 from loki_hooks.system.git import Git
@@ -42,6 +42,7 @@ WRITERS = frozenset({"docs", "blog"})
 """Streams that write documents: what they move or remove of documents asks for no more of it."""
 MAX_STEPS = 120
 """Versions of files that are compared once more to know which of several commits changed what."""
+NO_TEXT = "it is no text, or larger than 1 MiB"
 DOCSTRING_BYTES = 8 * 1024 * 1024
 
 
@@ -108,13 +109,12 @@ def analyse(
     ``live``: the items that are there, which its documents may mend. ``documents_at``: the commit whose documents are
     looked at (default: ``new``); with another one nothing counts as documented already.
     """
-    from loki_hooks.system.surface.compare import compare_sources
-
     differences = [d for d in renames_between(git, old, new) if not is_foreign(d[1] or d[0])]
     tree = tree_files(git, documents_at or new)
     steps = landings(commits_between(git, old, new), new)
     reading = _Reading.of(git, differences, tree, patterns)
-    compared = compare_sources(reading.before, reading.after)
+    compared = _compare(reading.before, reading.after)
+    compared = replace(compared, unread=(*compared.unread, *reading.unread))
     items = _items(git, compared, differences, steps, patterns)
     changelog = min((p for p in tree if is_changelog(p)), key=lambda p: (p.count("/"), p), default="")
     guides = sorted(p for p in tree if is_upgrade_guide(p) and place_of(p, patterns))[:3]
@@ -125,12 +125,31 @@ def analyse(
         Library.of(reading.pages, subjects),
         {} if documents_at else reading.changed,
         frozenset(tree),
+        frozenset(reading.after) - {unread.file for unread in compared.unread},
         docs_items.moves(differences),
     )
     incoming = [(item, look_new(item, shelf)) for item in items]
     kept = [(item, seen) for item, seen in incoming if _counts(item, seen)]
     named = frozenset(ident for step in steps for commit in step.commits for ident in commit.items)
     return Analysis(tuple(_with_near(kept, shelf, reading.after)), shelf, named)
+
+
+def _compare(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+    """Return how the surface differs. Where a reader fails, which is a fault of ours, it costs its files, not the landing."""
+    from loki_hooks.system.surface.compare import compare_sources
+
+    try:
+        return compare_sources(before, after)
+    except Exception as error:  # noqa: BLE001  whatever a parser does to a file that nobody thought of
+        reason = f"its reader failed ({type(error).__name__})"
+        changed = sorted(path for path in {**before, **after} if before.get(path) != after.get(path))
+    if len(changed) == 1:
+        return Compared(unread=(Unread(changed[0], reason),))
+    alone = [
+        _compare(*({p: side[p] for p in side if p == path or p not in changed} for side in (before, after)))
+        for path in changed
+    ]
+    return Compared(tuple(c for one in alone for c in one.changes), tuple(u for one in alone for u in one.unread))
 
 
 def _items(
@@ -188,8 +207,6 @@ def _with_near(
 
 def _made_by(git: Git, items: Sequence[Item], steps: Sequence[Landing]) -> dict[tuple[str, str, str], str]:
     """Return (aspect, symbol, file) → the newest commit that changed it, for files that several commits of the range touched."""
-    from loki_hooks.system.surface.compare import compare_sources
-
     wanted = {item.file for item in items}
     commits = [commit for step in reversed(steps) for commit in step.commits]
     often: dict[str, int] = {}
@@ -208,7 +225,7 @@ def _made_by(git: Git, items: Sequence[Item], steps: Sequence[Landing]) -> dict[
         mine = [(path, touched) for commit, path, touched in pairs if commit.oid == oid]
         before = {path: texts[touched.before] for path, touched in mine if touched.before in texts}
         after = {path: texts[touched.after] for path, touched in mine if touched.after in texts}
-        for change in compare_sources(before, after).changes:
+        for change in _compare(before, after).changes:
             found.setdefault((change.aspect, change.symbol, change.file), oid)
     return found
 
@@ -222,6 +239,7 @@ class _Reading:
 
     before: Mapping[str, str]
     after: Mapping[str, str]
+    unread: tuple[Unread, ...]
     pages: tuple[Page, ...]
     changed: Mapping[str, frozenset[int]]
 
@@ -233,7 +251,7 @@ class _Reading:
         tree: Mapping[str, str],
         patterns: tuple[str, ...],
     ) -> _Reading:
-        from loki_hooks.system.surface.compare import context_paths
+        from loki_hooks.system.surface.compare import context_paths, reader_of
 
         old = {path: blobs.before for path, _, blobs in differences if path and blobs.before}
         new = {path: blobs.after for _, path, blobs in differences if path and blobs.after}
@@ -253,9 +271,11 @@ class _Reading:
             for path in docstrings
             if tree[path] in texts and (page := docstrings_of(path, texts[tree[path]])) is not None
         ]
+        no_text = {path for side in (before, after) for path, oid in side.items() if oid not in texts}
         return cls(
-            {path: texts[oid] for path, oid in before.items() if oid in texts},
-            {path: texts[oid] for path, oid in after.items() if oid in texts},
+            {path: texts[oid] for path, oid in before.items() if path not in no_text},
+            {path: texts[oid] for path, oid in after.items() if path not in no_text},
+            tuple(Unread(path, NO_TEXT) for path in sorted(no_text) if reader_of(path)),
             tuple(pages),
             _changed(pages, differences, texts),
         )

@@ -136,6 +136,8 @@ def _summary(item: dict[str, Any]) -> str:
     text = " ".join(str(part) for part in (item["trigger"], item.get("symbol", ""), where) if part)
     text += " (breaking)" if item.get("breaking") is True else ""
     docs = [f"{d.get('path')}:{d.get('line')}" for d in item.get("docs", []) if isinstance(d, dict)]
+    if item.get("reason"):
+        text += f" ({item['reason']})"
     if docs:
         return f"{text} → {', '.join(docs[:5])}" + (f" and {len(docs) - 5} more" if len(docs) > 5 else "")
     near = item.get("near")

@@ -35,6 +35,8 @@ class Shelf:
     changed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     files: frozenset[str] = frozenset()
     """The paths of the tree."""
+    read: frozenset[str] = frozenset()
+    """The sources that changed and that their readers could read."""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Old path → new path of the files that moved."""
 
@@ -55,6 +57,8 @@ class Seen:
     mended: tuple[str, ...] = ()
     documented: bool = False
     """Whether nothing is left to do because of what this landing changed."""
+    why: str = ""
+    """Why not, where no document was mended."""
 
 
 def look_new(item: Item, shelf: Shelf) -> Seen:
@@ -79,7 +83,9 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
         return _about_commit(item, shelf)
     changed = frozenset(shelf.changed)
     if item.aspect == "file" and item.gone and item.file in shelf.files:
-        return Seen((), documented=True)
+        return Seen((), documented=True, why="it is back")
+    if item.aspect == "file" and item.reason and not item.docs and item.file in shelf.read:
+        return Seen((), documented=True, why="it can be read again")
     telling = [path for path, _ in item.docs if not _is_changelog(path, shelf)]
     if not telling:
         new = [m for m in shelf.library.mentions(subject) if m.line in shelf.changed.get(m.path, ())]
@@ -228,8 +234,8 @@ def _with_its_file(entry: Entry, shelf: Shelf) -> Item:
 
 def _reconsidered(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit | None:
     if seen.documented:
-        if not seen.mended:
-            return _close(entry, _undone(item), {**by, "how": "it is back"})
+        if seen.why:
+            return _close(entry, _undone(item), {**by, "how": seen.why})
         how = f"documented in {', '.join(seen.mended[:3])}"
         return _close(entry, replace(item, docs=()), {**by, "how": how})
     if seen.docs == item.docs and item == item_of(entry):

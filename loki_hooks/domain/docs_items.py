@@ -18,6 +18,7 @@ from loki_hooks.domain.surface import Aspect, Change, Compared, What
 Difference = tuple[str, str, Touched]
 """A path before and after ('' where there was, or is, none), and its blobs."""
 MAX_UNREAD = 20
+"""Files that should have been readable and were not: more of them at once say no more."""
 NAMES_SHOWN = 5
 NO_PARSER = "no parser"
 
@@ -80,8 +81,8 @@ class Item:
 
     @property
     def undocumented(self) -> bool:
-        """Whether nothing mentions it yet."""
-        return not self.docs
+        """Whether it is something that documents should mention, and none does yet."""
+        return not self.docs and self.aspect not in {"file", "changelog"}
 
     def to_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -233,7 +234,10 @@ def of_unread(compared: Compared, differences: Iterable[Difference]) -> list[Ite
     """
     blobs = {new or old: touched for old, new, touched in differences}
     found = []
+    strange = [unread for unread in compared.unread if not unread.reason.startswith(NO_PARSER)][MAX_UNREAD:]
     for unread in compared.unread:
+        if unread in strange:
+            continue
         touched = blobs.get(unread.file, Touched("", ""))
         trigger = Trigger.FILE_CHANGED if touched.after else Trigger.FILE_REMOVED
         found.append(Item(trigger, "", unread.file, 1, touched.before, touched.after, reason=unread.reason))

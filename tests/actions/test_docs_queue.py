@@ -172,10 +172,14 @@ def test_endpoints_options_files_and_what_cannot_be_read(project: Repo) -> None:
     assert set(items(project)) == before - {("file-moved", "src/app.py"), ("endpoint-removed", "GET /users/{ident}")}
     assert "README.md" in finished(project)["file-moved", "src/app.py"]["closed_by"]["how"]
 
-    # A commit may name the item that it settles.
-    ident = broken["id"]
-    land(project, f"Look at it\n\nLoki-Item: {ident}", {"docs/other.md": "# Other\n"})
-    assert ("file-changed", "src/broken.py") not in items(project)
+    # What can be read again needs nobody's look; a commit may name the item that it settles.
+    ident = items(project)["config-changed", "APP_COLOUR"]["id"]
+    project.commit("Mend it", {"src/broken.py": "HALF = 1\n"})
+    once(project)
+    land(project, f"Look at it\n\nLoki-Item: {ident}", {"src/broken.py": "HALF = 2\n"})
+    left = items(project)
+    assert ("file-changed", "src/broken.py") not in left
+    assert ("config-changed", "APP_COLOUR") not in left
 
 
 def test_a_live_worker_keeps_its_item_and_learns_what_became_of_it(project: Repo) -> None:
