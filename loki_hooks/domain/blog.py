@@ -14,6 +14,7 @@ from typing import Any
 
 from loki_hooks.domain.history import Commit, Landing
 
+FEATURE = ("feat", "feature")
 FOLDERS = ("content/blog", "_posts", "blog")
 _NOT_A_BLOG = re.compile(r"\.(?:py|js|jsx|ts|tsx|go|rs|java|rb|php)$")
 _FIGURE = re.compile(
@@ -89,15 +90,16 @@ def stories_of(steps: Iterable[Landing]) -> list[Story]:
     """Return what the landings of a range are worth telling of by themselves."""
     found = []
     for step in steps:
-        features = [commit for commit in step.commits if commit.type in {"feat", "feature"}]
+        features = [commit for commit in step.commits if commit.said(*FEATURE)]
         if step.stream and features:
-            found.append(Story("feature", features[-1].what, tuple(features), step.stream))
+            found.append(Story("feature", features[-1].said(*FEATURE), tuple(features), step.stream))
         else:
-            found += [Story("feature", commit.what, (commit,)) for commit in features]
+            found += [Story("feature", commit.said(*FEATURE), (commit,)) for commit in features]
         for commit in step.commits:
-            figures = figures_in(commit.message) if commit.type == "perf" else ()
+            faster = commit.said("perf")
+            figures = figures_in(commit.message) if faster else ()
             if figures:
-                found.append(Story("performance", commit.what, (commit,), step.stream, figures))
+                found.append(Story("performance", faster, (commit,), step.stream, figures))
     return found
 
 
@@ -107,8 +109,7 @@ def figures_in(message: str) -> tuple[str, ...]:
 
 def is_security_fix(commit: Commit) -> bool:
     return (
-        commit.type in {"security", "sec"}
-        or (commit.type == "fix" and commit.scope == "security")
+        bool(commit.said("security", "sec") or commit.said("fix", scope="security"))
         or _SECURITY.search(commit.message) is not None
     )
 
@@ -137,7 +138,7 @@ def stories_of_tag(tag: str, commits: Sequence[Commit], told: frozenset[str]) ->
     if version is None:
         return []
     found = [Story("security", commit.what, (commit,), tag=tag) for commit in commits if is_security_fix(commit)]
-    telling = tuple(c for c in commits if c.type in {"feat", "feature", "perf"}) or tuple(commits[:MOST_COMMITS])
+    telling = tuple(c for c in commits if c.said(*FEATURE, "perf")) or tuple(commits[:MOST_COMMITS])
     if version.milestone:
         found.append(Story("milestone", tag, telling, tag=tag))
     elif not version.patch and (version.major or version.minor) and not any(c.oid in told for c in commits):

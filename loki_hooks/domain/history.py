@@ -7,6 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _CONVENTIONAL = re.compile(r"^(?P<type>[A-Za-z]+)(?:\((?P<scope>[^)]*)\))?(?P<breaking>!)?:\s+(?P<what>\S.*)$")
+_LISTED = re.compile(
+    r"^[*-] ((?:feat|feature|fix|perf|security|sec|refactor|docs|chore|build|ci|test|style|revert)(?:\([^)]*\))?!?:\s+\S.*)$",
+    re.MULTILINE,
+)
+"""How a squashed commit lists those that it was made of."""
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGE:", re.MULTILINE)
 _CO_AUTHOR = re.compile(r"^Co-authored-by:\s*(?P<name>[^<\n]+?)\s*(?:<[^>\n]*>)?\s*$", re.MULTILINE | re.IGNORECASE)
 _ITEM = re.compile(r"^Loki-Item:\s*(?P<ids>[0-9a-f]{16}(?:[ ,]+[0-9a-f]{16})*)\s*$", re.MULTILINE)
@@ -36,15 +41,17 @@ class Commit:
         return self.message.strip().partition("\n")[0]
 
     @property
-    def type(self) -> str:
-        """``feat``, ``fix``, … of a conventional message, in lower case; '' for another."""
-        found = _CONVENTIONAL.match(self.subject)
-        return found["type"].lower() if found else ""
+    def lines(self) -> tuple[str, ...]:
+        """The subject, and those of the commits that it was squashed from."""
+        return self.subject, *_LISTED.findall(self.message)
 
-    @property
-    def scope(self) -> str:
-        found = _CONVENTIONAL.match(self.subject)
-        return (found["scope"] or "").lower() if found else ""
+    def said(self, *types: str, scope: str = "") -> str:
+        """Return what the first conventional line of one of the types says (``feat: x`` says *x*); '' when there is none."""
+        for line in self.lines:
+            found = _CONVENTIONAL.match(line)
+            if found and found["type"].lower() in types and scope in {"", (found["scope"] or "").lower()}:
+                return found["what"]
+        return ""
 
     @property
     def what(self) -> str:
@@ -54,8 +61,8 @@ class Commit:
 
     @property
     def breaking(self) -> bool:
-        found = _CONVENTIONAL.match(self.subject)
-        return bool(found and found["breaking"]) or _BREAKING.search(self.message) is not None
+        marked = any((found := _CONVENTIONAL.match(line)) and found["breaking"] for line in self.lines)
+        return marked or _BREAKING.search(self.message) is not None
 
     @property
     def people(self) -> tuple[str, ...]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from conftest import Repo, eventually
 
+from loki_hooks.actions.docs import analyse
+from loki_hooks.domain.surface import Compared
+from loki_hooks.system.git import Git
 from loki_hooks.system.site import discover
+from loki_hooks.system.surface import python
 
 README = """\
 # project
@@ -231,3 +236,24 @@ def test_one_change_is_one_item_however_it_comes_in(project: Repo) -> None:
         project.loki("queue", "done", "docs", item["id"])
     assert items(project) == {}
     assert list(project.signals.iterdir()) == []
+
+
+def test_a_reader_that_fails_costs_its_file_and_nothing_else(project: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = python.changes
+
+    def fail(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+        if "src/odd.py" in after:
+            raise RuntimeError("a fault of ours")
+        return read(before, after)
+
+    monkeypatch.setattr(python, "changes", fail)
+    old = project.git("rev-parse", "HEAD")
+    named = APP.replace("def greet():", "def greet(name):")
+    new = project.commit("Two", {"src/app.py": named, "src/odd.py": "def odd():\n    pass\n"})
+    found = analyse(Git(project.path), old, new, ("README*", "docs/**")).incoming
+    assert {(item.trigger, item.symbol or item.file) for item, _ in found} == {
+        ("public-changed", "greet"),
+        ("file-changed", "src/app.py"),
+        ("file-changed", "src/odd.py"),
+        ("changelog-missing", "greet"),
+    }
