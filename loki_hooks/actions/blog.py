@@ -12,6 +12,7 @@ from typing import Any
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.docs import Noted
 from loki_hooks.domain.blog import Story, blog_folder, published, stories_of, stories_of_tag, version_before, version_of
+from loki_hooks.domain.documents import is_document
 from loki_hooks.domain.history import landings
 from loki_hooks.domain.queue import Edit, Entry
 from loki_hooks.domain.signals import SignalName
@@ -43,7 +44,12 @@ def follow_blog(context: Context, old: str, new: str) -> Noted:
     if not folder:
         return Noted()
     commits = commits_between(git, old, new)
-    made = sum(_put(context, story, folder) for story in stories_of(landings(commits, new)))
+    patterns = context.config.in_force.docs.paths
+
+    def is_writing(path: str) -> bool:
+        return path.startswith(f"{folder}/") or is_document(path, patterns)
+
+    made = sum(_put(context, story, folder) for story in stories_of(landings(commits, new), is_writing))
     posts = {
         path: blobs.after
         for before, path, blobs in renames_between(git, old, new)

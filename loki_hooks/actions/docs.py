@@ -118,7 +118,7 @@ def analyse(
     items = _items(git, compared, differences, steps, patterns)
     changelog = min((p for p in tree if is_changelog(p)), key=lambda p: (p.count("/"), p), default="")
     guides = sorted(p for p in tree if is_upgrade_guide(p) and place_of(p, patterns))[:3]
-    items += docs_items.of_commits(steps, items, changelog, guides)
+    items += docs_items.of_commits(steps, items, changelog, guides, lambda path: is_document(path, patterns))
     names = Counter(path.rpartition("/")[2] for path in tree)
     subjects = [s for item in (*items, *(item_of(entry) for entry in live)) if (s := subject_of(item, names))]
     shelf = Shelf(

@@ -26,7 +26,7 @@ from loki_hooks.actions.pending import started
 from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.setup import run_setup
-from loki_hooks.actions.standing import all_done, give_items
+from loki_hooks.actions.standing import all_written, give_items, settle
 from loki_hooks.actions.tmux import show_in_tmux
 from loki_hooks.domain.ending import Ending, seconds_to_wait, status_after, turned_away, waits_for_its_provider
 from loki_hooks.domain.signals import SignalName
@@ -235,7 +235,7 @@ def _look(context: Context, record: StreamRecord, code: int, *, stopped: bool, t
         left_why=why,
         wrong_branch=wrong,
         turned_away=away,
-        nothing_to_do=commits == "0" and all_done(context, record),
+        nothing_to_do=commits == "0" and all_written(context, record),
     )
 
 
@@ -293,6 +293,8 @@ def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> No
         detail=reason,
         evidence={"exit_code": ending.exit_code, "commits": ending.commits, "left": list(ending.left)},
     )
+    if status is Status.IDLE:
+        settle(context, after)
     if status is Status.READY:
         signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(after, commit=tip))
     elif status not in {Status.STOPPED, Status.IDLE}:

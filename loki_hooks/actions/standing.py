@@ -137,21 +137,35 @@ def items_of(context: Context, record: StreamRecord) -> list[Mapping[str, Any]]:
     return [{**entry.value, "id": entry.ident} for entry in sorted(wanted, key=lambda e: e.age)[:GIVEN]]
 
 
-def all_done(context: Context, record: StreamRecord) -> bool:
-    """Whether the session was given items and has said of each that it is done."""
-    if not record.items:
+def say_written(context: Context, record: StreamRecord, ident: str) -> bool:
+    """Note that the session has seen to an item that it was given: it is done once that has landed. False: not its own."""
+    if record.kind not in KINDS or ident not in record.items:
         return False
-    live = {entry.ident for entry in queue_files.everything(context.site, record.kind) if entry.live}
-    return live.isdisjoint(record.items)
+
+    def decide(known: list[Entry]) -> list[Edit]:
+        by = {"stream": record.stream, "at": now()}
+        return [Edit({**e.value, "written_by": by}, ident=ident) for e in known if e.live and e.ident == ident]
+
+    return bool(queue_files.revise(context.site, record.kind, decide))
+
+
+def all_written(context: Context, record: StreamRecord) -> bool:
+    """Whether the session was given items and has said of each that it is done."""
+    mine = set(record.items)
+    live = [e for e in queue_files.everything(context.site, record.kind) if e.live and e.ident in mine] if mine else []
+    return bool(mine) and all("written_by" in entry.value for entry in live)
 
 
 def settle(context: Context, record: StreamRecord) -> int:
-    """Close the items of a round that has landed; return how many were still open."""
-    by = {"stream": record.stream, "commit": record.landed, "how": f"the {record.kind} stream landed"}
+    """Close the items of a round that is over; return how many were still open."""
+    how = "nothing had to be changed" if record.status is Status.IDLE else f"the {record.kind} stream landed"
+    by = {"stream": record.stream, "commit": record.landed, "how": how}
     mine = set(record.items)
 
     def decide(known: list[Entry]) -> list[Edit]:
-        return [closed(e, by) for e in known if e.live and e.ident in mine and "closed_by" not in e.value]
+        open_yet = [e for e in known if e.live and e.ident in mine and "closed_by" not in e.value]
+        # While the session ends, its own runner still holds them.
+        return [closed(replace(e, held=e.held and record.status is not Status.IDLE), by) for e in open_yet]
 
     edits = queue_files.revise(context.site, record.kind, decide)
     context.store.update(

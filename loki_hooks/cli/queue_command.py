@@ -14,6 +14,7 @@ import click
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.queues import show_queues
+from loki_hooks.actions.standing import say_written
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.queue import QUEUES, require_item_id, require_queue
 from loki_hooks.errors import BadInputError
@@ -25,7 +26,7 @@ from loki_hooks.system.state_store import StateStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loki_hooks.domain.streams import ProcessId
+    from loki_hooks.domain.streams import ProcessId, StreamRecord
 
 _HIDDEN = ("id", "state", "queued_at", "docs")
 
@@ -100,7 +101,10 @@ def done(name: str, ident: str) -> None:
     require_queue(name)
     require_item_id(ident)
     site = require_enabled()
-    if queue_files.done(site, name, ident, _who(site)):
+    record = _stream_here(site)
+    if record is not None and say_written(Context(site), record, ident):
+        say(f"the item {ident} is done once {record.stream} has landed")
+    elif queue_files.done(site, name, ident, _who(site)):
         say(f"the item {ident} is done")
         show_queues(Context(site))
     else:
@@ -109,10 +113,15 @@ def done(name: str, ident: str) -> None:
 
 def _who(site: Site) -> dict[str, str]:
     """Return who says that an item is done: the stream whose worktree we are in, else a person."""
-    for record in StateStore(site).read().streams.values():
-        if record.path == str(site.here) and record.kind != "main":
-            return {"stream": record.stream, "how": "said to be done in its worktree"}
+    record = _stream_here(site)
+    if record is not None:
+        return {"stream": record.stream, "how": "said to be done in its worktree"}
     return {"how": "said to be done by hand"}
+
+
+def _stream_here(site: Site) -> StreamRecord | None:
+    streams = StateStore(site).read().streams.values()
+    return next((r for r in streams if r.path == str(site.here) and r.kind != "main"), None)
 
 
 def _owner(site: Site, pid: int | None) -> ProcessId:

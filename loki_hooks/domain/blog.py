@@ -8,7 +8,7 @@ is 1.0 and every major version, or what somebody says is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,16 +86,20 @@ def blog_folder(paths: Iterable[str], configured: str) -> str:
     return next((f for f, found in inside.items() if found and not all(_NOT_A_BLOG.search(path) for path in found)), "")
 
 
-def stories_of(steps: Iterable[Landing]) -> list[Story]:
-    """Return what the landings of a range are worth telling of by themselves."""
+def stories_of(steps: Iterable[Landing], is_writing: Callable[[str], bool] = lambda _: False) -> list[Story]:
+    """Return what the landings of a range are worth telling of by themselves.
+
+    ``is_writing`` says of a path that it is a post or a document: commits of nothing else are not told of.
+    """
     found = []
     for step in steps:
-        features = [commit for commit in step.commits if commit.said(*FEATURE)]
+        telling = [c for c in step.commits if not c.touched or not all(map(is_writing, c.touched))]
+        features = [commit for commit in telling if commit.said(*FEATURE)]
         if step.stream and features:
             found.append(Story("feature", features[-1].said(*FEATURE), tuple(features), step.stream))
         else:
             found += [Story("feature", commit.said(*FEATURE), (commit,)) for commit in features]
-        for commit in step.commits:
+        for commit in telling:
             faster = commit.said("perf")
             figures = figures_in(commit.message) if faster else ()
             if figures:

@@ -244,11 +244,17 @@ def of_unread(compared: Compared, differences: Iterable[Difference]) -> list[Ite
     return found
 
 
-def of_commits(steps: Sequence[Landing], items: Sequence[Item], changelog: str, guides: Sequence[str]) -> list[Item]:
+def of_commits(
+    steps: Sequence[Landing],
+    items: Sequence[Item],
+    changelog: str,
+    guides: Sequence[str],
+    is_document: Callable[[str], bool],
+) -> list[Item]:
     """Return what the commits themselves oblige to: a breaking change that no item says, a line missing in the changelog.
 
     ``items``: those made of the range, with their commits. ``changelog``: its path, '' where the project keeps none.
-    ``guides``: documents about upgrading.
+    ``guides``: documents about upgrading. A commit of documents alone breaks nothing.
     """
     found = []
     places = tuple((path, 1) for path in (*guides, *([changelog] if changelog else [])))
@@ -256,7 +262,8 @@ def of_commits(steps: Sequence[Landing], items: Sequence[Item], changelog: str, 
         mine = {commit.oid for commit in step.commits}
         told = bool(changelog) and any(_tells(path, changelog) for path in step.paths)
         said = {item.commit for item in items if item.breaking}
-        loud = [commit for commit in step.commits if commit.breaking and commit.oid not in said]
+        marked = [commit for commit in step.commits if commit.breaking and commit.oid not in said]
+        loud = [c for c in marked if not c.touched or not all(map(is_document, c.touched))]
         if loud and not told and not any(item.breaking and item.commit in mine for item in items):
             found += [_breaking(commit, step, places) for commit in loud]
         names = [item.symbol for item in items if item.commit in mine and item.symbol]

@@ -63,6 +63,8 @@ def test_a_docs_round_begins_lands_and_rests_and_a_later_one_begins_again(
     at.run()
     at.quiet()
     assert items(repo) == []
+    assert finished(at, "docs")[-1]["closed_by"]["how"] == "nothing had to be changed"
+    assert not (repo.signals / "DOCS_NEEDED").exists()
     assert (record(at, "docs")["status"], record(at, "docs")["reason"]) == ("watching", "")
     assert [e["reason"] for e in at.events("session-failed")] == []
 
@@ -150,6 +152,10 @@ def test_what_is_worth_telling_waits_with_its_material_and_is_drafted(
     assert told(repo) == {}
     assert {f"blog/{faster['id']}.md", "blog/one.md"} <= at.on_main()
     assert record(at, "blog")["status"] == "watching"
+    repo.commit("docs!: feat of words", {"blog/two.md": "# Two\n"})
+    repo.commit("feat: a post", {"blog/three.md": "# Three\n"})
+    at.run("--once")
+    assert told(repo) == {}, "what is written is not told of"
     (archive,) = (at.loki_dir / "archive").glob("blog-*")
     prompt = (archive / "prompt.md").read_text()
     assert "- figure: 40 ms" in prompt
