@@ -16,7 +16,7 @@ from loki_hooks.system.surface.python_options import Option, merged, options_of
 from loki_hooks.system.surface.python_public import public_changes
 from loki_hooks.system.surface.python_routes import Routes, routes_of
 from loki_hooks.system.surface.python_settings import settings_of
-from loki_hooks.system.surface.python_source import Module, Modules, imports_of, parse, prune, too_deep
+from loki_hooks.system.surface.python_source import Module, Modules, imports_of, needs, parse, prune, too_deep
 
 if TYPE_CHECKING:
     import griffe
@@ -90,9 +90,10 @@ def _read(path: str, text: str) -> Read | str:
         options, commands = options_of(tree, text, imports)
         options += settings_of(tree, text)
         marks = marks_of(tree)
+        used, lazy = needs(tree, path)
         if too_deep(prune(tree)):
             return "nested too deeply"
-        return Read(Module(path, imports, tree), marks, routes, tuple(merged(options)), frozenset(commands))
+        return Read(Module(path, imports, tree, used, lazy), marks, routes, tuple(merged(options)), frozenset(commands))
     except RecursionError:
         return "nested too deeply"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from loki_hooks.system.surface.python_shapes import Field, Shape
@@ -22,11 +23,44 @@ def breaks(old: Shape, new: Shape, incompatible: bool) -> bool:
         old.is_async != new.is_async
         or old.manager != new.manager
         or (old.writable and not new.writable)
-        or (not set(old.overloads) <= set(new.overloads) if old.overloads and new.overloads else incompatible)
+        or (
+            not all(_covered(o, new.overloads) for o in old.overloads)
+            if old.overloads and new.overloads
+            else incompatible
+        )
         or not {b.partition("[")[0] for b in old.bases} <= {b.partition("[")[0] for b in new.bases}
         or _fields_break(old.fields, new.fields)
         or (old.call == "()" and new.kind == "class" and new.function is not None and _has_required(new.function))
     )
+
+
+def _covered(overload: str, others: Collection[str]) -> bool:
+    """Return whether one of the other ways to call takes all that the overload takes (by name, and by each type of a union)."""
+    if overload in others:
+        return True
+    taken = _types(overload)
+    for other in others:
+        offered = _types(other)
+        if taken and all(
+            name in offered and (not offered[name] or types <= offered[name]) for name, types in taken.items()
+        ):
+            return True
+    return False
+
+
+def _types(call: str) -> dict[str, set[str]]:
+    """Return parameter → the types that it takes; none where it takes any."""
+    try:
+        (function,) = ast.parse(f"def it{call}: ...").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    assert isinstance(function, ast.FunctionDef)
+    args = function.args
+    annotated = {
+        a.arg: set(ast.unparse(a.annotation).split(" | ")) if a.annotation else set()
+        for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)
+    }
+    return {name: set() if types & {"Any", "object"} else types for name, types in annotated.items()}
 
 
 def _kind_breaks(old: Shape, new: Shape) -> bool:

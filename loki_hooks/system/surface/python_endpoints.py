@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from loki_hooks.domain.surface import Aspect, Change, Thing, compare
-from loki_hooks.system.surface.python_names import Key
+from loki_hooks.system.surface.python_names import Place
 from loki_hooks.system.surface.python_routes import URLS, Mount, Route, Routes, erased, shown
 from loki_hooks.system.surface.python_source import Module, Modules
 
@@ -49,9 +49,9 @@ def endpoints(modules: Modules, routes: Mapping[str, Routes]) -> dict[str, Endpo
     return found
 
 
-def handlers(modules: Modules, routes: Mapping[str, Routes]) -> set[Key]:
+def handlers(modules: Modules, routes: Mapping[str, Routes]) -> set[Place]:
     """Return the functions and classes that serve, as names of their files."""
-    found: set[Key] = set()
+    found: set[Place] = set()
     for file, own in routes.items():
         module = modules.by_path[file]
         for name in own.handlers:
@@ -91,9 +91,9 @@ def breaks(old: Route, new: Route) -> bool:
     )
 
 
-def _mounted(modules: Modules, routes: Mapping[str, Routes]) -> dict[Key, list[tuple[str, Mount]]]:
+def _mounted(modules: Modules, routes: Mapping[str, Routes]) -> dict[Place, list[tuple[str, Mount]]]:
     """Return router (its file and name) → the files and mounts that include it."""
-    found: dict[Key, list[tuple[str, Mount]]] = {}
+    found: dict[Place, list[tuple[str, Mount]]] = {}
     for file, own in routes.items():
         for mount in own.mounts:
             if (child := _child(modules, routes, modules.by_path[file], mount)) and child != (file, mount.parent):
@@ -101,7 +101,7 @@ def _mounted(modules: Modules, routes: Mapping[str, Routes]) -> dict[Key, list[t
     return found
 
 
-def _child(modules: Modules, routes: Mapping[str, Routes], module: Module, mount: Mount) -> Key | None:
+def _child(modules: Modules, routes: Mapping[str, Routes], module: Module, mount: Mount) -> Place | None:
     if mount.is_module:
         found = modules.find(mount.child, module.path)
         return (found[0].path, URLS) if found and not found[1] else None
@@ -121,7 +121,7 @@ def _child(modules: Modules, routes: Mapping[str, Routes], module: Module, mount
 
 
 def _prefixes(
-    routes: Mapping[str, Routes], mounted: Mapping[Key, list[tuple[str, Mount]]], key: Key, trail: tuple[Key, ...]
+    routes: Mapping[str, Routes], mounted: Mapping[Place, list[tuple[str, Mount]]], key: Place, trail: tuple[Place, ...]
 ) -> Iterator[str]:
     """Yield each prefix under which the router is reached; its own one alone where nothing known includes it."""
     own = routes[key[0]].prefixes.get(key[1], "")

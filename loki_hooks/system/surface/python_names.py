@@ -7,14 +7,14 @@ inside the project.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from loki_hooks.system.surface.python_marks import Marks
 from loki_hooks.system.surface.python_shapes import Base, Shape, shapes_of
-from loki_hooks.system.surface.python_source import Module, Modules
+from loki_hooks.system.surface.python_source import Module, Modules, dotted_name
 
 if TYPE_CHECKING:
     import griffe
@@ -23,8 +23,12 @@ _NOT_PUBLIC = frozenset({"setup.py", "noxfile.py", "conftest.py", "__main__.py",
 _FOLDERS = "scripts tools bin tasks ci hack docs doc examples example benchmarks benchmark samples"
 _SCRIPTS = frozenset(_FOLDERS.split())
 """At the top of a repository, and without an ``__init__``: programs, not modules."""
+_TYPE_VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
+_ROOTS = frozenset({"src", "lib", "python"})
 _READ_BY_FRAMEWORKS = frozenset({"migrations", "alembic", "versions", "management"})
 Key = tuple[str, str]
+"""The name that a module is imported by, and a name in it."""
+Place = tuple[str, str]
 """A module's path, and a name in it."""
 
 
@@ -46,6 +50,36 @@ def is_public_module(path: str, packages: Collection[str]) -> bool:
     return not (folders and folders[0] in _SCRIPTS and folders[0] not in packages)
 
 
+def packages_of(paths: Iterable[str]) -> set[str]:
+    """Return the folders that have an ``__init__`` among the paths."""
+    return {path.rpartition("/")[0] for path in paths if PurePosixPath(path).stem == "__init__"}
+
+
+def import_names(paths: Collection[str]) -> dict[str, str]:
+    """Return the name that each module is imported by, so that ``client.py`` and ``client/__init__.py`` are the same one.
+
+    It begins below the topmost package, or below ``src``. Where several files would have one name each keeps its whole
+    path; of a module and its stub, only the stub counts.
+    """
+    packages = packages_of(paths)
+    files: dict[str, list[str]] = {}
+    for path in paths:
+        parts = dotted_name(path).split(".")
+        above = path.split("/")[:-1]
+        root = len(above)
+        while root and "/".join(above[:root]) in packages:
+            root -= 1
+        if root == len(above):
+            root = 1 if parts[0] in _ROOTS and len(parts) > 1 else 0
+        files.setdefault(".".join(parts[root:]) or parts[-1], []).append(path)
+    found: dict[str, str] = {}
+    for name, same in files.items():
+        stubs = {path for path in same if path.endswith(".pyi")}
+        kept = [path for path in same if path in stubs or f"{path}i" not in stubs]
+        found.update({kept[0]: name} if len(kept) == 1 else {path: dotted_name(path) for path in kept})
+    return found
+
+
 def _is_admin(module: Module) -> bool:
     """Whether the module sets up Django's administration: the framework reads it, and nobody else."""
     targets = module.imports.names.values()
@@ -59,13 +93,16 @@ class Surface:
         self,
         modules: Modules,
         marks: Mapping[str, Mapping[str, Marks]],
-        handlers: Collection[Key],
+        handlers: Collection[Place],
         models: dict[int, griffe.Module],
     ) -> None:
         self.modules = modules
         self._marks = marks
         self._handlers = frozenset(handlers)
         self._models = models
+        self.known_as = import_names(modules.by_path)
+        """Of each module, by path."""
+        self.by_name = {name: modules.by_path[path] for path, name in self.known_as.items()}
 
     def read(self, module: Module) -> griffe.Module:
         """Return Griffe's model of the module."""
@@ -86,14 +123,15 @@ class Surface:
 
     def public(self) -> dict[Key, Definition]:
         """Return every public name, with what it leads to."""
-        packages = {str(PurePosixPath(p).parent) for p in self.modules.by_path if p.endswith("__init__.py")}
+        packages = packages_of(self.modules.by_path)
         found = {}
-        for path, module in self.modules.by_path.items():
+        for path, known_as in self.known_as.items():
+            module = self.modules.by_path[path]
             if is_public_module(path, packages) and not _is_admin(module):
                 for name in self.names(module):
                     definition = self.resolve(module, name)
                     if definition and (definition.path, definition.name) not in self._handlers:
-                        found[path, name] = definition
+                        found[known_as, name] = definition
         return found
 
     def names(self, module: Module, trail: frozenset[str] = frozenset()) -> list[str]:
@@ -111,7 +149,7 @@ class Surface:
                 names += self.names(found[0], trail | {module.path})
         return list(dict.fromkeys(names))
 
-    def exports(self, module: Module) -> list[str] | None:
+    def exports(self, module: Module, trail: frozenset[str] = frozenset()) -> list[str] | None:
         """Return what ``__all__`` says, sums with other modules' ``__all__`` included; None where there is none."""
         said = self.read(module).exports
         if not said:
@@ -123,7 +161,8 @@ class Surface:
             elif (source := getattr(item, "parent", None)) is not None:
                 target = module.imports.full(str(getattr(source, "name", "")))
                 found = self.modules.find(target, module.path)
-                names += (self.exports(found[0]) or []) if found and not found[1] and found[0] is not module else []
+                if found and not found[1] and found[0].path not in trail | {module.path}:
+                    names += self.exports(found[0], trail | {module.path}) or []
         return list(dict.fromkeys(names))
 
     def _promised(self, module: Module, name: str) -> bool:
@@ -131,6 +170,8 @@ class Surface:
         member = self.own(module, name)
         if member is None or not member.is_attribute:
             return member is not None
+        if str(getattr(member, "value", "")).partition("(")[0].rpartition(".")[2] in _TYPE_VARIABLES:
+            return False
         if name[:1].isupper() or getattr(member, "annotation", None) is not None:
             return True
         other = self.own(module, str(getattr(member, "value", None)))
@@ -141,12 +182,14 @@ class Surface:
             return False
         if name in module.imports.explicit:
             return True
+        if name in module.used:
+            return False
         found = self.modules.find(target, module.path)
         if found:
             return bool(found[1])  # a module itself stays where it is
         return target.partition(".")[0] in PurePosixPath(module.path).parts
 
-    def resolve(self, module: Module, name: str, trail: frozenset[Key] = frozenset()) -> Definition | None:
+    def resolve(self, module: Module, name: str, trail: frozenset[Place] = frozenset()) -> Definition | None:
         """Return what the name leads to; None where the module has no such name."""
         if (module.path, name) in trail:
             return None
@@ -165,9 +208,9 @@ class Surface:
                 continue
             if not found[1] and name in self.names(found[0], frozenset({module.path})):
                 return self.resolve(found[0], name, trail)
-        return None
+        return Definition("", name) if name in module.lazy else None
 
-    def _follow(self, target: str, module: Module, trail: frozenset[Key]) -> Definition | None:
+    def _follow(self, target: str, module: Module, trail: frozenset[Place]) -> Definition | None:
         found = self.modules.find(target, module.path)
         if found is None or found[0] is module or "." in found[1]:
             return Definition("", target.rpartition(".")[2])
@@ -177,11 +220,11 @@ class Surface:
 
     def importable(self, key: Key) -> Definition | None:
         """Return what ``from module import name`` gives, public or not."""
-        module = self.modules.by_path.get(key[0])
+        module = self.by_name.get(key[0])
         return self.resolve(module, key[1]) if module else None
 
-    def has_exports(self, path: str) -> bool:
-        module = self.modules.by_path.get(path)
+    def has_exports(self, known_as: str) -> bool:
+        module = self.by_name.get(known_as)
         return module is not None and self.exports(module) is not None
 
     def shapes(self, symbol: str, definition: Definition, *, inherited: bool) -> dict[str, Shape]:
@@ -194,7 +237,7 @@ class Surface:
         bases = list(self._bases(module, thing, inherited, frozenset())) if thing.is_class else []  # type: ignore[arg-type]
         return dict(shapes_of(symbol, thing, self._marks.get(module.path, {}), definition.name, bases))
 
-    def _bases(self, module: Module, cls: griffe.Class, inherited: bool, trail: frozenset[Key]) -> Iterator[Base]:
+    def _bases(self, module: Module, cls: griffe.Class, inherited: bool, trail: frozenset[Place]) -> Iterator[Base]:
         for base in cls.bases:
             name = module.imports.full(str(base).partition("[")[0])
             if "." in name or name in module.imports.names:

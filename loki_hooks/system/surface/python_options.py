@@ -8,8 +8,20 @@ from dataclasses import dataclass
 
 from loki_hooks.system.surface.python_source import Function, Imports, dotted, keyword, last_name, text_of
 
-_HINTS = ("environ", "getenv", "add_argument", "add_parser", "click", "typer", "decouple", "environs", "Env(")
-_PARSERS = frozenset({"ArgumentParser", "add_argument_group", "add_mutually_exclusive_group", "add_parser"})
+_HINTS = (
+    "environ",
+    "getenv",
+    "add_argument",
+    "add_option",
+    "add_parser",
+    "click",
+    "typer",
+    "decouple",
+    "environs",
+    "Env(",
+)
+_GROUPS = frozenset({"add_argument_group", "add_mutually_exclusive_group", "add_option_group", "add_parser"})
+_PARSERS = _GROUPS | {"ArgumentParser", "OptionParser"}
 _TOLD = (
     "type",
     "nargs",
@@ -58,17 +70,12 @@ def options_of(tree: ast.Module, text: str, imports: Imports) -> tuple[list[Opti
 class _Reader:
     def __init__(self, tree: ast.Module, imports: Imports) -> None:
         self._imports = imports
-        self._constants = {
-            t.id: value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and (value := text_of(node.value)) is not None
-            for t in node.targets
-            if isinstance(t, ast.Name)
-        }
+        self._constants = dict(_constants(tree))
         self._commands_of: dict[str, str] = {}
         self._environs: set[str] = set()
         self._parsers: dict[str, str] = {}
-        self._argparse = "argparse" in {t.partition(".")[0] for t in (*imports.names.values(), *imports.local.values())}
+        sources = {t.partition(".")[0] for t in (*imports.names.values(), *imports.local.values())}
+        self._argparse = not sources.isdisjoint({"argparse", "optparse"})
         self._parameters: dict[str, list[str]] = {}
         """Of each function."""
         self._readers: dict[str, int] = {}
@@ -96,6 +103,10 @@ class _Reader:
                 self._variable(node.left, node.lineno, None, required=False, scope=scope)
             waiting += [(child, scope) for child in reversed(list(ast.iter_child_nodes(node)))]
 
+    def _value(self, node: ast.expr) -> ast.expr:
+        """Return a constant of the file by its value."""
+        return self._constants.get(node.id, node) if isinstance(node, ast.Name) else node
+
     def _full(self, node: ast.AST | None) -> str:
         return self._imports.full(dotted(node))
 
@@ -113,7 +124,7 @@ class _Reader:
                 self._parsers[name] = text_of(call.args[0] if call.args else None) or name
             elif word in _PARSERS and isinstance(call.func, ast.Attribute):
                 self._parsers[name] = self._parsers.get(dotted(call.func.value), "")
-            elif word in _PARSERS or (word.endswith("ArgumentParser")):
+            elif word in _PARSERS or (word.endswith("Parser") and self._argparse):
                 self._parsers[name] = ""
             elif self._full(call.func) in {"environ.Env", "environs.Env", "environ.FileAwareEnv"}:
                 self._environs.add(name)
@@ -186,7 +197,10 @@ class _Reader:
             seen = ", ".join(
                 filter(
                     None,
-                    (ast.unparse(kind) if kind else "", f"default={ast.unparse(value)}" if optional and value else ""),
+                    (
+                        ast.unparse(kind) if kind else "",
+                        f"default={ast.unparse(self._value(value))}" if optional and value else "",
+                    ),
                 )
             )
             self.options.append(Option(name, command, arg.lineno, seen, not optional, tuple(sorted({name, *flags}))))
@@ -221,8 +235,9 @@ class _Reader:
 
     def _add(self, call: ast.Call, name: str, scope: str, flags: list[str], *, required: bool) -> None:
         given = {k.arg: k.value for k in call.keywords if k.arg in _TOLD}
-        told = ", ".join(f"{word}={ast.unparse(_plain(given[word]))}" for word in _TOLD if word in given)
+        told = ", ".join(f"{word}={ast.unparse(_plain(self._value(given[word])))}" for word in _TOLD if word in given)
         choices = given.get("choices", given.get("type"))
+        choices = self._value(choices) if choices is not None else None
         if isinstance(choices, ast.Call) and last_name(choices) == "Choice":
             choices = choices.args[0] if choices.args else None
         among = (
@@ -242,7 +257,7 @@ class _Reader:
     def _call(self, call: ast.Call, scope: str) -> None:
         func = call.func
         word = last_name(func)
-        if word == "add_argument" and isinstance(func, ast.Attribute):
+        if word in {"add_argument", "add_option"} and isinstance(func, ast.Attribute):
             if self._is_parser(dotted(func.value)) or (
                 isinstance(func.value, ast.Call) and last_name(func.value) in _PARSERS
             ):
@@ -291,12 +306,23 @@ class _Reader:
     ) -> None:
         text = text_of(name)
         if text is None and isinstance(name, ast.Name):
-            text = self._constants.get(name.id)
+            text = text_of(self._value(name))
             if name.id in self._parameters.get(scope, []):
                 self._readers[scope] = self._parameters[scope].index(name.id)
         if text:
-            shown = "" if default is None else ast.unparse(default)
+            shown = "" if default is None else ast.unparse(self._value(default))
             self.options.append(Option(text, "", line, shown, required, is_variable=True, default=shown))
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names that the module gives to literals."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            inner = node.value.elts if isinstance(node.value, ast.List | ast.Tuple | ast.Set) else [node.value]
+            if all(isinstance(n, ast.Constant | ast.UnaryOp) for n in inner):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Name):
+                        yield target.id, node.value
 
 
 def _plain(node: ast.expr) -> ast.expr:

@@ -18,7 +18,7 @@ def public_changes(old: Surface, new: Surface) -> list[Change]:
     """Return what changed of the public names, and of the members of what they lead to."""
     before, after = old.public(), new.public()
     pairs: dict[tuple[Definition, Definition], str] = {}
-    for key in sorted(before.keys() & after.keys(), key=lambda k: (after[k].path != k[0], k)):
+    for key in sorted(before.keys() & after.keys(), key=lambda k: (new.known_as.get(after[k].path) != k[0], k)):
         pairs.setdefault((before[key], after[key]), key[1])
     kept: set[Key] = set()
     for key in sorted(before.keys() ^ after.keys()):
@@ -53,7 +53,7 @@ def _places(
     for key, definition in one_sided.items():
         by_definition.setdefault(definition, []).append(key)
     for definition, found in by_definition.items():
-        own = (definition.path, definition.name)
+        own = (side.known_as.get(definition.path, ""), definition.name)
         keys = [k for k in found if k != own] if definition in moved else found
         if not keys:
             continue
@@ -63,8 +63,9 @@ def _places(
         if shape and (stands or own in keys):
             yield definition.path, Thing(Aspect.PUBLIC, key[1], shape.text, shape.line)
         else:
-            line = side.modules.by_path[key[0]].imports.lines.get(key[1], 1)
-            yield key[0], Thing(Aspect.PUBLIC, key[1], shape.text if shape else "", line)
+            module = side.by_name[key[0]]
+            line = module.imports.lines.get(key[1], 1)
+            yield module.path, Thing(Aspect.PUBLIC, key[1], shape.text if shape else "", line)
 
 
 def _differences(old: Surface, new: Surface, was: Definition, now: Definition, symbol: str) -> list[Change]:
@@ -81,6 +82,8 @@ def _differences(old: Surface, new: Surface, was: Definition, now: Definition, s
     ]:
         before.pop(name, None)  # what __init__ happens to set is no promise; nor is it news that it became a property
         after.pop(name, None)
+    for name in [n for n in before.keys() & after.keys() if not before[n].text or not after[n].text]:
+        del before[name], after[name]  # an attribute of which one side says neither a type nor a value
     broken = _incompatible(before, after)
     return compare(
         now.path, _things(before), _things(after), lambda b, a: breaks(before[b.name], after[a.name], a.name in broken)

@@ -99,12 +99,17 @@ class _Reader:
             target.partition(".")[0] == "fastapi" for target in (*imports.names.values(), *imports.local.values())
         )
         self._nested: set[int] = set()
+        self._views: dict[str, list[str]] = {}
+        """Of classes that serve: the HTTP methods that they have."""
         self.found = Routes()
 
     def read(self, tree: ast.Module) -> None:
         nodes = list(ast.walk(tree))
         for node in nodes:
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            if isinstance(node, ast.ClassDef):
+                own = [n.name for n in node.body if isinstance(n, Function) and n.name in VERBS]
+                self._views[node.name] = [name.upper() for name in own]
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
                 self._router(node, node.value)
         for node in nodes:
             if isinstance(node, Function):
@@ -142,7 +147,11 @@ class _Reader:
             if self._hidden(decorator):
                 continue
             methods = (
-                ["WS"] if verb.startswith("websocket") else [verb.upper()] if verb in VERBS else _methods(decorator)
+                ["WS"]
+                if verb.startswith("websocket")
+                else [verb.upper()]
+                if verb in VERBS
+                else self._methods(decorator)
             )
             self._add(router, methods, path, decorator, function)
 
@@ -180,21 +189,29 @@ class _Reader:
         elif verb in {"add_url_rule", "add_route", "add_api_route", "add_websocket_route", "add_api_websocket_route"}:
             path = text_of(first)
             if path is not None and path.startswith("/"):
-                methods = ["WS"] if "websocket" in verb else _methods(call)
-                self._add(parent, methods, path, call)
-                handler = keyword(call, "view_func", "endpoint", "route") or (
+                given = keyword(call, "view_func", "endpoint", "route") or (
                     call.args[-1] if len(call.args) > 1 else None
                 )
-                self._serves(handler)
+                handler = self._serves(given)
+                self._add(parent, ["WS"] if "websocket" in verb else self._methods(call, handler), path, call)
         elif verb == "register" and parent in self.found.prefixes and (path := text_of(first)) is not None:
             self._add(parent, [""], f"/{path}/", call)
             self._serves(call.args[1] if len(call.args) > 1 else keyword(call, "viewset"))
 
-    def _serves(self, handler: ast.expr | None) -> None:
+    def _serves(self, handler: ast.expr | None) -> str:
+        """Note what serves, and return its name ('' where it has none)."""
         while isinstance(handler, ast.Call):  # View.as_view(), csrf_exempt(view)
             handler = handler.func.value if isinstance(handler.func, ast.Attribute) else (handler.args or [None])[0]  # type: ignore[list-item]
         if name := dotted(handler):
             self.found.handlers.add(name)
+        return name
+
+    def _methods(self, call: ast.Call, handler: str = "") -> list[str]:
+        """Return which methods the call says, or the methods of the class that serves have as names."""
+        given = keyword(call, "methods")
+        if isinstance(given, ast.List | ast.Tuple | ast.Set):
+            return [word.upper() for item in given.elts if (word := text_of(item))]
+        return self._views.get(handler) or ["GET"]
 
     def _listed(self, value: ast.expr, router: str, prefix: str) -> None:
         """Read a list of routes, in Starlette's or Django's words; a name is a list that stands elsewhere."""
@@ -227,9 +244,10 @@ class _Reader:
                 self._add(router, [""], path, call)
                 self._serves(second)
         elif word in {"Route", "APIRoute", "WebSocketRoute"}:
+            handler = self._serves(second)
             if not self._hidden(call):
-                self._add(router, ["WS"] if word == "WebSocketRoute" else _methods(call), prefix + first, call)
-            self._serves(second)
+                methods = ["WS"] if word == "WebSocketRoute" else self._methods(call, handler)
+                self._add(router, methods, prefix + first, call)
         elif word == "Mount":
             inner = keyword(call, "routes")
             if inner is not None:
@@ -248,13 +266,6 @@ class _Reader:
             self._listed(what, router, prefix)
         elif name := dotted(what):
             self.found.mounts.append(Mount(router, name.removesuffix(".urls"), prefix))
-
-
-def _methods(call: ast.Call) -> list[str]:
-    given = keyword(call, "methods")
-    if isinstance(given, ast.List | ast.Tuple | ast.Set):
-        return [word.upper() for item in given.elts if (word := text_of(item))]
-    return ["GET"]
 
 
 def _request(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str) -> Iterator[Parameter]:

@@ -159,30 +159,28 @@ def _function(function: griffe.Function, kind: str, mark: Marks) -> Shape:
 
 
 def _call(function: griffe.Function, *, skip_first: bool) -> str:
-    """Return the parameters and the result as one would write them, without the bound first parameter."""
-    shown: list[str] = []
-    seen_star = False
-    last_kind = ""
+    """Return the parameters and the result as one would write them, without the bound first parameter.
+
+    Those that go by keyword alone are sorted: to callers, they have no order.
+    """
+    by_kind: dict[str, list[str]] = {}
     for number, p in enumerate(function.parameters):
         kind = str(p.kind.value) if p.kind else ""
-        if number == 0 and skip_first and not kind.startswith("variadic"):
-            continue
-        if last_kind == "positional-only" and kind != "positional-only":
-            shown.append("/")
-        if kind == "keyword-only" and not seen_star:
-            shown.append("*")
-            seen_star = True
-        stars = {"variadic positional": "*", "variadic keyword": "**"}.get(kind, "")
-        seen_star = seen_star or stars == "*"
-        text = stars + p.name + (f": {spelled(str(p.annotation))}" if p.annotation is not None else "")
-        if p.default is not None and not stars:
-            text += f" = {p.default}" if p.annotation is not None else f"={p.default}"
-        shown.append(text)
-        last_kind = kind
-    if last_kind == "positional-only":
-        shown.append("/")
+        if number or not skip_first or kind.startswith("variadic"):
+            by_kind.setdefault(kind, []).append(_parameter(p, kind))
+    first, last = by_kind.get("positional-only", []), sorted(by_kind.get("keyword-only", []))
+    rest = by_kind.get("variadic positional", ["*"] if last else [])
+    shown = [*first, *(["/"] if first else []), *by_kind.get("positional or keyword", []), *rest, *last]
     returns = f" -> {spelled(str(function.returns))}" if function.returns is not None else ""
-    return f"({', '.join(shown)}){returns}"
+    return f"({', '.join([*shown, *by_kind.get('variadic keyword', [])])}){returns}"
+
+
+def _parameter(p: griffe.Parameter, kind: str) -> str:
+    stars = {"variadic positional": "*", "variadic keyword": "**"}.get(kind, "")
+    annotation = f": {spelled(str(p.annotation))}" if p.annotation is not None else ""
+    if p.default is None or stars:
+        return stars + p.name + annotation
+    return f"{p.name}{annotation} = {p.default}" if annotation else f"{p.name}={p.default}"
 
 
 def _attribute(attribute: griffe.Attribute, mark: Marks, *, enum: bool = False) -> Shape:
@@ -196,8 +194,8 @@ def _attribute(attribute: griffe.Attribute, mark: Marks, *, enum: bool = False) 
     value = "" if attribute.value is None else _value(attribute, annotation, enum=enum)
     if annotation in {"TypeAlias", "Final", "ClassVar"}:
         annotation = ""
-    shown = ": ".join(["", annotation] if annotation else [""]) + (f" = {value}" if value else "")
-    return Shape("instance" if instance else "attribute", attribute.lineno or 1, _marked(shown.strip(" :"), mark))
+    shown = f"= {value}" if value else annotation  # a literal shows its type by itself
+    return Shape("instance" if instance else "attribute", attribute.lineno or 1, _marked(shown, mark))
 
 
 def _value(attribute: griffe.Attribute, annotation: str, *, enum: bool) -> str:

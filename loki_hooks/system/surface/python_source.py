@@ -45,6 +45,10 @@ class Module:
     imports: Imports
     tree: ast.Module
     """Without the bodies of functions (but that of ``__init__``), and without what runs only as a program."""
+    used: frozenset[str] = frozenset()
+    """Of a package's ``__init__`` that defines something: the names that its own code needs, so imports of them hand nothing on."""
+    lazy: frozenset[str] = frozenset()
+    """What the module's ``__getattr__`` may answer to: the texts of the module, where it has one."""
 
     @property
     def is_package(self) -> bool:
@@ -92,9 +96,7 @@ class Modules:
         name, rest = dotted, ""
         while name:
             if found := self._by_end.get(name):
-                return max(
-                    found, key=lambda m: (m.dotted == name, _common(m.path, near), not m.path.endswith("i"))
-                ), rest
+                return max(found, key=lambda m: (m.dotted == name, _common(m.path, near), m.path.endswith("i"))), rest
             name, _, last = name.rpartition(".")
             rest = f"{last}.{rest}" if rest else last
         return None
@@ -149,6 +151,16 @@ def _import_nodes(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFro
             continue
         for block in ("body", "orelse", "handlers", "finalbody", "cases"):
             waiting += [(n, inside, guarded) for n in getattr(node, block, ()) if isinstance(n, ast.AST)]
+
+
+def needs(tree: ast.Module, path: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what a :class:`Module` says as ``used`` and ``lazy`` (of the whole tree)."""
+    own = {node.name for node in tree.body if isinstance(node, Function | ast.ClassDef)}
+    used: frozenset[str] = frozenset()
+    if own and PurePosixPath(path).stem == "__init__":
+        used = frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
+    lazy = frozenset(text for n in ast.walk(tree) if (text := text_of(n))) if "__getattr__" in own else frozenset()
+    return used, lazy
 
 
 def prune(tree: ast.Module) -> ast.Module:

@@ -9,7 +9,10 @@ import ast
 from collections.abc import Iterable
 from functools import lru_cache
 
-_SPELLED = {"List": "list", "Dict": "dict", "Tuple": "tuple", "Set": "set", "FrozenSet": "frozenset", "Type": "type"}
+_LOWER = ("List", "Dict", "Tuple", "Set", "FrozenSet", "Type", "DefaultDict", "Deque")
+_ABSTRACT = ("ContextManager", "AsyncContextManager")
+_SPELLED = {name: name.lower() for name in _LOWER} | {name: f"Abstract{name}" for name in _ABSTRACT} | {"Text": "str"}
+"""What typing once called otherwise."""
 
 
 @lru_cache(maxsize=20_000)
