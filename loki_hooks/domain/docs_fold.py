@@ -92,15 +92,16 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
         told = any(_documents(m) or (item.gone and m.strength >= 2) for m in new)
         if told or not item.docs:
             return Seen((), tuple(sorted({m.path for m in new})) if told else (), documented=told)
-    listed = {path for path, _ in item.docs}
+    places = [(shelf.moved.get(path, path), line) for path, line in item.docs]
+    listed = {path for path, _ in places}
     found = relevant(item, [m for m in shelf.library.mentions(subject) if m.path in changed & listed])
     left = shortened(m for m in found if not _mended(item, m, shelf))
     docs = []
-    for path in dict.fromkeys(path for path, _ in item.docs):
+    for path in dict.fromkeys(path for path, _ in places):
         if path in changed:
             docs += [(m.path, m.line) for m in left if m.path == path]
-        else:
-            docs += [entry for entry in item.docs if entry[0] == path]
+        elif path in shelf.files:  # else the document is no more, and what was wrong in it
+            docs += [entry for entry in places if entry[0] == path]
     mended = tuple(sorted(listed - {path for path, _ in docs}))
     left_to_tell = [path for path, _ in docs if not telling or not _is_changelog(path, shelf)]
     return Seen(tuple(docs) if left_to_tell else (), mended, documented=bool(mended) and not left_to_tell)

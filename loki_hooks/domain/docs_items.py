@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from loki_hooks.domain.documents import is_changelog, is_fragment
 from loki_hooks.domain.history import Commit, Landing, Touched
 from loki_hooks.domain.subjects import About, Subject
 from loki_hooks.domain.surface import Aspect, Change, Compared, What
@@ -273,8 +274,6 @@ def of_commits(
 
 
 def _tells(path: str, changelog: str) -> bool:
-    from loki_hooks.domain.documents import is_changelog, is_fragment
-
     return path == changelog or is_changelog(path) or is_fragment(path)
 
 
