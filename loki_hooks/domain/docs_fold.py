@@ -171,9 +171,12 @@ def fold(
     edits: list[Edit] = []
     met: set[str] = set()
     names = {entry.ident for entry in known}
+    there_and_back = {(item_of(entry).file, item_of(entry).to) for entry in known if entry.live and item_of(entry).to}
     for item, seen in incoming:
         last = latest.get(item.identity)
         if last is not None and item_of(last).now == item.now:
+            continue
+        if (item.to, item.file) in there_and_back and not seen.docs:
             continue
         if last is None or not last.live:
             edits.append(_new(item, seen, by, taken=item_id(item.key) in names))
