@@ -108,9 +108,14 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
 
 
 def relevant(item: Item, mentions: Sequence[Mention]) -> list[Mention]:
-    """Return the mentions that the change may have made wrong: plain words only where nothing surer is found."""
+    """Return the mentions that the change may have made wrong: plain words only where nothing surer is found.
+
+    Of a changed thing, a line that has its text fetched from the code counts only where no document says anything itself.
+    """
     if item.what == "changed":
-        mentions = [m for m in mentions if not m.automatic]
+        mentions = [m for m in mentions if not (m.automatic and m.place is Place.DOCSTRING)]
+        written = [m for m in mentions if not m.automatic]
+        mentions = written if any(_documents(m) for m in written) else mentions
     sure = max((m.strength for m in mentions if m.place is not Place.CHANGELOG), default=0)
     least = 2 if sure >= 3 else 1
     return [m for m in mentions if m.strength >= least and (m.place is not Place.CHANGELOG or m.strength >= 2)]
