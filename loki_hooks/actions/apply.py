@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from loki_hooks.actions import remote
+from loki_hooks.actions import remote, standing
+from loki_hooks.actions.blog import look_for_stories
 from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
@@ -18,6 +19,7 @@ from loki_hooks.actions.moves import DONE, Moves, Taken
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
+from loki_hooks.actions.queues import show_queues
 from loki_hooks.actions.retention import expire_when_due
 from loki_hooks.actions.train import forget_trains
 from loki_hooks.actions.train_steps import TrainSteps
@@ -73,7 +75,10 @@ class Applier(Moves):
             Verb.FORWARD: self._forward,
             Verb.PUSH: self._push,
             Verb.FOLLOW: self._follow,
+            Verb.SETTLE: self._settle,
             Verb.CLEAN: self._clean,
+            Verb.REST: self._rest,
+            Verb.BEGIN: self._begin,
             Verb.START: self._start,
         }
         return take[step.verb](step)
@@ -102,6 +107,8 @@ class Applier(Moves):
         write_notices(self.context)
         self._signal_green()
         show_spawn_queue(self.context)
+        look_for_stories(self.context)
+        show_queues(self.context)
         self._forget_train()
         see_to_turns(self.context, self.began)
         try:
@@ -158,7 +165,8 @@ class Applier(Moves):
         self.context.store.update(
             lambda s: (
                 s
-                if s.streams.get(record.stream, record).status not in {Status.ARCHIVED, Status.OPEN}
+                if (there := s.streams.get(record.stream, record)).status not in {Status.ARCHIVED, Status.OPEN}
+                and not there.resting
                 else s.with_stream(record)
             )
         )
@@ -270,6 +278,21 @@ class Applier(Moves):
 
     def _follow(self, step: Step) -> Taken:
         return "done", follow(self.context, step.old, step.commit)
+
+    # Streams that write --------------------------------------------------------------------------------
+
+    def _settle(self, step: Step) -> Taken:
+        closed = standing.settle(self.context, self.record_of(step.stream))
+        events.record(self.site, "items-settled", step.stream, detail=f"{closed} items closed")
+        return "done", f"{closed} items closed"
+
+    def _rest(self, step: Step) -> Taken:
+        standing.rest(self.context, step.stream, Status(step.reason))
+        return DONE
+
+    def _begin(self, step: Step) -> Taken:
+        problem = standing.begin(self.context, step.stream)
+        return ("waits", problem) if problem else ("done", step.reason)
 
     # Sessions ------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ def judge_all(context: Context) -> list[Verdict]:
     return [
         Verdict(r, judge(context, r))
         for _, r in sorted(state.streams.items())
-        if r.status is not Status.ARCHIVED and r.kind != "main"
+        if r.status is not Status.ARCHIVED and r.kind != "main" and not r.resting
     ]
 
 

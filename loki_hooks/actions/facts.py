@@ -18,6 +18,7 @@ from loki_hooks.actions.identity import identify as identify
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
+from loki_hooks.actions.standing import writers
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
 from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
@@ -92,6 +93,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
             problem = f"the merge train cannot be built: {error.message}"
     upstream = _upstream(context, tip)
+    writing = writers(context, state)
     queued = any(s.record.status is Status.QUEUED for s in streams)
     return Facts(
         tip=tip,
@@ -113,11 +115,14 @@ def gather(context: Context, memory: Memory) -> Facts:
         slots=slots,
         cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees_max,
-        untrusted=untrusted_reason(context) if queued or any(_is_member(s) for s in streams) else "",
+        untrusted=untrusted_reason(context)
+        if queued or any(_is_member(s) for s in streams) or any(w.begins for w in writing)
+        else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
         cleanup_auto=context.config.working.cleanup.auto,
         kept=frozenset(memory.kept),
+        writers=writing,
         now=now(),
     )
 
@@ -259,7 +264,7 @@ def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -
         if identity is None or identity.kind == "testing" or not entry.path.is_dir():
             continue
         taken = state.streams.get(identity.stream)
-        if taken is not None and taken.status is not Status.ARCHIVED:
+        if taken is not None and taken.status is not Status.ARCHIVED and not taken.resting:
             continue
         found.append(Found(str(entry.path), entry.branch, identity.kind, identity.name, entry.head))
     return found

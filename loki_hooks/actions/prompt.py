@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.continuity import Sibling, siblings
+from loki_hooks.actions.standing import continuity_of, items_of
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.ending import Trouble, plain_line
 from loki_hooks.domain.names import flat, shown
@@ -69,6 +70,7 @@ def render_prompt(context: Context, record: StreamRecord) -> str:
             siblings=_siblings(context, record),
             before=_what_is_there(context, record),
             read_dirs=read_dirs(context, record),
+            items=_items(context, record),
         ).strip()
         + "\n"
     )
@@ -192,6 +194,28 @@ def _what_is_there(context: Context, record: StreamRecord) -> dict[str, Any] | N
         "report": _report(context, record) if record.trouble == Trouble.REJECTED else [],
         "conflicts": _conflicts(context, record) if record.trouble == Trouble.CONFLICTED else {},
     }
+
+
+_UNSAID: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("trigger", "symbol", "file", "line", "to", "commit", "stream", "before", "after", "reason", "tag"), ""
+    ),
+    **dict.fromkeys(("docs", "near", "commits", "figures", "tasks", "people"), ()),
+    "breaking": False,
+    "folder": "",
+}
+"""What stands in a prompt for what an item does not say: others may put items into the queues, too."""
+
+
+def _items(context: Context, record: StreamRecord) -> list[dict[str, Any]]:
+    """Return the items that the session has to see to, and of what it writes about: what its sessions wrote down."""
+    found = []
+    for item in items_of(context, record):
+        stream = str(item.get("stream") or "")
+        notes = continuity_of(context, stream) if record.kind == "blog" and stream else ""
+        said = {key: " ".join(text.split()) if isinstance(text, str) else text for key, text in item.items()}
+        found.append({**_UNSAID, **said, "notes": fenced(notes, lines=80) if notes.strip() else ""})
+    return found
 
 
 def _tail_of_log(context: Context, record: StreamRecord) -> str:

@@ -27,6 +27,7 @@ from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.session_end import clear_refusal, look_back, settle
 from loki_hooks.actions.setup import run_setup
+from loki_hooks.actions.standing import give_items
 from loki_hooks.actions.tmux import TERM, shown_terminal
 from loki_hooks.domain.ending import Ending
 from loki_hooks.domain.signals import SignalName
@@ -156,6 +157,7 @@ def _run(
     env[SESSION_MARK] = mark_of(tree.runner)
     if record.stage == REVIEW:
         clear_refusal(context, record)
+    record = give_items(context, record, myself())
     prompt = render_prompt(context, record)
     write_prompt(context, record, prompt)
     argv = agent_argv(context, record, prompt)

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from loki_hooks.actions import standing
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.leftovers import commit_leftovers
@@ -65,6 +66,7 @@ def look_back(
         stage=record.stage,
         planned=record.stage == ANALYZE and bool(plan_of(record)),
         refused=_refusal(context, record) if record.stage == REVIEW else "",
+        nothing_to_do=commits == "0" and standing.all_written(context, record),
     )
 
 
@@ -174,9 +176,11 @@ def _tell_end(context: Context, record: StreamRecord, ending: Ending, status: St
             "stage": record.stage,
         },
     )
+    if status is Status.IDLE:
+        standing.settle(context, record)
     if status is Status.READY:
         signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(record, commit=tip))
-    elif status is not Status.STOPPED:
+    elif status not in {Status.STOPPED, Status.IDLE}:
         signal_files.emit(
             context.site,
             SignalName("WORKTREE_FAILED", record.stream),

@@ -169,7 +169,7 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
             "(commit or stash them to take them along)"
         )
     context.site.enable("spawn")
-    made = _make(context, planned, launch=request.launch)
+    made = make_streams(context, planned, launch=request.launch)
     if request.launch and any(not m.error for m in made):
         from loki_hooks.actions.reconcile import reconcile
 
@@ -192,7 +192,7 @@ def _now(state: State, made: Spawned) -> Spawned:
     return replace(made, status="running")  # so quick that it has ended well already
 
 
-def _make(context: Context, records: Sequence[StreamRecord], *, launch: bool) -> list[Spawned]:
+def make_streams(context: Context, records: Sequence[StreamRecord], *, launch: bool) -> list[Spawned]:
     """Make the planned streams' worktrees, together, and queue them."""
     me = myself()
     problems: dict[str, LokiError] = {}
@@ -284,7 +284,7 @@ def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, na
     """Refuse a name that is in use, also when only its case differs (file systems and people confuse the two)."""
     others = [*state.streams.values(), *planned]
     for other in others:
-        if other.stream.lower() != stream.lower() or other.status is Status.ARCHIVED:
+        if other.stream.lower() != stream.lower() or other.status is Status.ARCHIVED or other.resting:
             continue
         if other.stream != stream or other.name != name:
             raise RefusedError(f"{shown(name)} clashes with the stream {other.stream}", "take another name")

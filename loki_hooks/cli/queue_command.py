@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.queues import show_queues
+from loki_hooks.actions.standing import say_written
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.queue import QUEUES, require_item_id, require_queue
 from loki_hooks.errors import BadInputError
@@ -23,7 +26,7 @@ from loki_hooks.system.state_store import StateStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loki_hooks.domain.streams import ProcessId
+    from loki_hooks.domain.streams import ProcessId, StreamRecord
 
 _HIDDEN = ("id", "state", "queued_at", "docs")
 
@@ -33,7 +36,7 @@ def queue() -> None:
     """List, claim or finish the items of a queue: docs, blog or spawn.
 
     The docs queue holds the documentation that landed changes ask for, the blog queue what is worth telling, the
-    spawn queue what waits for a place.
+    spawn queue what waits for a place. What a later landing documents or publishes is done by itself.
     """
 
 
@@ -47,7 +50,8 @@ def _queue_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     "--json",
     "as_json",
     is_flag=True,
-    help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, line, commit, docs: [{path, line}], state}].",
+    help="Print [{id, ..., state}], for docs [{id, trigger, symbol, file, line, before, after, commit, stream, "
+    "docs: [{path, line}], breaking, undocumented, state}].",
 )
 def list_items(name: str, as_json: bool) -> None:
     """List what is open or claimed, oldest first."""
@@ -96,10 +100,28 @@ def done(name: str, ident: str) -> None:
     """Say that an item is done, claimed or not. Safe to repeat."""
     require_queue(name)
     require_item_id(ident)
-    if queue_files.done(require_enabled(), name, ident):
+    site = require_enabled()
+    record = _stream_here(site)
+    if record is not None and say_written(Context(site), record, ident):
+        say(f"the item {ident} is done once {record.stream} has landed")
+    elif queue_files.done(site, name, ident, _who(site)):
         say(f"the item {ident} is done")
+        show_queues(Context(site))
     else:
         say(f"the item {ident} was done already")
+
+
+def _who(site: Site) -> dict[str, str]:
+    """Return who says that an item is done: the stream whose worktree we are in, else a person."""
+    record = _stream_here(site)
+    if record is not None:
+        return {"stream": record.stream, "how": "said to be done in its worktree"}
+    return {"how": "said to be done by hand"}
+
+
+def _stream_here(site: Site) -> StreamRecord | None:
+    streams = StateStore(site).read().streams.values()
+    return next((r for r in streams if r.path == str(site.here) and r.kind != "main"), None)
 
 
 def _owner(site: Site, pid: int | None) -> ProcessId:
@@ -121,5 +143,12 @@ def _summary(item: dict[str, Any]) -> str:
         )
     where = f"{item.get('file', '')}:{item.get('line', '')}" if item.get("file") else ""
     text = " ".join(str(part) for part in (item["trigger"], item.get("symbol", ""), where) if part)
+    text += " (breaking)" if item.get("breaking") is True else ""
     docs = [f"{d.get('path')}:{d.get('line')}" for d in item.get("docs", []) if isinstance(d, dict)]
-    return text + (f" → {', '.join(docs[:5])}" if docs else "")
+    if item.get("reason"):
+        text += f" ({item['reason']})"
+    if docs:
+        return f"{text} → {', '.join(docs[:5])}" + (f" and {len(docs) - 5} more" if len(docs) > 5 else "")
+    near = item.get("near")
+    like = f" (its like is in {', '.join(map(str, near))})" if isinstance(near, list) and near else ""
+    return text + (f" → nothing mentions it yet{like}" if item.get("undocumented") else "")

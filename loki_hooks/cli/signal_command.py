@@ -13,7 +13,7 @@ import click
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.names import DEFAULT_BRANCHES, identify_branch, stream_id
 from loki_hooks.domain.signals import SignalName, require_signal
-from loki_hooks.errors import RefusedError
+from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system import signal_files
 from loki_hooks.system.git import Git
 from loki_hooks.system.processes import scrubbed, start_detached, worker_argv
@@ -37,8 +37,12 @@ def signal() -> None:
 
 @signal.command("emit")
 @click.argument("name")
-def emit(name: str) -> None:
-    """Write the signal NAME and let a pass look at it, in the background."""
+@click.option("--about", metavar="TEXT", help="With BLOG_POST_QUEUED: what is to be told that git cannot see.")
+def emit(name: str, about: str | None) -> None:
+    """Write the signal NAME and let a pass look at it, in the background.
+
+    BLOG_POST_QUEUED with --about "1,000 users" queues a blog post about that.
+    """
     wanted = require_signal(name)
     site = require_enabled()
     if wanted.kind == "MERGE_REQUESTED":
@@ -46,7 +50,9 @@ def emit(name: str) -> None:
             f"{wanted.file} is written only when a stream may land",
             "say that the work is finished: `loki-hooks signal emit FEATURE_READY_<name>`",
         )
-    path = signal_files.emit(site, wanted, _body(site, wanted))
+    if about is not None and wanted.kind != "BLOG_POST_QUEUED":
+        raise BadInputError("--about goes with BLOG_POST_QUEUED", f"leave it out for {wanted.file}")
+    path = signal_files.emit(site, wanted, _body(site, wanted) | ({"about": about} if about else {}))
     argv = worker_argv("worker", "reconcile", "signal", "native", str(site.here))
     start_detached(argv, cwd=site.root, env=scrubbed())
     say(f"wrote {path}")

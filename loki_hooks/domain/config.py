@@ -186,6 +186,14 @@ class Sync:
 class Docs:
     paths: tuple[str, ...] = ("README*", "docs/**")
     auto: bool = False
+    """Whether a docs stream is started when items wait."""
+
+
+@dataclass(frozen=True)
+class Blog:
+    path: str = ""
+    """The folder of the posts; '': looked for."""
+    auto: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,5 +216,6 @@ class Config:
     cleanup: Cleanup = field(default_factory=Cleanup)
     sync: Sync = field(default_factory=Sync)
     docs: Docs = field(default_factory=Docs)
+    blog: Blog = field(default_factory=Blog)
     source: str = ""
     warnings: tuple[str, ...] = ()

@@ -57,6 +57,8 @@ class Ending:
     planned: bool = False
     refused: str = ""
     setup_failed: bool = False
+    nothing_to_do: bool = False
+    """It was given items, and has said of each that it is done: a document may be right as it is."""
 
 
 def status_after(ending: Ending) -> tuple[Status, str]:
@@ -97,6 +99,8 @@ def _judge(ending: Ending) -> tuple[Status, str, Trouble | None]:
         more = f" and {len(ending.left) - 3} more" if len(ending.left) > 3 else ""
         named = f"uncommitted: {', '.join(ending.left[:3])}{more}{ending.left_why and f' ({ending.left_why})'}"
         return Status.ESCALATED, named, Trouble.UNCOMMITTED
+    if ending.commits == 0 and ending.nothing_to_do:
+        return Status.IDLE, "nothing had to be changed", None
     if ending.stage == ANALYZE:
         if not ending.planned:
             return Status.FAILED, f"the analysis left no plan (.loki/{PLAN_FILE})", Trouble.NO_PLAN

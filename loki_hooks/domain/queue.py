@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +30,39 @@ class ItemState(StrEnum):
     OPEN = "open"
     CLAIMED = "claimed"
     DONE = "done"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item as its queue has it. ``held``: a worker that lives has claimed it."""
+
+    ident: str
+    value: Mapping[str, Any]
+    state: ItemState
+    held: bool = False
+
+    @property
+    def live(self) -> bool:
+        return self.state is not ItemState.DONE
+
+    @property
+    def age(self) -> tuple[bool, str]:
+        """What sorts the entries about one thing: what is done first, then the oldest."""
+        queued = self.value.get("queued_at")
+        return self.live, queued if isinstance(queued, str) else ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What becomes of an item: its new value, and whether it is done.
+
+    ``ident`` names an item that is there; ``key`` says what a new one is about.
+    """
+
+    value: Mapping[str, Any]
+    ident: str = ""
+    key: str = ""
+    closed: bool = False
 
 
 def item_id(key: str) -> str:

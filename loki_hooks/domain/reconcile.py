@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from loki_hooks.domain import train as search
 from loki_hooks.domain.gates import Standing
+from loki_hooks.domain.standing import Writer
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Car, Rest, Train
@@ -38,7 +39,10 @@ class Verb(StrEnum):
     FORWARD = "forward"
     PUSH = "push"
     FOLLOW = "follow"
+    SETTLE = "settle"
     CLEAN = "clean"
+    REST = "rest"
+    BEGIN = "begin"
     START = "start"
 
 
@@ -143,6 +147,8 @@ class Facts:
     cleanup_auto: bool = True
     kept: frozenset[str] = field(default_factory=frozenset)
     """Streams whose removal was already refused on the same facts in this pass."""
+    writers: tuple[Writer, ...] = ()
+    """The streams that write what landed: ``docs``, ``blog``."""
     now: str = ""
     """The time, as the records write it."""
 
@@ -156,6 +162,7 @@ def decide(facts: Facts) -> tuple[Step, ...]:
         *_ready(facts),
         *_train(facts),
         *_after_landing(facts),
+        *_writers(facts),
         *_start(facts),
     )
 
@@ -364,10 +371,26 @@ def _after_landing(facts: Facts) -> Iterator[Step]:
         yield Step(Verb.FOLLOW, commit=facts.tip, old=facts.processed)
     if facts.merge_push and facts.ahead and not facts.diverged:
         yield Step(Verb.PUSH, commit=facts.tip)
+    for s in facts.streams:
+        if s.record.status is Status.MERGED and s.record.items:
+            yield Step(Verb.SETTLE, s.record.stream)
     if facts.cleanup_auto:
         for s in facts.streams:
             if s.record.status is Status.MERGED and s.record.origin == "spawned" and s.record.stream not in facts.kept:
                 yield Step(Verb.CLEAN, s.record.stream)
+
+
+def _writers(facts: Facts) -> Iterator[Step]:
+    room = facts.worktrees_max is None or _worktrees(facts) < facts.worktrees_max
+    for writer in facts.writers:
+        if writer.resting is not None:
+            yield Step(Verb.REST, writer.kind, writer.resting.value)
+        elif writer.begins and facts.processed == facts.tip and not facts.untrusted and room:
+            yield Step(Verb.BEGIN, writer.kind, f"{writer.waiting} items wait")
+
+
+def _worktrees(facts: Facts) -> int:
+    return sum(1 for s in facts.streams if s.worktree and not s.record.standing and s.record.status in LIVING)
 
 
 def _start(facts: Facts) -> Iterator[Step]:
@@ -381,7 +404,7 @@ def _start(facts: Facts) -> Iterator[Step]:
         ),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )
-    made = sum(1 for s in facts.streams if s.worktree and not s.record.standing and s.record.status in LIVING)
+    made = _worktrees(facts)
     for s in waiting:
         pending = [a for a in s.record.after if status.get(a, Status.ARCHIVED) not in {Status.MERGED, Status.ARCHIVED}]
         if facts.untrusted:

@@ -57,7 +57,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     S.PLANNED: frozenset({S.QUEUED, S.OPEN}),
     S.QUEUED: frozenset({S.PREPARING, S.STOPPED}),
     S.PREPARING: frozenset({S.RUNNING, S.FAILED, S.ESCALATED, S.STOPPED}),
-    S.RUNNING: frozenset({S.READY, S.FAILED, S.ESCALATED, S.STOPPED, S.QUEUED}),  # queued: for its next stage
+    S.RUNNING: frozenset({S.READY, S.FAILED, S.ESCALATED, S.STOPPED, S.QUEUED, S.IDLE}),  # queued: for its next stage
     S.OPEN: frozenset({S.READY, S.QUEUED}),
     S.READY: frozenset({S.TESTING, S.CONFLICTED}),
     S.TESTING: frozenset({S.PASSED, S.REJECTED, S.CONFLICTED, S.READY}),
@@ -72,10 +72,10 @@ MOVES: dict[Status, frozenset[Status]] = {
     S.MERGED: frozenset({S.ARCHIVED}),
     S.KEPT: frozenset({S.ARCHIVED, S.QUEUED}) | _BY_HAND,
     S.ABANDONED: frozenset({S.ARCHIVED}),
-    S.ARCHIVED: frozenset(),
+    S.ARCHIVED: frozenset({S.WATCHING, S.IDLE}),  # a stream that writes rests between its rounds
     S.ORCHESTRATING: frozenset(),
-    S.WATCHING: frozenset({S.IDLE, S.RUNNING}),
-    S.IDLE: frozenset({S.WATCHING, S.RUNNING}),
+    S.WATCHING: frozenset({S.IDLE, S.RUNNING, S.QUEUED}),
+    S.IDLE: frozenset({S.WATCHING, S.RUNNING, S.QUEUED}),
 }
 for _living in LIVING:  # any living one may be seen merged in git, kept or abandoned by a person
     MOVES[_living] |= {S.MERGED, S.KEPT, S.ABANDONED}

@@ -60,13 +60,24 @@ def sentence(event: Event, names: Mapping[str, str], integration: str) -> str:
         case "landed":
             return f"{name}: landed on {integration}, merge commit {commit}"
         case "followed" if detail:
-            return f"{integration}: has moved, so {detail} for the queue; signal DOCS_NEEDED"
+            return f"{integration}: has moved, so {_queued(detail)}"
         case "removed":
             return f"{name}: archived; worktree and branch removed, its tip {commit} pinned below refs/loki/trash"
         case what if what in _TROUBLE:
             return f"{name}: {what.replace('-', ' ')}: {detail}"
         case _:
             return ""
+
+
+def _queued(detail: str) -> str:
+    """Return what became of the queues; ``detail``: ``2 docs items, 1 blog item closed``, as ``follow`` puts it."""
+    parts = detail.split(", ")
+    made = [part for part in parts if not part.endswith("closed")]
+    signals = [
+        name for name, queue in (("DOCS_NEEDED", "docs"), ("BLOG_POST_QUEUED", "blog")) if any(queue in m for m in made)
+    ]
+    said = [*([f"{', '.join(made)} for the queue"] if made else []), *(part for part in parts if part not in made)]
+    return ", ".join(said) + (f"; signal {' and '.join(signals)}" if signals else "")
 
 
 def _testing(facts: Mapping[object, object], names: Mapping[str, str], integration: str) -> str:

@@ -134,6 +134,8 @@ class StreamRecord:
     """The stage that its session is in, or the next one shall be in (`domain/stages.py`); '': the first of its kind."""
     trouble: str = ""
     """What the run before came to grief on (`domain/ending.py`, Trouble): its prompt gets the hint for that."""
+    items: tuple[str, ...] = ()
+    """The items of its queue that its session was given: done once it has landed."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -143,6 +145,11 @@ class StreamRecord:
     @property
     def standing(self) -> bool:
         return self.status in STANDING
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is only a name for now: a stream that rests, without a worktree."""
+        return self.standing and not self.path
 
     def moved(self, status: Status, **changes: Any) -> Self:
         """Return the record in ``status``, with ``changes``. Raises ``IllegalMoveError`` off the table."""
@@ -186,6 +193,7 @@ class StreamRecord:
             "again": self.again,
             "stage": self.stage,
             "trouble": self.trouble,
+            "items": list(self.items),
         }
         return {**self.extra, **own}
 
@@ -209,6 +217,7 @@ class StreamRecord:
         task = Task.from_json(value.get("task"))
         after = value.get("after")
         copied = value.get("copied")
+        items = value.get("items")
         return cls(
             kind=kind,
             name=name,
@@ -249,6 +258,7 @@ class StreamRecord:
             again=_text(value.get("again")),
             stage=_text(value.get("stage")),
             trouble=_text(value.get("trouble")),
+            items=tuple(i for i in items if isinstance(i, str)) if isinstance(items, list) else (),
             extra={key: value[key] for key in value if key not in _OWN_KEYS},
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from loki_hooks.domain.config import (
     PRESETS,
     Agent,
+    Blog,
     Cleanup,
     Command,
     Config,
@@ -225,8 +226,9 @@ def _to_config(file: Any, source: str) -> Config:
         cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days, tuple(file.cleanup.caches)),
         sync=Sync(file.sync.how),
         docs=Docs(tuple(file.docs.paths), file.docs.auto),
+        blog=Blog(file.blog.path or "", file.blog.auto),
         source=source,
-        warnings=(*_unknown(file, source), *_without_effect(file, source)),
+        warnings=tuple(_unknown(file, source)),
     )
     named = {
         "session.agent": config.session.agent,
@@ -249,19 +251,6 @@ def _to_config(file: Any, source: str) -> Config:
             f"{meant}known are {', '.join(sorted(config.agents))}; others by [agents.NAME] command = [...]",
         )
     return config
-
-
-_NO_EFFECT_YET = {"docs": ("auto",)}
-
-
-def _without_effect(file: Any, source: str) -> list[str]:
-    """Say of each key that is set and that this version does not act on yet: silence would be a promise."""
-    return [
-        f"{source}: {table}.{key} has no effect in this version"
-        for table, keys in _NO_EFFECT_YET.items()
-        for key in keys
-        if key in getattr(file, table).model_fields_set
-    ]
 
 
 def _agent(name: str, entry: Any) -> Agent:

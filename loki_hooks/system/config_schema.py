@@ -149,6 +149,18 @@ class DocsTable(Table):
     auto: bool = False
 
 
+class BlogTable(Table):
+    path: Annotated[str, StringConstraints(pattern=r"^[^/.].*$")] | None = None
+    auto: bool = False
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, value: str | None) -> str | None:
+        if value is not None and ".." in value.split("/"):
+            raise ValueError("it is a folder of the repository")
+        return value
+
+
 class File(Table):
     integration_branch: Text | None = None
     worktrees: WorktreesTable = WorktreesTable()
@@ -163,6 +175,7 @@ class File(Table):
     cleanup: CleanupTable = CleanupTable()
     sync: SyncTable = SyncTable()
     docs: DocsTable = DocsTable()
+    blog: BlogTable = BlogTable()
 
     @field_validator("branches")
     @classmethod

@@ -5,7 +5,7 @@
     queue/docs/claimed/.<id>.owner    who claimed it: {"pid", "started", "claimed_at"}
     queue/docs/done/<id>.json         done; kept, so that the same event does not come back
 
-Writers (put, claim, done, release) hold the queue's kernel lock (``files.held``) for the few renames they do;
+Writers (put, revise, claim, done, release) hold the queue's kernel lock (``files.held``) for the few renames they do;
 it ends with its process. Each kill point leaves a good state: the owner is written before the rename, so a
 claim of ours always has one. A claim without an owner was made by somebody else's `mv`, and unknown means
 still held. Readers take no lock. What stands in a queue and is no item (links, folders, FIFOs, other names,
@@ -15,11 +15,20 @@ files that are no JSON object) is passed over.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loki_hooks.domain.queue import ItemState, is_item_id, item_id, require_item_id, require_queue, shown_item
+from loki_hooks.domain.queue import (
+    Edit,
+    Entry,
+    ItemState,
+    is_item_id,
+    item_id,
+    require_item_id,
+    require_queue,
+    shown_item,
+)
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.clock import now
@@ -56,6 +65,8 @@ def listed(site: Site, queue: str) -> list[dict[str, Any]]:
     found = {ident: shown_item(queue, ident, item, ItemState.OPEN) for ident, item in _items(folder)}
     for ident, item in _items(folder / "claimed"):
         state = ItemState.OPEN if _owner_died(folder, ident) else ItemState.CLAIMED
+        if state is ItemState.OPEN and "closed_by" in item:  # it was closed while its owner was at it
+            continue
         found[ident] = shown_item(queue, ident, item, state)
     return sorted(found.values(), key=_age)
 
@@ -74,15 +85,37 @@ def claim(site: Site, queue: str, ident: str | None, owner: ProcessId) -> dict[s
     return None
 
 
-def done(site: Site, queue: str, ident: str) -> bool:
+def everything(site: Site, queue: str) -> list[Entry]:
+    """Return every item that the queue has or had, done ones too."""
+    return list(_everything(_folder(site, queue)))
+
+
+def revise(site: Site, queue: str, decide: Callable[[list[Entry]], list[Edit]]) -> list[Edit]:
+    """Apply what ``decide`` makes of all the queue's items, as one; return the edits that changed something.
+
+    ``decide`` is called with the lock held: it only computes. A new item whose id is taken is left as it is there.
+    """
+    with _locked(site, queue) as folder:
+        _release(folder)
+        known = list(_everything(folder))
+        there = {entry.ident: entry for entry in known}
+        return [edit for edit in decide(known) if _apply(folder, there, edit)]
+
+
+def done(site: Site, queue: str, ident: str, by: Mapping[str, Any] | None = None) -> bool:
     """Mark the item done, whether it was claimed or still open; return False when it was done already.
+
+    ``by`` says who or what did it, for the record (the first one to say so stays).
 
     Raises ``BadInputError`` when the queue has no such item.
     """
     with _locked(site, queue) as folder:
         for place in (folder / "claimed", folder):
-            if _read_item(place, require_item_id(ident)) is None:
+            item = _read_item(place, require_item_id(ident))
+            if item is None:
                 continue
+            if by and "closed_by" not in item:
+                write_atomic(place / f"{ident}.json", dump_json({**item, "closed_by": {**by, "at": now()}}))
             if not _rename(place / f"{ident}.json", folder / "done" / f"{ident}.json"):
                 raise LokiError(f"cannot move the item {ident} to {folder / 'done'}", "see what stands there")
             _forget_owner(folder, ident)
@@ -112,11 +145,43 @@ def release_dead(site: Site, queue: str) -> list[str]:
 
 def _release(folder: Path) -> list[str]:
     back = []
-    for ident, _ in list(_items(folder / "claimed")):
-        if _owner_died(folder, ident) and _rename(folder / "claimed" / f"{ident}.json", folder / f"{ident}.json"):
+    for ident, item in list(_items(folder / "claimed")):
+        target = folder / "done" if "closed_by" in item else folder  # it was closed while its owner was at it
+        if _owner_died(folder, ident) and _rename(folder / "claimed" / f"{ident}.json", target / f"{ident}.json"):
             _forget_owner(folder, ident)
             back.append(ident)
     return back
+
+
+def _everything(folder: Path) -> Iterator[Entry]:
+    for ident, item in _items(folder):
+        yield Entry(ident, item, ItemState.OPEN)
+    for ident, item in _items(folder / "claimed"):
+        yield Entry(ident, item, ItemState.CLAIMED, held=not _owner_died(folder, ident))
+    for ident, item in _items(folder / "done"):
+        yield Entry(ident, item, ItemState.DONE)
+
+
+def _apply(folder: Path, there: Mapping[str, Entry], edit: Edit) -> bool:
+    ident = edit.ident or item_id(edit.key)
+    old = there.get(ident)
+    if (old is None) is bool(edit.ident):
+        return False
+    place = None
+    if old is not None:
+        place = {ItemState.OPEN: folder, ItemState.CLAIMED: folder / "claimed"}.get(old.state, folder / "done")
+        if not (place / f"{ident}.json").exists():  # somebody took it away by hand
+            return False
+    head = {"id": ident, "queued_at": (old.value if old else {}).get("queued_at") or now()}
+    value = {**head, **edit.value, **head}
+    if edit.closed and isinstance(value.get("closed_by"), Mapping):
+        value["closed_by"] = {"at": now(), **value["closed_by"]}
+    target = folder / "done" if edit.closed else place or folder
+    write_atomic(target / f"{ident}.json", dump_json(value))
+    if place is not None and place != target:
+        (place / f"{ident}.json").unlink(missing_ok=True)
+        _forget_owner(folder, ident)
+    return True
 
 
 def _take(folder: Path, ident: str, owner: ProcessId) -> bool:

@@ -49,11 +49,13 @@ OURS = {
     *product(
         (S.OPEN, S.READY, S.TESTING, S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED, S.CONFLICTED, S.KEPT), (S.PROPOSED,)
     ),
-    *product((S.WATCHING,), (S.IDLE, S.RUNNING)),
-    *product((S.IDLE,), (S.WATCHING, S.RUNNING)),
+    *product((S.WATCHING,), (S.IDLE, S.RUNNING, S.QUEUED)),
+    *product((S.IDLE,), (S.WATCHING, S.RUNNING, S.QUEUED)),
+    *product((S.ARCHIVED,), (S.WATCHING, S.IDLE)),
+    (S.RUNNING, S.IDLE),
 }
 """Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, or planned without a
-session; a stage is done, and another one follows; standing streams."""
+session; a stage is done, and another one follows; standing streams, and a writing stream that rests between its rounds."""
 
 
 def test_the_table_has_exactly_the_documented_moves() -> None:
@@ -98,9 +100,9 @@ def test_nothing_merges_but_through_a_gate() -> None:
     assert {old for old in Status if S.PASSED in MOVES[old]} == {S.TESTING}
 
 
-def test_archived_is_the_end_and_only_a_kept_stream_comes_back() -> None:
-    assert MOVES[S.ARCHIVED] == frozenset()
-    assert {s for s in ENDED if MOVES[s] - ENDED} == {S.KEPT}
+def test_archived_is_the_end_but_for_streams_that_rest_and_only_a_kept_one_comes_back() -> None:
+    assert MOVES[S.ARCHIVED] == {S.WATCHING, S.IDLE}
+    assert {s for s in ENDED if MOVES[s] - ENDED - STANDING} == {S.KEPT}
 
 
 def test_the_classes_fit_together_and_every_status_has_its_own_word() -> None:

@@ -1,0 +1,119 @@
+"""How often the documents that an author touched are among those that we name: over the history of real projects.
+
+    python benchmarks/history.py [--most N] [--show] REPOSITORY...
+
+Each REPOSITORY is a clone (no worktree is needed; only objects are read). Looked at are the newest N commits (default 300)
+with one parent that touched code and documents together. The code is that of the commit; the documents are those *before*
+it, so that nothing is known of what the author wrote. A hit is a commit of which at least one touched document is named by an
+item: as a place to mend, or as the one in which the like of something new is documented. Changelogs are left out of both
+sides: one that is kept is touched by nearly everything.
+
+Prints, per repository and in all: hits / eligible, the same of the commits in which a change of the surface was found, how many
+documents are named on average, and how many of them the author touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loki_hooks.actions.docs import analyse
+from loki_hooks.domain.documents import place_of
+from loki_hooks.domain.pages import Place
+from loki_hooks.system.blobs import commits_between
+from loki_hooks.system.git import Git
+from loki_hooks.system.surface.compare import ignored, reader_of
+
+PATTERNS = ("README*", "docs/**")
+
+
+@dataclass
+class Count:
+    eligible: int = 0
+    hits: int = 0
+    with_surface: int = 0
+    surface_hits: int = 0
+    named: int = 0
+    right: int = 0
+    missed: list[str] = field(default_factory=list)
+
+    def add(self, other: Count) -> None:
+        for name in ("eligible", "hits", "with_surface", "surface_hits", "named", "right"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def line(self, name: str) -> str:
+        def share(a: int, b: int) -> str:
+            return f"{a:4}/{b:<4} {a / b:6.1%}" if b else f"{a:4}/{b:<4}    -  "
+
+        return (
+            f"{name:24} {share(self.hits, self.eligible)}   where the surface changed"
+            f" {share(self.surface_hits, self.with_surface)}"
+            f"   named {self.named / max(1, self.eligible):4.1f} a commit, right {share(self.right, self.named)}"
+        )
+
+
+def eligible(git: Git, most: int) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (commit, its parent, documents touched) of commits that touched code and documents."""
+    found = 0
+    tip = git.out("rev-parse", "HEAD")
+    while tip and found < most:
+        commits = commits_between(git, "", tip)
+        for commit in commits:
+            if len(commit.parents) != 1 or found >= most:
+                continue
+            docs = {p for p in commit.touched if place_of(p, PATTERNS) in {Place.README, Place.DOCS, Place.API}}
+            code = [p for p in commit.touched if place_of(p, PATTERNS) is None and reader_of(p) not in {"", "defaults"}]
+            there = {p for p in docs if commit.touched[p].before}
+            if there and any(not ignored(p) for p in code):
+                found += 1
+                yield commit.oid, commit.parents[0], there
+        last = commits[-1] if commits else None
+        tip = last.parents[0] if last and last.parents and len(commits) > 1 else ""
+
+
+def measure(path: Path, most: int) -> Count:
+    git, count = Git(path), Count()
+    for commit, parent, docs in eligible(git, most):
+        found = analyse(git, parent, commit, PATTERNS, documents_at=parent)
+        named = {place for item, seen in found.incoming for place in (*(p for p, _ in seen.docs), *item.near)}
+        surface = any(item.symbol and item.aspect in {"public", "endpoint", "config"} for item, _ in found.incoming)
+        named = {p for p in named if place_of(p, PATTERNS) in {Place.README, Place.DOCS, Place.API}}
+        hit = bool(named & docs)
+        count.eligible += 1
+        count.hits += hit
+        count.with_surface += surface
+        count.surface_hits += surface and hit
+        count.named += len(named)
+        count.right += len(named & docs)
+        if not hit:
+            count.missed.append(
+                f"{commit[:10]} {'surface' if surface else '-':8} touched {sorted(docs)} named {sorted(named)}"
+            )
+    return count
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--most", type=int, default=300)
+    parser.add_argument("--show", action="store_true", help="list the commits that were missed")
+    parser.add_argument("repository", nargs="+", type=Path)
+    words = parser.parse_args()
+    total = Count()
+    for path in words.repository:
+        began = time.perf_counter()
+        count = measure(path, words.most)
+        total.add(count)
+        name = path.resolve().parent.name if path.name == "repo" else path.name
+        print(f"{count.line(name)}   {time.perf_counter() - began:.0f} s", flush=True)
+        if words.show:
+            print("\n".join(f"    {line}" for line in count.missed))
+    print(total.line("in all"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

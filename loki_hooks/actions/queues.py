@@ -1,0 +1,37 @@
+"""The signals of the docs and blog queues: there exactly while an item waits or is being worked on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loki_hooks.domain.signals import SignalName
+from loki_hooks.system import queue_files, signal_files
+
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
+
+SIGNALS = {"docs": "DOCS_NEEDED", "blog": "BLOG_POST_QUEUED"}
+
+
+def show_queues(context: Context) -> None:
+    """Have DOCS_NEEDED and BLOG_POST_QUEUED exist exactly while there are items that are not done."""
+    for queue, kind in SIGNALS.items():
+        name = SignalName(kind)
+        if any((context.site.loki / "queue" / queue / "claimed").glob("*.json")):
+            queue_files.release_dead(context.site, queue)
+        items = queue_files.listed(context.site, queue)
+        if not items:
+            signal_files.clear(context.site, name)
+        elif not (context.site.loki / "signals" / name.file).exists():
+            signal_files.emit(
+                context.site,
+                name,
+                {
+                    "stream": "main",
+                    "branch": context.integration,
+                    "worktree": str(context.site.root),
+                    "commit": context.git.commit_id(context.integration_ref) or "",
+                    "tree": "",
+                    "items": len(items),
+                },
+            )
