@@ -29,13 +29,14 @@ NESTED = {
 
 @given(st.sampled_from(SOURCES), st.data())
 @settings(max_examples=150, deadline=None)
-def test_comments_and_empty_lines_between_statements_say_nothing(source: tuple[str, str], data: st.DataObject) -> None:
+def test_comments_empty_lines_and_line_ends_say_nothing(source: tuple[str, str], data: st.DataObject) -> None:
     suffix, text = source
     remark = "# A remark.\n" if suffix in HASH else "// A remark.\n"
     lines = text.splitlines(keepends=True)
     starts = [at for at in range(len(lines)) if lines[at][:1].isalpha() and (not at or lines[at - 1] == "\n")] or [0]
     at = data.draw(st.sampled_from(starts))
     anew = "".join([*lines[:at], remark, "\n\n", *lines[at:]])
+    anew = data.draw(st.sampled_from([anew, anew.replace("\n", "\r\n"), "\ufeff" + anew]))
     path = f"lib/code{suffix}"
     assert compare_sources({path: text}, {path: anew}) == Compared()
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loki_hooks.system.surface.javascript_shapes import ROUTES, decorator_name, decorators_of, name_of
-from loki_hooks.system.surface.offers import METHODS, Setting, endpoint, option, option_words, setting, under
+from loki_hooks.system.surface.offers import (
+    LONGEST_CHAIN,
+    METHODS,
+    Setting,
+    endpoint,
+    option,
+    option_words,
+    setting,
+    under,
+)
 from loki_hooks.system.surface.pool import Found
 from loki_hooks.system.surface.spelling import plain, spell
 from loki_hooks.system.surface.syntax import Syntax
@@ -90,13 +99,13 @@ def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str])
         return
     if verb not in METHODS and verb != "all":
         return
-    path = _path(node, routers)
-    if path is None and owner in routers | _BY_NAME and _is_handled(arguments, owner in routers):
-        path = (owner, plain(arguments[0]) or "")
-    elif (
-        path is None and not owner and (base := _base(node, routers)) is not None and _is_handled(arguments, known=True)
-    ):
-        path = (base, plain(arguments[0]) or "")
+    first = plain(arguments[0]) if arguments else None
+    path = _path(node, routers) if first is None else None
+    if first is not None and (owner in routers or owner in _BY_NAME) and _is_handled(arguments, owner in routers):
+        path = (owner, first)
+    elif first is not None and not owner and _is_handled(arguments, known=True):
+        base = _base(node, routers)
+        path = (base, first) if base is not None else None
     if path is not None:
         method = "" if verb == "all" else verb
         yield endpoint(method, under(prefixes.get(path[0], ""), path[1]), arguments[0] if arguments else node, file)
@@ -105,11 +114,14 @@ def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str])
 def _base(node: Syntax, routers: set[str]) -> str | None:
     """Return the router that a chain of routes (``app.get(…).post(…)``, ``new Hono().get(…)``) begins with."""
     at: Syntax | None = node
-    while at is not None and at.kind == "call_expression":
+    for _ in range(LONGEST_CHAIN):
+        if at is None or at.kind != "call_expression":
+            break
         called = at.get("function")
-        at = (
-            called.get("object") if called is not None and called.word("property") in METHODS | {"use", "all"} else None
+        goes_on = called is not None and (
+            called.word("property") in METHODS or called.word("property") in ("use", "all")
         )
+        at = called.get("object") if called is not None and goes_on else None
     if at is None:
         return None
     if at.kind == "new_expression" and at.word("constructor") in _ROUTERS:
@@ -126,12 +138,17 @@ def _is_handled(arguments: list[Syntax], known: bool) -> bool:
 
 def _path(node: Syntax, routers: set[str]) -> tuple[str, str] | None:
     """Return (router, path) for a verb in a chain behind ``router.route(path)``."""
-    at: Syntax | None = node
-    while at is not None and at.kind == "call_expression":
+    called = node.get("function")
+    at = called.get("object") if called is not None else None
+    for _ in range(LONGEST_CHAIN):
+        if at is None or at.kind != "call_expression":
+            break
         owner, verb, arguments = _call(at)
-        if verb == "route" and at is not node and arguments and owner in routers | _BY_NAME:
+        if verb == "route" and arguments and (owner in routers or owner in _BY_NAME):
             path = plain(arguments[0])
             return (owner, path) if path is not None else None
+        if verb not in METHODS and verb != "all":
+            break
         called = at.get("function")
         at = called.get("object") if called is not None else None
     return None

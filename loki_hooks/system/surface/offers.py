@@ -9,6 +9,8 @@ from loki_hooks.system.surface.pool import Found, offer
 from loki_hooks.system.surface.shape import Param, Shape
 from loki_hooks.system.surface.syntax import Syntax
 
+LONGEST_CHAIN = 200
+"""So many steps a chain of calls is followed, which is longer than any that people wrote; else its cost grows with the square."""
 METHODS = frozenset({"get", "post", "put", "delete", "patch", "options", "head"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loki_hooks.system.surface.offers import METHODS, Setting, endpoint, option, setting, under
+from loki_hooks.system.surface.offers import LONGEST_CHAIN, METHODS, Setting, endpoint, option, setting, under
 from loki_hooks.system.surface.pool import Found
 from loki_hooks.system.surface.rust_items import attribute_arguments, attribute_name, attributed, is_hidden
 from loki_hooks.system.surface.spelling import plain, spell
@@ -73,8 +73,10 @@ class _Places:
     def prefix(self, node: Syntax) -> str:
         """Return the path under which what is made at ``node`` hangs."""
         prefix, at, seen = "", node, set[str]()
-        while at.parent is not None:
+        for _ in range(5 * LONGEST_CHAIN):
             around = at.parent
+            if around is None:
+                break
             name = ""
             if around.kind == "arguments" and around.parent is not None:
                 _, verb, arguments = _call(around.parent)
@@ -96,12 +98,14 @@ class _Places:
 def _scope(node: Syntax) -> str:
     """Return the prefix of the ``web::scope("/api")`` that a chain of calls begins with."""
     at: Syntax | None = node
-    while at is not None and at.kind == "call_expression":
-        called = at.get("function")
-        if called is not None and called.text.endswith("scope"):
+    for _ in range(LONGEST_CHAIN):
+        called = at.get("function") if at is not None and at.kind == "call_expression" else None
+        if at is None or called is None:
+            break
+        if _named(called) in ("scope", "web::scope", "actix_web::web::scope"):
             _, _, arguments = _call(at)
             return (plain(arguments[0]) or "") if arguments else ""
-        at = called.get("value") if called is not None and called.kind == "field_expression" else None
+        at = called.get("value") if called.kind == "field_expression" else None
     return ""
 
 
@@ -195,7 +199,7 @@ def _told(arguments: Syntax) -> dict[str, str]:
 def _built_option(node: Syntax, file: str) -> Iterator[Found]:
     """Yield the option of ``Arg::new("jobs").long("jobs").default_value("1")``."""
     called = node.get("function")
-    if called is None or not called.text.endswith(("Arg::new", "Arg::with_name")):
+    if called is None or not _named(called).endswith(("Arg::new", "Arg::with_name")):
         return
     told: dict[str, Syntax | None] = {}
     at = node
@@ -224,7 +228,7 @@ def _variable(node: Syntax, file: str) -> Iterator[Found]:
     called = node.get("function")
     _, _, arguments = _call(node)
     name = plain(arguments[0]) if arguments else None
-    if called is not None and name and called.text.endswith(_VARIABLES):
+    if called is not None and name and _named(called).endswith(_VARIABLES):
         yield setting(name, node, file, Setting(default=_fallback(node)))
 
 
@@ -247,4 +251,9 @@ def _call(node: Syntax) -> tuple[Syntax | None, str, list[Syntax]]:
         return None, "", []
     if called.kind == "field_expression":
         return called.get("value"), called.word("field"), arguments.parts
-    return None, called.word("name") or called.text, arguments.parts
+    return None, called.word("name") or _named(called), arguments.parts
+
+
+def _named(called: Syntax) -> str:
+    """Return the path of a function that is called by its name, '' for what is made by other calls."""
+    return called.text if called.kind in ("identifier", "scoped_identifier") else ""
