@@ -42,8 +42,8 @@ IGNORED_FOLDERS = frozenset((_TESTS + _FOREIGN).split())
 """Folders of tests, and of what others or tools wrote: what changes in them is no promise of this project."""
 BUILT_FOLDERS = frozenset({"build", "dist", "target"})
 """What tools make; but directly below ``src`` or ``lib`` it is somebody's package."""
-MAX_CHARACTERS = 2_000_000
-"""Longer than any file that people wrote by hand; parsing one would cost too much memory."""
+MAX_CHARACTERS = 500_000
+"""Longer than what people write by hand; parsing one such file would take many seconds, and half of the memory allowed."""
 
 
 def compare_sources(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
@@ -53,8 +53,9 @@ def compare_sources(before: Mapping[str, str], after: Mapping[str, str]) -> Comp
     """
     paths = sorted(before.keys() | after.keys())
     changed = {p for p in paths if before.get(p) != after.get(p)}
-    unread = [u for p in paths if p in changed and (u := _unreadable(p, before, after))]
-    skipped = {u.file for u in unread}
+    refused = [u for p in paths if (u := _unreadable(p, before, after))]
+    skipped = {u.file for u in refused}
+    unread = [u for u in refused if u.file in changed]
     changes: list[Change] = []
     for name, files in _by_reader(p for p in paths if p not in skipped):
         if changed.isdisjoint(files):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import gc
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -54,6 +56,24 @@ class Side:
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
     """Return how the surface of the modules changed."""
+    with _uncollected():
+        return _changes(before, after)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: trees are many small objects that stay until the end, and looking through them again
+    and again costs a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
     read: dict[tuple[str, str], Read | str] = {}
     for path, text in [*before.items(), *after.items()]:
         if (path, text) not in read:
