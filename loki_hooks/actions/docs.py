@@ -6,10 +6,8 @@ many files, symbols and documents there are.
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from loki_hooks.actions.context import Context
@@ -66,8 +64,7 @@ class Analysis:
 def follow_docs(context: Context, old: str, new: str) -> Noted:
     """Bring the docs queue up to what landed between two commits; return what became of it."""
     live = [entry for entry in queue_files.everything(context.site, QUEUE) if entry.live]
-    with _uncollected():
-        found = analyse(context.git, old, new, context.config.in_force.docs.paths, live=live)
+    found = analyse(context.git, old, new, context.config.in_force.docs.paths, live=live)
     if not found.incoming and not live:
         return Noted()
     by = {"commit": new, "stream": _stream_at(context.git, new)}
@@ -78,16 +75,6 @@ def follow_docs(context: Context, old: str, new: str) -> Noted:
     edits = queue_files.revise(context.site, QUEUE, decide)
     made = sum(1 for edit in edits if edit.key and not edit.closed)
     return Noted(made, sum(1 for edit in edits if edit.ident and edit.closed))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile: syntax trees are many objects and little of it, and it takes a third of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _stream_at(git: Git, commit: str) -> str:
