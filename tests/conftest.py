@@ -110,7 +110,8 @@ def eventually(check: Callable[[], object], timeout: float = 30, what: str = "")
 @pytest.fixture(autouse=True)
 def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Every test has a home, a git configuration and a clock zone of its own, and an editor that fails."""
-    home, runtime = tmp_path / "home", tmp_path / "run"
+    home = tmp_path / "home"
+    runtime = home / "run"
     home.mkdir()
     runtime.mkdir(mode=0o700)
     for name in list(os.environ):
