@@ -241,7 +241,8 @@ def _checks(context: Context) -> tuple[Check, ...]:
     landed = sorted(git.out("log", "--merges", "--first-parent", stream, "main").split())
     tests = run(list(_gate(context)), cwd=site.root, env=scrubbed(PYTHONDONTWRITEBYTECODE="1"), timeout=60)
     branches = sorted(name.removeprefix("refs/heads/") for name in git.refs("refs/heads/"))
-    worktrees = sorted(entry.path.name for entry in list_worktrees(git))
+    names = sorted(entry.path.name for entry in list_worktrees(git))
+    worktrees = [name for name in names if not name.startswith(f"{PROJECT}-testing-")]  # how many test at once may vary
     pinned = sorted({ref.split("/")[3] for ref in git.refs("refs/loki/trash/")})
     report = read_json(site.loki / "signals" / f"TESTS_FAILED_{BAD}")
     tail = str(report.get("report")) if isinstance(report, dict) else ""

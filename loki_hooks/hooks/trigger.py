@@ -32,7 +32,8 @@ def trigger(hook: str, notice: str = "") -> int:
     package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     argv = [sys.executable, "-P", os.path.join(package, "__main__.py"), "worker", "reconcile", hook, by, place.root]
     argv += [f"{pid}={started}" for pid, started in waited_for(by)]
-    detach(argv, cleaned(env), place.root)
+    # Not in the worktree: one that somebody is in is not cleaned up, be it ourselves.
+    detach(argv, cleaned(env), os.path.dirname(place.loki))
     return 0
 
 
