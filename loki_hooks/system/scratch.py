@@ -48,6 +48,7 @@ def sealed_environment(folder: Path) -> Iterator[None]:
         {_MARK: str(folder)},
         LOKI_TRUST="1",
         XDG_STATE_HOME=str(folder / "state"),
+        XDG_RUNTIME_DIR=str(folder / "run"),  # not there: what may be a secret is kept nowhere
         GIT_CONFIG_GLOBAL=str(config),
         GIT_CONFIG_NOSYSTEM="1",
         GIT_TERMINAL_PROMPT="0",
