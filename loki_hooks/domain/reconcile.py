@@ -225,9 +225,10 @@ def _train(facts: Facts) -> Iterator[Step]:
     if all(step.verb in {Verb.TEST, Verb.NOTE} for step in steps):  # else what is useful is seen when those are taken
         for tree in sorted(facts.running - useful):
             yield Step(Verb.CANCEL, tree=tree, reason="nothing depends on its result any more")
-    room = facts.slots - len(facts.running & useful)
-    for step in [step for step in wanted if step.tree not in facts.running][: max(room, 0)]:
-        yield replace(step, places=facts.slots)
+    room = max(facts.slots - len(facts.running & useful), 0)
+    new = [step for step in wanted if step.tree not in facts.running][:room]
+    for step in new:  # one that was ended still has its worktree for a moment: that is waited for
+        yield replace(step, places=len(facts.running & useful) + len(new))
 
 
 def _trouble(facts: Facts) -> str:

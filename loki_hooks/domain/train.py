@@ -91,6 +91,8 @@ class PreExisting:
 
 Move = Land | LandWithout | Test | Compare | Blame | Blocked | PreExisting
 BASE = -1
+ENOUGH_TO_COMPARE = 4
+"""Cars of a train."""
 
 
 def next_move(
@@ -140,9 +142,10 @@ def to_compare(standings: Sequence[Standing], base: Standing, slots: int) -> tup
 
     One after the other it would be: the first of them, then the rest without the culprit. At once it is the two rests,
     of which one passes (and lands at once) unless there is another culprit. Earlier in the search, or where nothing is
-    known to pass, testing side by side would cost runs that the search does without. () for: one after the other.
+    known to pass, testing side by side would cost runs that the search does without; with a handful of cars it is not
+    worth another worktree and its set-up. () for: one after the other.
     """
-    if slots < 2 or not standings or standings[-1] is not Standing.FAILED:
+    if slots < 2 or len(standings) < ENOUGH_TO_COMPARE or standings[-1] is not Standing.FAILED:
         return ()
     passed, stuck = _between(standings)
     safe = passed != BASE or base is Standing.PASSED

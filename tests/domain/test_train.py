@@ -44,8 +44,9 @@ def test_the_table_of_moves() -> None:
 def test_the_last_two_are_compared_at_once_where_there_is_room_and_something_is_known_to_pass() -> None:
     pair = [U, P, U, F]
     assert to_compare(pair, U, 2) == (2, 3)
-    assert to_compare(pair, U, 1) == to_compare([U, F], U, 2) == to_compare([P, U, U, F], P, 2) == ()
-    assert to_compare([U, F], P, 2) == (0, 1)
+    assert to_compare(pair, U, 1) == to_compare([U, F, U, F], U, 2) == to_compare([P, U, U, F], P, 2) == ()
+    assert to_compare([U, F, U, F], P, 2) == (0, 1)
+    assert to_compare([U, F], P, 2) == (), "not worth another worktree"
     for rests, move in (
         ({2: U, 3: U}, Compare((2, 3))),
         ({2: F, 3: U}, Compare((3,))),
