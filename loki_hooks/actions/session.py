@@ -26,7 +26,7 @@ from loki_hooks.actions.pending import started
 from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.setup import run_setup
-from loki_hooks.actions.standing import all_written, give_items, settle
+from loki_hooks.actions.standing import all_written, give_back, give_items, settle
 from loki_hooks.actions.tmux import show_in_tmux
 from loki_hooks.domain.ending import Ending, seconds_to_wait, status_after, turned_away, waits_for_its_provider
 from loki_hooks.domain.signals import SignalName
@@ -295,6 +295,7 @@ def _end(context: Context, record: StreamRecord, ending: Ending, why: str) -> No
     )
     if status is Status.IDLE:
         settle(context, after)
+    give_back(context, record, myself())
     if status is Status.READY:
         signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(after, commit=tip))
     elif status not in {Status.STOPPED, Status.IDLE}:
