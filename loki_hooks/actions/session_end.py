@@ -33,6 +33,7 @@ from loki_hooks.system import events, signal_files
 from loki_hooks.system.clock import later, now
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git
+from loki_hooks.system.processes import myself
 from loki_hooks.system.session_log import tail
 
 REFUSAL = "REVIEW_FAILED"
@@ -110,6 +111,9 @@ def settle(context: Context, record: StreamRecord, ending: Ending, why: str = ""
         return state.with_stream(_ended(context, current, ending, reason, tip))
 
     after = context.store.update(ended).streams.get(record.stream, record)
+    if after.status is Status.IDLE:
+        standing.settle(context, after)
+    standing.give_back(context, record, myself())
     if after.status is not Status.QUEUED or not (after.not_before or after.stage != record.stage):
         _tell_end(context, after, ending, status, reason, tip)
         return
@@ -176,8 +180,6 @@ def _tell_end(context: Context, record: StreamRecord, ending: Ending, status: St
             "stage": record.stage,
         },
     )
-    if status is Status.IDLE:
-        standing.settle(context, record)
     if status is Status.READY:
         signal_files.emit(context.site, SignalName("FEATURE_READY", record.name), body_of(record, commit=tip))
     elif status not in {Status.STOPPED, Status.IDLE}:

@@ -127,6 +127,12 @@ def give_items(context: Context, record: StreamRecord, owner: ProcessId) -> Stre
     return context.store.update(remember).streams.get(record.stream, record)
 
 
+def give_back(context: Context, record: StreamRecord, owner: ProcessId) -> None:
+    """Give back what the session had claimed: it has ended, though its runner still sees to what follows."""
+    if record.kind in KINDS:
+        queue_files.give_back(context.site, record.kind, owner)
+
+
 def items_of(context: Context, record: StreamRecord) -> list[Mapping[str, Any]]:
     """Return the items that the stream's session has to see to; before it was given any: what waits."""
     if record.kind not in KINDS:
@@ -163,9 +169,7 @@ def settle(context: Context, record: StreamRecord) -> int:
     mine = set(record.items)
 
     def decide(known: list[Entry]) -> list[Edit]:
-        open_yet = [e for e in known if e.live and e.ident in mine and "closed_by" not in e.value]
-        # While the session ends, its own runner still holds them.
-        return [closed(replace(e, held=e.held and record.status is not Status.IDLE), by) for e in open_yet]
+        return [closed(e, by) for e in known if e.live and e.ident in mine and "closed_by" not in e.value]
 
     edits = queue_files.revise(context.site, record.kind, decide)
     context.store.update(

@@ -140,14 +140,21 @@ def release_dead(site: Site, queue: str) -> list[str]:
         return _release(folder)
 
 
+def give_back(site: Site, queue: str, owner: ProcessId) -> list[str]:
+    """Put back what ``owner`` has claimed, since it is about to end, and what the dead had; return the ids."""
+    with _locked(site, queue) as folder:
+        return _release(folder, owner)
+
+
 # Below: the caller holds the lock, except where only reading -----------------------------------------------
 
 
-def _release(folder: Path) -> list[str]:
+def _release(folder: Path, leaving: ProcessId | None = None) -> list[str]:
     back = []
     for ident, item in list(_items(folder / "claimed")):
         target = folder / "done" if "closed_by" in item else folder  # it was closed while its owner was at it
-        if _owner_died(folder, ident) and _rename(folder / "claimed" / f"{ident}.json", target / f"{ident}.json"):
+        left = _owner_died(folder, ident) or (leaving is not None and _owner_of(folder, ident) == leaving)
+        if left and _rename(folder / "claimed" / f"{ident}.json", target / f"{ident}.json"):
             _forget_owner(folder, ident)
             back.append(ident)
     return back
@@ -243,8 +250,12 @@ def _owner_file(folder: Path, ident: str) -> Path:
     return folder / "claimed" / f".{ident}.owner"
 
 
+def _owner_of(folder: Path, ident: str) -> ProcessId | None:
+    return ProcessId.from_json(read_json(_owner_file(folder, ident), limit=MAX_ITEM_BYTES))
+
+
 def _owner_died(folder: Path, ident: str) -> bool:
-    owner = ProcessId.from_json(read_json(_owner_file(folder, ident), limit=MAX_ITEM_BYTES))
+    owner = _owner_of(folder, ident)
     return owner is not None and not is_alive(owner)
 
 
