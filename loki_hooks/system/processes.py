@@ -209,8 +209,10 @@ def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, st
     """Start ``argv`` in a session of its own, holding none of our descriptors, and return its pid.
 
     git, pre-commit and prek wait for every holder of descriptors 0 to 2; so none may be inherited.
-    ``output`` (appended to) receives stdout and stderr; without it they are dropped.
+    ``output`` (appended to) receives stdout and stderr; without it they are dropped. It is not waited for: whoever lives
+    longer (a session's runner has a pass made every so often) has each that ended leave with the next one's start.
     """
+    _detached[:] = [pid for pid in _detached if not _left(pid)]
     with contextlib.ExitStack() as stack:
         sink: int = subprocess.DEVNULL
         if output is not None:
@@ -225,8 +227,21 @@ def start_detached(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, st
             start_new_session=True,
             close_fds=True,
         )
-    child.returncode = 0  # it is not ours to wait for: silences Popen's ResourceWarning
+    child.returncode = 0  # nobody waits for it: silences Popen's ResourceWarning
+    _detached.append(child.pid)
     return child.pid
+
+
+_detached: list[int] = []
+"""Children of ours that nobody waits for: once they have ended they would stay as zombies for as long as we live."""
+
+
+def _left(pid: int) -> bool:
+    """Return whether our child has ended, and have it go."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def worker_argv(*words: str) -> list[str]:

@@ -6,10 +6,19 @@ import os
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes import identify, is_alive, kill_group, start_child, start_waiting, wait_until_gone
+from loki_hooks.system.processes import (
+    identify,
+    is_alive,
+    kill_group,
+    start_child,
+    start_detached,
+    start_waiting,
+    wait_until_gone,
+)
 
 
 def test_a_group_that_ends_when_told_is_not_waited_for_until_the_grace_is_over(tmp_path: Path) -> None:
@@ -63,3 +72,12 @@ def test_what_waits_and_is_never_told_does_nothing_and_what_cannot_be_started_sa
         with pytest.raises(LokiError, match=f"cannot start {word}: {why}"):
             waiting.go()
         waiting.child.communicate()
+
+
+def test_who_lives_long_collects_no_dead_children(tmp_path: Path) -> None:
+    pids = []
+    for _ in range(3):
+        pids.append(start_detached(["true"], cwd=tmp_path, env=dict(os.environ)))
+        os.waitid(os.P_PID, pids[-1], os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has waited for it
+    assert psutil.Process(pids[-1]).status() == psutil.STATUS_ZOMBIE
+    assert not any(psutil.pid_exists(pid) for pid in pids[:-1])
