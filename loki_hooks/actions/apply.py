@@ -12,7 +12,6 @@ from loki_hooks.actions.blog import look_for_stories
 from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.facts import take_ready_signals
-from loki_hooks.actions.follow import follow
 from loki_hooks.actions.gate_worktrees import keep_testing
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.moves import DONE, Moves, Taken
@@ -277,6 +276,8 @@ class Applier(Moves):
         return ("waits", problem) if problem else DONE
 
     def _follow(self, step: Step) -> Taken:
+        from loki_hooks.actions.follow import follow  # it reads code: a pass that follows nothing does without
+
         return "done", follow(self.context, step.old, step.commit)
 
     # Streams that write --------------------------------------------------------------------------------

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.docs import Noted
 from loki_hooks.domain.blog import Story, blog_folder, published, stories_of, stories_of_tag, version_before, version_of
 from loki_hooks.domain.documents import is_document
 from loki_hooks.domain.history import landings
-from loki_hooks.domain.queue import Edit, Entry
+from loki_hooks.domain.queue import Edit, Entry, Noted
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.system import queue_files, signal_files
 from loki_hooks.system.blobs import commits_between, read_texts, renames_between

@@ -28,7 +28,7 @@ from loki_hooks.domain.documents import (
 from loki_hooks.domain.history import Landing, landings
 from loki_hooks.domain.mentions import Library
 from loki_hooks.domain.pages import WORD, Page, Place, changed_lines
-from loki_hooks.domain.queue import Edit, Entry
+from loki_hooks.domain.queue import Edit, Entry, Noted
 from loki_hooks.domain.subjects import About
 from loki_hooks.domain.surface import Compared, Unread
 from loki_hooks.system import queue_files
@@ -42,14 +42,6 @@ MAX_STEPS = 120
 """Versions of files that are compared once more to know which of several commits changed what."""
 NO_TEXT = "it is no text, or larger than 1 MiB"
 DOCSTRING_BYTES = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Noted:
-    """What a landing did to the queue: how many items it made, and how many closed."""
-
-    made: int = 0
-    closed: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ refs and the stash are left as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +53,8 @@ def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str,
     ``tips`` has each stream's commit ('' for none), ``base`` is the integration branch's ('' for none). Raises nothing
     for a pair that cannot be merged: nothing is known of it then.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(_LOOKERS) as pool:
         looks = dict(zip((r.stream for r in records), pool.map(_look, records), strict=True))
     live = [r for r in records if _takes_part(r, tips[r.stream], looks[r.stream])]
@@ -166,6 +167,8 @@ def _with_heads(
         seen = looks[record.stream]
         return snapshot(Path(record.path), radar.looks[record.stream].tip, seen.paths, objects) if seen else None
 
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(_SNAPPERS) as pool:
         for record, head in zip(todo, pool.map(snap, todo), strict=True):
             seen = guess[record.stream]
@@ -183,6 +186,8 @@ def _with_pairs(git: Git, radar: Radar, wanted: Iterable[Pair], borrow: Callable
     objects = borrow()
     parts = [missing[::2], missing[1::2]] if len(missing) > _MANY else [missing]
     found: dict[Pair, Files] = {}
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(parts)) as pool:
         for merged in pool.map(lambda part: _merge(git, part, objects), parts):
             found.update(merged)

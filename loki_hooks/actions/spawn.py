@@ -7,7 +7,6 @@ pass. Nothing is made before every name, path, branch, agent and base was found 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +158,8 @@ def spawn(context: Context, request: Request, *, say: Callable[[str], None] = la
     planned = plan_spawn(context, request)
     if request.launch and planned:
         require_agent(context, planned[0])
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=1) as pool:  # in a large repository both take their time
         dirty = pool.submit(context.git.maybe, "status", "--porcelain", "--untracked-files=no")
         if planned:

@@ -14,9 +14,7 @@ import contextlib
 import importlib
 import io
 import os
-import platform
 import sys
-import traceback
 
 import click
 
@@ -171,6 +169,8 @@ def _tell_usage(error: click.ClickException) -> int:
 
 
 def _tell_bug(message: str) -> None:
+    import traceback
+
     path = _write_crash_log(traceback.format_exc())
     say(message if path is None else f"{message}\nthe details are in {path}")
 
@@ -180,7 +180,8 @@ def _write_crash_log(trace: str) -> str | None:
 
     Only the traceback and the command's name go in: arguments may hold a task's text, the environment may hold secrets.
     """
-    text = f"{PROGRAM} {__version__}, Python {platform.python_version()}, {sys.platform}\n\n{trace}"
+    python = sys.version.split()[0]
+    text = f"{PROGRAM} {__version__}, Python {python}, {sys.platform}\n\n{trace}"
     with contextlib.suppress(Exception):
         from loki_hooks.system.clock import stamp
         from loki_hooks.system.files import write_atomic

@@ -65,6 +65,14 @@ class Edit:
     closed: bool = False
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What a landing did to the queue: how many items it made, and how many closed."""
+
+    made: int = 0
+    closed: int = 0
+
+
 def item_id(key: str) -> str:
     """Return the id of the item about ``key``: 16 hex digits, the same for the same key everywhere."""
     canonical = json.dumps(key, ensure_ascii=True)

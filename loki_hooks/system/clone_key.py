@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 import os
-import secrets
 from contextlib import suppress
 
 from loki_hooks.system.files import read_plain, write_atomic
@@ -20,7 +19,7 @@ def code_over(site: Site, data: bytes) -> str:
     secret = read_plain(key)
     if not secret:
         made = key.with_name(f".key.{os.getpid()}")
-        write_atomic(made, secrets.token_hex(32), mode=0o600)
+        write_atomic(made, os.urandom(32).hex(), mode=0o600)
         with suppress(FileExistsError):  # of many processes one makes it
             os.link(made, key)
         made.unlink(missing_ok=True)

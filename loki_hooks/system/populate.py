@@ -17,7 +17,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +33,8 @@ from loki_hooks.system.git import Git
 from loki_hooks.system.processes import Child, TimeoutExpired, identify, scrubbed, start_piped
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from loki_hooks.system.site import Site
 
 TIMEOUT = 1800.0
@@ -88,6 +89,8 @@ def sources(site: Site, commits: Iterable[str]) -> Iterator[Sources]:
     folder = site.private / f"populate-{os.getpid()}"
     shared = [commit for commit, count in Counter(commits).items() if count > 1]
     try:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(max_workers=2) as pool:
             yield Sources(Git(site.root), folder, shared, pool)
     finally:
@@ -124,6 +127,8 @@ def _by_git(paths: Sequence[Path]) -> dict[Path, LokiError]:
     if len(paths) <= 1:
         results = [reset(path) for path in paths]
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(max_workers=min(len(paths), _AT_ONCE)) as pool:
             results = list(pool.map(reset, paths))
     return {path: error for path, error in zip(paths, results, strict=True) if error is not None}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from loki_hooks.system.files import open_log
 from loki_hooks.system.git_env import GIT_LOCAL_ENV as GIT_LOCAL_ENV
 
 if TYPE_CHECKING:
+    import socket
+
     from loki_hooks.domain.streams import ProcessId
 
 Child = subprocess.Popen[bytes]
@@ -152,6 +153,8 @@ def start_waiting(
 
     ``terminal``: the side of a pty that is to be its terminal. Without one stdin is empty, stdout and stderr are a pipe.
     """
+    import socket
+
     ours, its = socket.socketpair()
     launcher = Path(os.path.realpath(__file__)).with_name("launch.py")
     words = [str(its.fileno()), "0" if terminal is None else "1", env.get("LC_CTYPE", ""), "--", *argv]

@@ -23,7 +23,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Mapping
@@ -60,7 +59,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  memory, entered only by way of a
 def keep(site: Site, stream: str) -> None:
     """Keep our own environment for the stream's sessions. Raises ``LokiError`` when it cannot be written."""
     env = _cleaned(scrubbed())
-    ident = secrets.token_hex(8)
+    ident = os.urandom(8).hex()
     forget(site, stream)
     plain = {name: value for name, value in env.items() if is_plain(name, value)}
     entry = {"id": ident, "common": str(site.common)}

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -132,7 +131,7 @@ def word_for_sessions(site: Site) -> str:
     path = _lent_file(site)
     with held(path.with_name("session-trust.lock")):
         if not _text_in(path):
-            write_atomic(path, f"{secrets.token_hex(16)}\n", 0o600)
+            write_atomic(path, f"{os.urandom(16).hex()}\n", 0o600)
         return _LENT + _text_in(path)
 
 
@@ -197,7 +196,7 @@ def grant(site: Site, items: Iterable[TrustItem]) -> None:
     with held(path.with_name(".trust.lock")):
         repositories = _repositories(read_json(path))
         if not _mark(site):
-            write_atomic(_mark_file(site), f"{secrets.token_hex(16)}\n", 0o600)
+            write_atomic(_mark_file(site), f"{os.urandom(16).hex()}\n", 0o600)
         digests = {*_items(repositories, _key(site), _mark(site)), *(item.digest for item in items)}
         repositories[_key(site)] = {"path": str(site.root), "mark": _mark(site), "items": sorted(digests)}
         _publish(path, repositories)
