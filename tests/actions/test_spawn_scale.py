@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -349,3 +350,17 @@ def test_nothing_queued_makes_a_worktree_beyond_the_most_that_is_wanted_and_a_sp
     made.open("x", "y")
     assert made.tree_of("y").is_dir()
     assert repo.loki("spawn", "z", "--no-launch").code == 0
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="no git-lfs")
+def test_files_in_lfs_are_there_as_git_makes_them(repo: Repo) -> None:
+    made = yard(repo)
+    repo.git("lfs", "install")
+    repo.git("lfs", "track", "*.bin")
+    (repo.path / "large.bin").write_bytes(content := bytes(range(256)) * 1000)
+    repo.commit("Large and many", {f"src/f{n}.py": f"x = {n}\n" for n in range(250)})
+    assert repo.git("show", "HEAD:large.bin").startswith("version https://git-lfs.github.com/spec/v1\noid sha256:")
+    made.open("a", "b")
+    for name in ("a", "b"):
+        assert (made.tree_of(name) / "large.bin").read_bytes() == content
+        assert repo.git("status", "--porcelain", cwd=made.tree_of(name)) == ""
