@@ -19,17 +19,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.install import carry_out, plan_install
 from loki_hooks.actions.spawn import Request, spawn
+from loki_hooks.actions.telling import Telling
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.gates import command_text
 from loki_hooks.domain.install import Way
 from loki_hooks.domain.status import WORDS
-from loki_hooks.domain.story import sentence
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events, queue_files
 from loki_hooks.system.files import read_json
@@ -167,18 +168,11 @@ def _spawn(site: Site, folder: Path, tell: Tell) -> None:
 def _watch(site: Site, folder: Path, tell: Tell) -> bool:
     """Tell what happens until nothing more can; return whether that was within ``PATIENCE`` seconds."""
     tell(Mark.HEADING, "From here on it goes by itself; these lines are only told")
-    names = {record.stream: record.name for record in Context(site).store.read().streams.values()}
-    integration = Context(site).integration
-    told = 0
+    telling = Telling(site, partial(tell, Mark.TEXT), start=0)
     deadline = time.monotonic() + PATIENCE
     while True:
         running = processes_in(folder)  # first: what ends after this look has its lines told in the next round
-        happened = list(events.read_all(site))
-        for event in happened[told:]:
-            line = sentence(event, names, integration)
-            if line:
-                tell(Mark.TEXT, line)
-        told = len(happened)
+        telling.go_on()
         if not running:
             return True
         if time.monotonic() > deadline:

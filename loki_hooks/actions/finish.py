@@ -27,11 +27,11 @@ from loki_hooks.actions.outlook import (
 )
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.actions.salvage import Salvage
+from loki_hooks.actions.telling import Telling
 from loki_hooks.actions.train import message_of
 from loki_hooks.actions.trust import in_session
 from loki_hooks.domain.removal import Going, WorktreeFacts, classify
 from loki_hooks.domain.status import IN_TRAIN, Status
-from loki_hooks.domain.story import sentence
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import events
@@ -85,18 +85,12 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
 
 def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
     site = context.site
-    told = sum(1 for _ in events.read_all(site))
-    names = {key: r.name for key, r in context.store.read().streams.items()}
+    telling = Telling(site, say)
     first, still = True, 0
     while True:
         report = reconcile(site, wait=PATIENCE, fetch=first, say=say)
         first = False
-        seen = list(events.read_all(site))
-        for event in seen[told:]:
-            line = sentence(event, names, context.integration)
-            if line:
-                say(line)
-        told = len(seen)
+        telling.go_on()
         current = context.store.read().streams.get(record.stream)
         if current is None or current.status in _OVER:
             return Merge(True)

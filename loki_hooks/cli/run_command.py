@@ -9,11 +9,10 @@ import click
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile import Done, Report, reconcile
+from loki_hooks.actions.telling import Telling
 from loki_hooks.actions.waiting import something_moves
 from loki_hooks.cli.console import answer_json, say
 from loki_hooks.domain.reconcile import Verb
-from loki_hooks.domain.story import sentence
-from loki_hooks.system import events
 from loki_hooks.system.site import Site, require_enabled
 
 EVERY = 5.0
@@ -34,13 +33,13 @@ def run(once: bool, as_json: bool) -> None:
     taken: list[Done] = []
     first = True
     still = 0
-    told = sum(1 for _ in events.read_all(site))
+    telling = Telling(site, say)
     while True:
         before = _stamp(site)
         report = reconcile(site, wait=60, fetch=first, say=say)
         first = False
         taken += report.steps
-        told = _tell(site, told)
+        telling.go_on()
         still = 0 if something_moves(Context(site)) else still + 1
         if once or still == 2:  # looked at twice: what ended during a pass starts something in the next
             break
@@ -51,18 +50,6 @@ def run(once: bool, as_json: bool) -> None:
         answer_json(_document(report, taken))
     else:
         say(f"{report.verdict.word}: {'; '.join(report.verdict.reasons)}")
-
-
-def _tell(site: Site, told: int) -> int:
-    """Tell what has happened since, whoever did it: this process, a session's end, a hook."""
-    context = Context(site)
-    names = {stream: record.name for stream, record in context.store.read().streams.items()}
-    seen = list(events.read_all(site))
-    for event in seen[told:]:
-        line = sentence(event, names, context.integration)
-        if line:
-            say(line)
-    return len(seen)
 
 
 def _document(report: Report, taken: list[Done]) -> dict[str, object]:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from loki_hooks.errors import LokiError
@@ -46,11 +47,34 @@ def record(
 
 def read_all(site: Site) -> Iterator[dict[str, Any]]:
     """Yield the events, oldest first; lines that are no JSON objects are passed over."""
-    raw = read_plain(site.loki / "state" / "events.jsonl", limit=8 * MAX_BYTES) or b""
-    for line in raw.splitlines():
-        try:
+    yield from read_since(site, 0)[0]
+
+
+def end(site: Site) -> int:
+    """Return the position after the last event, for ``read_since``."""
+    try:
+        return os.lstat(_path(site)).st_size
+    except OSError:
+        return 0
+
+
+def read_since(site: Site, position: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the events after ``position`` (a byte of the log), oldest first, and the position after them.
+
+    A line that is not whole yet is left for the next time. A log that became shorter was begun anew: all of it is read.
+    """
+    if end(site) < position:
+        position = 0
+    raw = read_plain(_path(site), limit=8 * MAX_BYTES, start=position) or b""
+    whole = raw[: raw.rfind(b"\n") + 1]
+    found = []
+    for line in whole.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            yield value
+            if isinstance(value, dict):
+                found.append(value)
+    return found, position + len(whole)
+
+
+def _path(site: Site) -> Path:
+    return site.loki / "state" / "events.jsonl"

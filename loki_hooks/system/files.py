@@ -70,10 +70,10 @@ def open_fresh(path: Path) -> BinaryIO:
         raise LokiError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_plain(path: Path, limit: int = MAX_BYTES) -> bytes | None:
-    """Return the content of a regular file, or None when there is none.
+def read_plain(path: Path, limit: int = MAX_BYTES, start: int = 0) -> bytes | None:
+    """Return the content of a regular file, from the byte ``start`` on, or None when there is none.
 
-    A symbolic link, FIFO, socket, folder, or a file larger than ``limit`` bytes is no regular file of ours: None.
+    A symbolic link, FIFO, socket, folder, or a file with more than ``limit`` bytes to read is no regular file of ours: None.
     """
     if link_on_way(path.parent) is not None:
         return None
@@ -82,10 +82,11 @@ def read_plain(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     except OSError:
         return None
     found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+    if not stat.S_ISREG(found.st_mode) or found.st_size - start > limit:
         os.close(handle)
         return None
     with os.fdopen(handle, "rb") as stream:
+        stream.seek(start)
         data = stream.read(limit + 1)
     return data if len(data) <= limit else None
 
