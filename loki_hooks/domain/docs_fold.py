@@ -165,10 +165,12 @@ def fold(
     shelf: Shelf,
     by: Mapping[str, Any],
     named: frozenset[str] = frozenset(),
+    undone: frozenset[str] = frozenset(),
 ) -> list[Edit]:
     """Return what a landing does to the queue.
 
     ``by``: {commit, stream} of it, for the record. ``named``: the items that its commits say they are about.
+    ``undone``: those that are about a commit that is gone.
     """
     latest: dict[tuple[str, str, str], Entry] = {}
     for entry in sorted(known, key=lambda k: k.age):
@@ -176,6 +178,7 @@ def fold(
     edits: list[Edit] = []
     met: set[str] = set()
     names = {entry.ident for entry in known}
+    taken_back: set[str] = set()
     there_and_back = {(item_of(entry).file, item_of(entry).to) for entry in known if entry.live and item_of(entry).to}
     for item, seen in incoming:
         last = latest.get(item.identity)
@@ -183,16 +186,22 @@ def fold(
             continue
         if (item.to, item.file) in there_and_back and not seen.docs:
             continue
+        if _is_missing_line_for(item, taken_back):
+            continue
         if last is None or not last.live:
             edits.append(_new(item, seen, by, taken=item_id(item.key) in names))
             continue
         met.add(last.ident)
+        if _is_back(last, item):
+            taken_back |= set(item.symbol.split())
         edits.append(_changed_on(last, item, seen, by))
     for entry in known:
         if not entry.live or entry.ident in met or "closed_by" in entry.value:
             continue
         if entry.ident in named:
             edits.append(_close(entry, replace(item_of(entry), docs=()), {**by, "how": "a commit names it"}))
+        elif entry.ident in undone or _is_missing_line_for(item_of(entry), taken_back):
+            edits.append(_close(entry, _undone(item_of(entry)), {**by, "how": "it was taken back"}))
         else:
             item = _with_its_file(entry, shelf)
             edit = _reconsidered(entry, item, look_again(item, shelf), by)
@@ -211,7 +220,7 @@ def _new(item: Item, seen: Seen, by: Mapping[str, Any], *, taken: bool) -> Edit:
 
 def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit:
     old = item_of(entry)
-    if item.now == old.before and old.aspect not in {Trigger.BREAKING, "changelog"}:
+    if _is_back(entry, item):
         return _close(entry, _undone(old), {**by, "how": "it is as it was before"})
     trigger = item.trigger if old.aspect == "file" else trigger_of(old.aspect, old.before, item.after)
     again = replace(
@@ -227,6 +236,16 @@ def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> 
         return _close(entry, again, {**by, "how": "documented by the landing that changed it again"})
     value = {**entry.value, **again.to_json()}
     return Edit(_traced(entry, value, {**by, "what": "it changed again"}), ident=entry.ident)
+
+
+def _is_back(entry: Entry, item: Item) -> bool:
+    old = item_of(entry)
+    return item.now == old.before and old.aspect not in {Trigger.BREAKING, "changelog"}
+
+
+def _is_missing_line_for(item: Item, names: set[str]) -> bool:
+    """Whether the item asks for a line in the changelog on nothing but these."""
+    return item.trigger == Trigger.CHANGELOG and set(item.after.split()) <= names
 
 
 def _undone(item: Item) -> Item:

@@ -257,3 +257,29 @@ def test_a_reader_that_fails_costs_its_file_and_nothing_else(project: Repo, monk
         ("file-changed", "src/odd.py"),
         ("changelog-missing", "greet"),
     }
+
+
+def test_what_is_amended_reset_or_reverted_away_leaves_nothing_to_write(project: Repo) -> None:
+    land(project, "feat!: wave", {"src/app.py": APP + "\n\ndef wave():\n    return 3\n"})
+    asked = {("public-added", "wave"), ("file-changed", "src/app.py"), ("changelog-missing", "wave")}
+    assert set(items(project)) == {*asked, ("breaking", "feat!: wave")}
+    project.git("commit", "-q", "--amend", "-m", "feat!: wave a hand")
+    once(project)
+    assert set(items(project)) == {*asked, ("breaking", "feat!: wave a hand")}
+    (project.path / "src" / "app.py").write_text(APP)
+    project.git("commit", "-q", "-a", "--amend", "--allow-empty", "-m", "Nothing")
+    once(project)
+    assert items(project) == {}
+
+    land(project, "Greet by name", {"src/app.py": APP.replace("greet()", "greet(name)")})
+    greeting = set(items(project))
+    assert ("changelog-missing", "greet") in greeting
+    project.git("revert", "--no-edit", "HEAD")
+    once(project)
+    assert items(project) == {}
+    project.git("revert", "--no-edit", "HEAD")
+    once(project)
+    assert set(items(project)) == greeting
+    project.git("reset", "-q", "--hard", "HEAD~1")
+    once(project)
+    assert items(project) == {}
