@@ -125,6 +125,7 @@ def analyse(
         frozenset(tree),
         frozenset(reading.after) - {unread.file for unread in compared.unread},
         docs_items.moves(differences),
+        tuple(dict.fromkeys(subjects)),
     )
     incoming = [(item, look_new(item, shelf)) for item in items]
     kept = [(replace(item, commit=item.commit or new), seen) for item, seen in incoming if _counts(item, seen)]

@@ -6,7 +6,8 @@
     a live item, and the thing is as it was before                 it closes itself
     a document was mended                                          it leaves the item; with the last one the item closes
 
-A document is mended when the section that mentions a changed thing changed (of a long section: the lines around); when it
+A document is mended when the section that mentions a changed thing changed (of a long section: the lines around), elsewhere
+than on lines about other things that changed; when it
 mentions a removed or moved thing no more, but on lines written since; when it mentions an added thing. The changelog
 counts only where nothing else mentions the thing. An item that somebody is working on is never taken away: it is told what
 happened, and closes when the worker says done, or is gone.
@@ -25,6 +26,7 @@ from loki_hooks.domain.docs_items import Item, Trigger, subject_of, trigger_of
 from loki_hooks.domain.mentions import Library, Mention, shortened
 from loki_hooks.domain.pages import WORD, Page, Place
 from loki_hooks.domain.queue import Edit, Entry, item_id
+from loki_hooks.domain.subjects import About, Subject
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class Shelf:
     """The sources that changed and that their readers could read."""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Old path → new path of the files that moved."""
+    subjects: tuple[Subject, ...] = ()
+    """What changed, or is in the queue."""
+
+    @cached_property
+    def told(self) -> Mapping[tuple[str, int], set[Subject]]:
+        """Which things (not files) the new lines of documents name: (path, line) → them."""
+        found: dict[tuple[str, int], set[Subject]] = {}
+        for subject in self.subjects:
+            for m in self.library.mentions(subject) if subject.about is not About.FILE and self.changed else ():
+                if m.strength >= 2 and m.line in self.changed.get(m.path, ()):
+                    found.setdefault((m.path, m.line), set()).add(subject)
+        return found
 
     @cached_property
     def names(self) -> Mapping[str, int]:
@@ -132,7 +146,14 @@ def _mended(item: Item, mention: Mention, shelf: Shelf) -> bool:
     if item.gone:
         return mention.line in new
     page = shelf.page(mention.path)
-    return page is not None and not new.isdisjoint(page.around(mention.line))
+    if page is None or mention.line in new:
+        return page is not None
+    beside = new.intersection(page.around(mention.line))
+    subject = subject_of(item, shelf.names)
+    if subject is None or subject.about is About.FILE:
+        return bool(beside)
+    # A line about another thing that changed mends that one: of a table of options, say.
+    return any(subject in (told := shelf.told.get((mention.path, line), ())) or not told for line in beside)
 
 
 def _is_changelog(path: str, shelf: Shelf) -> bool:
