@@ -85,6 +85,8 @@ def look_new(item: Item, shelf: Shelf) -> Seen:
         return Seen((), documented=any(_documents(m) for m in mentions))
     left = [m for m in mentions if not _mended(item, m, shelf)]
     mended = tuple(sorted({m.path for m in mentions} - {m.path for m in left}))
+    if item.to and not mentions and (told := _places_told(item, shelf)):
+        return Seen((), told, documented=True)
     telling = [m for m in left if m.place is not Place.CHANGELOG]
     docs = tuple((m.path, m.line) for m in shortened(left)) if telling or not mended else ()
     return Seen(docs, mended, documented=bool(mended) and not telling)
@@ -100,6 +102,8 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
         return Seen((), documented=True, why="it is back")
     if item.aspect == "file" and item.reason and not item.docs and item.file in shelf.read:
         return Seen((), documented=True, why="it can be read again")
+    if item.to and not item.docs and (paths := _places_told(item, shelf)):
+        return Seen((), paths, documented=True)
     telling = [path for path, _ in item.docs if not _is_changelog(path, shelf)]
     if not telling:
         new = [m for m in shelf.library.mentions(subject) if m.line in shelf.changed.get(m.path, ())]
@@ -154,6 +158,15 @@ def _mended(item: Item, mention: Mention, shelf: Shelf) -> bool:
         return bool(beside)
     # A line about another thing that changed mends that one: of a table of options, say.
     return any(subject in (told := shelf.told.get((mention.path, line), ())) or not told for line in beside)
+
+
+def _places_told(item: Item, shelf: Shelf) -> tuple[str, ...]:
+    """Return the documents that have a new line with the place that a file moved to, where none has the old one."""
+    return tuple(
+        page.path
+        for page in shelf.library.pages
+        if page.place is not Place.DOCSTRING and any(item.to in page.line(n) for n in shelf.changed.get(page.path, ()))
+    )
 
 
 def _is_changelog(path: str, shelf: Shelf) -> bool:

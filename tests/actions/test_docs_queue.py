@@ -283,3 +283,22 @@ def test_what_is_amended_reset_or_reverted_away_leaves_nothing_to_write(project:
     project.git("reset", "-q", "--hard", "HEAD~1")
     once(project)
     assert items(project) == {}
+
+
+def test_what_is_half_documented_as_it_lands_keeps_the_other_half(project: Repo) -> None:
+    table = (
+        "# project\n\nSee `src/app.py`.\n\n| function | |\n|---|---|\n| `greet()` | hello |\n| `leave()` | goodbye |\n"
+    )
+    land(project, "Show a table", {"README.md": table, "docs/api.md": "# API\n"})
+    both = APP.replace("greet():", "greet(name):").replace("leave():", "leave(name):")
+    land(project, "Name both", {"src/app.py": both, "README.md": table.replace("`greet()`", "`greet(name)`")})
+    left = {key: places(item) for key, item in items(project).items() if key[0] == "public-changed"}
+    assert left == {("public-changed", "leave"): [("README.md", 8), ("src/app.py", 1)]}
+
+    project.git("mv", "src/app.py", "src/core.py")
+    land(
+        project,
+        "Move, and say so",
+        {"README.md": (project.path / "README.md").read_text().replace("app.py", "core.py")},
+    )
+    assert not {symbol for trigger, symbol in items(project) if trigger == "file-moved"}
