@@ -100,8 +100,11 @@ def look_for_stories(context: Context) -> None:
     if not folder:
         return
     if before is not None:
-        for tag in sorted(name for name in tags if name not in known and version_of(name) is not None):
-            _tagged(context, tag, tags, tip, folder)
+        versions = {version_of(tag) for tag in known} | {None}
+        for tag in sorted(tags.keys() - known.keys()):
+            if version_of(tag) not in versions:  # v1.0.0 and 1.0.0 are one release
+                versions.add(version_of(tag))
+                _tagged(context, tag, tags, tip, folder)
     blob = context.git.write_blob("".join(f"{tag} {oid}\n" for tag, oid in sorted(tags.items())).encode())
     context.git.update_ref(TAGS_REF, blob, before or "", "tags seen")
 
@@ -138,8 +141,12 @@ def _told(context: Context, tip: str) -> None:
     body = value if isinstance(value, dict) else {}
     if "items" in body:
         return
-    about = str(body.get("about") or "a milestone")
-    item = Story("milestone", about, ()).to_json(folder_of(context, tip), [])
-    said = str(body.get("timestamp") or now())
-    queue_files.put(context.site, QUEUE, {**item, "commit": tip}, key=f"told\0{about}\0{said}")
+    tell(context, tip, str(body.get("about") or "a milestone"), str(body.get("timestamp") or now()))
     signal_files.consume(path)
+
+
+def tell(context: Context, tip: str, about: str, said: str) -> None:
+    """Queue what git cannot see, in somebody's words of the time ``said``; what waits already does so once."""
+    if all(item.get("symbol") != about for item in queue_files.listed(context.site, QUEUE)):
+        item = Story("milestone", about, ()).to_json(folder_of(context, tip), [])
+        queue_files.put(context.site, QUEUE, {**item, "commit": tip}, key=f"told\0{about}\0{said}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from loki_hooks.actions.context import Context
 from loki_hooks.domain import docs_items
 from loki_hooks.domain.docs_fold import Seen, Shelf, fold, item_of, look_new
-from loki_hooks.domain.docs_items import Difference, Item, subject_of
+from loki_hooks.domain.docs_items import Difference, Item, Trigger, subject_of
 from loki_hooks.domain.documents import (
     docstrings_of,
     is_changelog,
@@ -60,13 +60,24 @@ def follow_docs(context: Context, old: str, new: str) -> Noted:
     if not found.incoming and not live:
         return Noted()
     by = {"commit": new, "stream": _stream_at(context.git, new)}
+    undone = _undone(context.git, old, new, live, found)
 
     def decide(known: list[Entry]) -> list[Edit]:
-        return fold(known, found.incoming, found.shelf, by, named=found.named)
+        return fold(known, found.incoming, found.shelf, by, named=found.named, undone=undone)
 
     edits = queue_files.revise(context.site, QUEUE, decide)
     made = sum(1 for edit in edits if edit.key and not edit.closed)
     return Noted(made, sum(1 for edit in edits if edit.ident and edit.closed))
+
+
+def _undone(git: Git, old: str, new: str, live: Sequence[Entry], found: Analysis) -> frozenset[str]:
+    """Return which items are about a commit that was amended, reset or rebased away, and that none in its place says again."""
+    about = [entry for entry in live if item_of(entry).aspect in Trigger.BREAKING]
+    if not about or git.is_ancestor(old, new):
+        return frozenset()
+    left = {commit.oid for commit in commits_between(git, new, old)}
+    again = {item.identity for item, _ in found.incoming}
+    return frozenset(e.ident for e in about if item_of(e).commit in left and item_of(e).identity not in again)
 
 
 def _stream_at(git: Git, commit: str) -> str:
@@ -106,9 +117,10 @@ def analyse(
         frozenset(tree),
         frozenset(reading.after) - {unread.file for unread in compared.unread},
         docs_items.moves(differences),
+        tuple(dict.fromkeys(subjects)),
     )
     incoming = [(item, look_new(item, shelf)) for item in items]
-    kept = [(item, seen) for item, seen in incoming if _counts(item, seen)]
+    kept = [(replace(item, commit=item.commit or new), seen) for item, seen in incoming if _counts(item, seen)]
     named = frozenset(ident for step in steps for commit in step.commits for ident in commit.items)
     return Analysis(tuple(_with_near(kept, shelf, reading.after)), shelf, named)
 

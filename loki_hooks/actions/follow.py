@@ -25,7 +25,8 @@ def follow(context: Context, old: str, new: str) -> str:
     said: list[str] = []
     if old and git.commit_id(old) is not None:
         start = git.maybe("merge-base", old, new) or old
-        said = [*_words("docs", follow_docs(context, start, new)), *_words("blog", follow_blog(context, start, new))]
+        # Of rewritten history (amend, reset, rebase) the docs queue needs to know what is not there any more, too.
+        said = [*_words("docs", follow_docs(context, old, new)), *_words("blog", follow_blog(context, start, new))]
         show_queues(context)
     testing = context.store.read().streams.get("testing")
     if testing is not None and Path(testing.path).is_dir():

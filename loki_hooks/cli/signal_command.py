@@ -15,6 +15,7 @@ from loki_hooks.domain.names import DEFAULT_BRANCHES, identify_branch, stream_id
 from loki_hooks.domain.signals import SignalName, require_signal
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system import signal_files
+from loki_hooks.system.clock import now
 from loki_hooks.system.git import Git
 from loki_hooks.system.processes import scrubbed, start_detached, worker_argv
 from loki_hooks.system.site import Site, require_enabled
@@ -52,10 +53,21 @@ def emit(name: str, about: str | None) -> None:
         )
     if about is not None and wanted.kind != "BLOG_POST_QUEUED":
         raise BadInputError("--about goes with BLOG_POST_QUEUED", f"leave it out for {wanted.file}")
-    path = signal_files.emit(site, wanted, _body(site, wanted) | ({"about": about} if about else {}))
+    path = signal_files.emit(site, wanted, _body(site, wanted) | (_queued(site, about) if about else {}))
     argv = worker_argv("worker", "reconcile", "signal", "native", str(site.here))
     start_detached(argv, cwd=site.root, env=scrubbed())
     say(f"wrote {path}")
+
+
+def _queued(site: Site, about: str) -> dict[str, Any]:
+    """Queue the post at once, since the next word may overwrite the signal before a pass has seen it."""
+    from loki_hooks.actions.blog import QUEUE, tell
+    from loki_hooks.actions.context import Context
+    from loki_hooks.system.queue_files import listed
+
+    context = Context(site)
+    tell(context, context.git.commit_id(context.integration_ref) or "", about, now())
+    return {"about": about, "items": len(listed(site, QUEUE))}
 
 
 @signal.command("list")

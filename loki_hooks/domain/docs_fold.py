@@ -6,7 +6,8 @@
     a live item, and the thing is as it was before                 it closes itself
     a document was mended                                          it leaves the item; with the last one the item closes
 
-A document is mended when the section that mentions a changed thing changed (of a long section: the lines around); when it
+A document is mended when the section that mentions a changed thing changed (of a long section: the lines around), elsewhere
+than on lines about other things that changed; when it
 mentions a removed or moved thing no more, but on lines written since; when it mentions an added thing. The changelog
 counts only where nothing else mentions the thing. An item that somebody is working on is never taken away: it is told what
 happened, and closes when the worker says done, or is gone.
@@ -25,6 +26,7 @@ from loki_hooks.domain.docs_items import Item, Trigger, subject_of, trigger_of
 from loki_hooks.domain.mentions import Library, Mention, shortened
 from loki_hooks.domain.pages import WORD, Page, Place
 from loki_hooks.domain.queue import Edit, Entry, item_id
+from loki_hooks.domain.subjects import About, Subject
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class Shelf:
     """The sources that changed and that their readers could read."""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Old path → new path of the files that moved."""
+    subjects: tuple[Subject, ...] = ()
+    """What changed, or is in the queue."""
+
+    @cached_property
+    def told(self) -> Mapping[tuple[str, int], set[Subject]]:
+        """Which things (not files) the new lines of documents name: (path, line) → them."""
+        found: dict[tuple[str, int], set[Subject]] = {}
+        for subject in self.subjects:
+            for m in self.library.mentions(subject) if subject.about is not About.FILE and self.changed else ():
+                if m.strength >= 2 and m.line in self.changed.get(m.path, ()):
+                    found.setdefault((m.path, m.line), set()).add(subject)
+        return found
 
     @cached_property
     def names(self) -> Mapping[str, int]:
@@ -71,6 +85,8 @@ def look_new(item: Item, shelf: Shelf) -> Seen:
         return Seen((), documented=any(_documents(m) for m in mentions))
     left = [m for m in mentions if not _mended(item, m, shelf)]
     mended = tuple(sorted({m.path for m in mentions} - {m.path for m in left}))
+    if item.to and not mentions and (told := _places_told(item, shelf)):
+        return Seen((), told, documented=True)
     telling = [m for m in left if m.place is not Place.CHANGELOG]
     docs = tuple((m.path, m.line) for m in shortened(left)) if telling or not mended else ()
     return Seen(docs, mended, documented=bool(mended) and not telling)
@@ -86,6 +102,8 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
         return Seen((), documented=True, why="it is back")
     if item.aspect == "file" and item.reason and not item.docs and item.file in shelf.read:
         return Seen((), documented=True, why="it can be read again")
+    if item.to and not item.docs and (paths := _places_told(item, shelf)):
+        return Seen((), paths, documented=True)
     telling = [path for path, _ in item.docs if not _is_changelog(path, shelf)]
     if not telling:
         new = [m for m in shelf.library.mentions(subject) if m.line in shelf.changed.get(m.path, ())]
@@ -132,7 +150,23 @@ def _mended(item: Item, mention: Mention, shelf: Shelf) -> bool:
     if item.gone:
         return mention.line in new
     page = shelf.page(mention.path)
-    return page is not None and not new.isdisjoint(page.around(mention.line))
+    if page is None or mention.line in new:
+        return page is not None
+    beside = new.intersection(page.around(mention.line))
+    subject = subject_of(item, shelf.names)
+    if subject is None or subject.about is About.FILE:
+        return bool(beside)
+    # A line about another thing that changed mends that one: of a table of options, say.
+    return any(subject in (told := shelf.told.get((mention.path, line), ())) or not told for line in beside)
+
+
+def _places_told(item: Item, shelf: Shelf) -> tuple[str, ...]:
+    """Return the documents that have a new line with the place that a file moved to, where none has the old one."""
+    return tuple(
+        page.path
+        for page in shelf.library.pages
+        if page.place is not Place.DOCSTRING and any(item.to in page.line(n) for n in shelf.changed.get(page.path, ()))
+    )
 
 
 def _is_changelog(path: str, shelf: Shelf) -> bool:
@@ -165,10 +199,12 @@ def fold(
     shelf: Shelf,
     by: Mapping[str, Any],
     named: frozenset[str] = frozenset(),
+    undone: frozenset[str] = frozenset(),
 ) -> list[Edit]:
     """Return what a landing does to the queue.
 
     ``by``: {commit, stream} of it, for the record. ``named``: the items that its commits say they are about.
+    ``undone``: those that are about a commit that is gone.
     """
     latest: dict[tuple[str, str, str], Entry] = {}
     for entry in sorted(known, key=lambda k: k.age):
@@ -176,6 +212,7 @@ def fold(
     edits: list[Edit] = []
     met: set[str] = set()
     names = {entry.ident for entry in known}
+    taken_back: set[str] = set()
     there_and_back = {(item_of(entry).file, item_of(entry).to) for entry in known if entry.live and item_of(entry).to}
     for item, seen in incoming:
         last = latest.get(item.identity)
@@ -183,16 +220,22 @@ def fold(
             continue
         if (item.to, item.file) in there_and_back and not seen.docs:
             continue
+        if _is_missing_line_for(item, taken_back):
+            continue
         if last is None or not last.live:
             edits.append(_new(item, seen, by, taken=item_id(item.key) in names))
             continue
         met.add(last.ident)
+        if _is_back(last, item):
+            taken_back |= set(item.symbol.split())
         edits.append(_changed_on(last, item, seen, by))
     for entry in known:
         if not entry.live or entry.ident in met or "closed_by" in entry.value:
             continue
         if entry.ident in named:
             edits.append(_close(entry, replace(item_of(entry), docs=()), {**by, "how": "a commit names it"}))
+        elif entry.ident in undone or _is_missing_line_for(item_of(entry), taken_back):
+            edits.append(_close(entry, _undone(item_of(entry)), {**by, "how": "it was taken back"}))
         else:
             item = _with_its_file(entry, shelf)
             edit = _reconsidered(entry, item, look_again(item, shelf), by)
@@ -211,7 +254,7 @@ def _new(item: Item, seen: Seen, by: Mapping[str, Any], *, taken: bool) -> Edit:
 
 def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit:
     old = item_of(entry)
-    if item.now == old.before and old.aspect not in {Trigger.BREAKING, "changelog"}:
+    if _is_back(entry, item):
         return _close(entry, _undone(old), {**by, "how": "it is as it was before"})
     trigger = item.trigger if old.aspect == "file" else trigger_of(old.aspect, old.before, item.after)
     again = replace(
@@ -227,6 +270,16 @@ def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> 
         return _close(entry, again, {**by, "how": "documented by the landing that changed it again"})
     value = {**entry.value, **again.to_json()}
     return Edit(_traced(entry, value, {**by, "what": "it changed again"}), ident=entry.ident)
+
+
+def _is_back(entry: Entry, item: Item) -> bool:
+    old = item_of(entry)
+    return item.now == old.before and old.aspect not in {Trigger.BREAKING, "changelog"}
+
+
+def _is_missing_line_for(item: Item, names: set[str]) -> bool:
+    """Whether the item asks for a line in the changelog on nothing but these."""
+    return item.trigger == Trigger.CHANGELOG and set(item.after.split()) <= names
 
 
 def _undone(item: Item) -> Item:

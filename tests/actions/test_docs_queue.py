@@ -257,3 +257,48 @@ def test_a_reader_that_fails_costs_its_file_and_nothing_else(project: Repo, monk
         ("file-changed", "src/odd.py"),
         ("changelog-missing", "greet"),
     }
+
+
+def test_what_is_amended_reset_or_reverted_away_leaves_nothing_to_write(project: Repo) -> None:
+    land(project, "feat!: wave", {"src/app.py": APP + "\n\ndef wave():\n    return 3\n"})
+    asked = {("public-added", "wave"), ("file-changed", "src/app.py"), ("changelog-missing", "wave")}
+    assert set(items(project)) == {*asked, ("breaking", "feat!: wave")}
+    project.git("commit", "-q", "--amend", "-m", "feat!: wave a hand")
+    once(project)
+    assert set(items(project)) == {*asked, ("breaking", "feat!: wave a hand")}
+    (project.path / "src" / "app.py").write_text(APP)
+    project.git("commit", "-q", "-a", "--amend", "--allow-empty", "-m", "Nothing")
+    once(project)
+    assert items(project) == {}
+
+    land(project, "Greet by name", {"src/app.py": APP.replace("greet()", "greet(name)")})
+    greeting = set(items(project))
+    assert ("changelog-missing", "greet") in greeting
+    project.git("revert", "--no-edit", "HEAD")
+    once(project)
+    assert items(project) == {}
+    project.git("revert", "--no-edit", "HEAD")
+    once(project)
+    assert set(items(project)) == greeting
+    project.git("reset", "-q", "--hard", "HEAD~1")
+    once(project)
+    assert items(project) == {}
+
+
+def test_what_is_half_documented_as_it_lands_keeps_the_other_half(project: Repo) -> None:
+    table = (
+        "# project\n\nSee `src/app.py`.\n\n| function | |\n|---|---|\n| `greet()` | hello |\n| `leave()` | goodbye |\n"
+    )
+    land(project, "Show a table", {"README.md": table, "docs/api.md": "# API\n"})
+    both = APP.replace("greet():", "greet(name):").replace("leave():", "leave(name):")
+    land(project, "Name both", {"src/app.py": both, "README.md": table.replace("`greet()`", "`greet(name)`")})
+    left = {key: places(item) for key, item in items(project).items() if key[0] == "public-changed"}
+    assert left == {("public-changed", "leave"): [("README.md", 8), ("src/app.py", 1)]}
+
+    project.git("mv", "src/app.py", "src/core.py")
+    land(
+        project,
+        "Move, and say so",
+        {"README.md": (project.path / "README.md").read_text().replace("app.py", "core.py")},
+    )
+    assert not {symbol for trigger, symbol in items(project) if trigger == "file-moved"}

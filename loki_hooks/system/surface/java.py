@@ -5,6 +5,7 @@ A package that is called ``internal``, by custom, offers nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ _TYPES = (
 )
 _OPEN = ("interface_declaration", "annotation_type_declaration")
 """What is in these is public without a word."""
+_IN_PACKAGE = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])")
 _SEEN = ("static", "abstract", "final", "sealed", "protected", "default")
 _INJECTED = frozenset(
     {"Component", "Service", "Repository", "Singleton", "ApplicationScoped", "RequestScoped", "Named"}
@@ -167,7 +169,7 @@ def _function(node: Syntax) -> Shape:
     thrown = sorted(
         text for part in (throws.parts if throws is not None else []) if not (text := spell(part)).endswith(_UNCHECKED)
     )
-    kind = spell(node.get("type")) + (f" throws {', '.join(thrown)}" if thrown else "")
+    kind = _kind(node.get("type")) + (f" throws {', '.join(thrown)}" if thrown else "")
     return Shape(
         "function", _marks(node), spell(node.get("type_parameters")), tuple(_params(node.get("parameters"))), kind
     )
@@ -176,11 +178,16 @@ def _function(node: Syntax) -> Shape:
 def _params(node: Syntax | None) -> Iterator[Param]:
     for part in node.parts if node is not None else []:
         if part.kind == "formal_parameter":
-            yield Param(part.word("name"), spell(part.get("type")) + spell(part.get("dimensions")))
+            yield Param(part.word("name"), _kind(part.get("type")) + spell(part.get("dimensions")))
         elif part.kind == "spread_parameter":
             declarator = part.of("variable_declarator")
             kind = next((one for one in part.parts if one.kind not in ("modifiers", "variable_declarator")), None)
             yield Param(declarator.word("name") if declarator is not None else "", spell(kind), rest=True)
+
+
+def _kind(node: Syntax | None) -> str:
+    """Return the type without the package that it may be written with or without."""
+    return _IN_PACKAGE.sub("", spell(node))
 
 
 def _field(member: Syntax, declarator: Syntax, inside: bool) -> Shape:
@@ -188,4 +195,4 @@ def _field(member: Syntax, declarator: Syntax, inside: bool) -> Shape:
     value = declarator.get("value")
     constant = value is not None and value.kind in _LITERALS and "final" in marks
     said = "" if not constant or declarator.word("name") == "serialVersionUID" else spell(value)
-    return Shape("field", marks, type=spell(member.get("type")) + spell(declarator.get("dimensions")), value=said)
+    return Shape("field", marks, type=_kind(member.get("type")) + spell(declarator.get("dimensions")), value=said)

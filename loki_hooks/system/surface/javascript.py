@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
 from loki_hooks.system.surface.javascript_app import read_offers, routers_of
@@ -90,7 +91,13 @@ def _reaches(modules: _Exports) -> dict[Key, Reach]:
             called = name if name != DEFAULT else origin.called or _stem(home)
             owner = (path, name, "")
             offers = [
-                ((path, name, e.suffix), offer(Aspect.PUBLIC, called + e.suffix, e.line, home, e.shape, owner=owner))
+                (
+                    (path, name, e.suffix),
+                    replace(
+                        offer(Aspect.PUBLIC, called + e.suffix, e.line, home, e.shape, owner=owner),
+                        new_breaks="abstract" in e.shape.marks,  # every subclass has to write it
+                    ),
+                )
                 for e in origin.entries
             ] or [(owner, offer(Aspect.PUBLIC, called, export.line, path, ELSEWHERE))]
             for key, one in joined(offers).items():

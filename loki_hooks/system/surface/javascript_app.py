@@ -78,15 +78,26 @@ def _mounts(root: Syntax, routers: set[str]) -> dict[str, str]:
                 below = path if path is not None else plain(told)
                 if below is not None:
                     parents[argument.text] = (owner, below)
+    own = dict(_own_prefixes(root, routers))
     out = {}
-    for router in parents:
-        prefix, inner, seen = "", router, set[str]()
+    for router in parents | own:
+        prefix, inner, seen = own.get(router, ""), router, set[str]()
         while inner in parents and inner not in seen:
             seen.add(inner)
             inner, mounted = parents[inner]
-            prefix = under(mounted, prefix)
+            prefix = under(own.get(inner, ""), under(mounted, prefix))
         out[router] = prefix
     return out
+
+
+def _own_prefixes(root: Syntax, routers: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield (router, prefix) of ``new Router({ prefix: '/books' })``."""
+    for node in root.walk():
+        value = node.get("value") if node.kind == "variable_declarator" and node.word("name") in routers else None
+        arguments = value.get("arguments") if value is not None else None
+        prefix = plain(_pairs(arguments.parts[0]).get("prefix")) if arguments is not None and arguments.parts else None
+        if prefix:
+            yield node.word("name"), prefix
 
 
 def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str]) -> Iterator[Found]:

@@ -81,6 +81,8 @@ def variable(declarator: Syntax, about: Syntax) -> list[Entry]:
 def function(node: Syntax, *marks: str) -> Shape:
     result = annotation(node.get("return_type"))
     words = [*marks, *(["async"] if node.has("async") or result.startswith("Promise<") else [])]
+    if "generator" in node.kind and not result:
+        words.append("generator")
     single = node.get("parameter")  # x => …
     listed = tuple(_params(node.get("parameters"))) if single is None else (Param(single.text),)
     return Shape("function", frozenset(words), spell(node.get("type_parameters")), listed, result)

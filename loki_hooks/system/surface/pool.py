@@ -100,14 +100,26 @@ def compare_files(
 
 
 def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
-    """Yield how the surfaces differ; what comes or goes with the thing that it belongs to is one difference with it."""
-    moved = {What.ADDED: new.keys() - old.keys(), What.REMOVED: old.keys() - new.keys(), What.CHANGED: set[Key]()}
+    """Yield how the surfaces differ.
+
+    What comes or goes with the thing that it belongs to, or as that becomes another kind of thing, is one difference with it.
+    """
+    reshaped = {key for key in old.keys() & new.keys() if _kinds(old[key]).isdisjoint(_kinds(new[key]))}
+    moved = {
+        What.ADDED: (new.keys() - old.keys()) | reshaped,
+        What.REMOVED: (old.keys() - new.keys()) | reshaped,
+        What.CHANGED: set[Key](),
+    }
     for key in {**old, **new}:
         there = new.get(key) or old[key]
         for change in compare(there.file, _one(old, key), _one(new, key), _breaks):
             if there.owner == key or there.owner not in moved[change.what]:
                 breaking = change.breaking or (change.what is What.ADDED and there.new_breaks)
                 yield key, replace(change, breaking=breaking)
+
+
+def _kinds(one: Offer) -> set[str]:
+    return {shape.kind for shape in one.shapes}
 
 
 def _one(surface: Surface, key: Key) -> dict[str, Thing]:

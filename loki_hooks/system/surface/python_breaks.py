@@ -28,7 +28,8 @@ def breaks(old: Shape, new: Shape, incompatible: bool) -> bool:
             if old.overloads and new.overloads
             else incompatible
         )
-        or not {b.partition("[")[0] for b in old.bases} <= {b.partition("[")[0] for b in new.bases}
+        or (not _may_be_none(old.call) and _may_be_none(new.call))
+        or not {b.partition("[")[0] for b in old.bases} <= {b.partition("[")[0] for b in (*new.bases, *new.family)}
         or _fields_break(old.fields, new.fields)
         or (old.call == "()" and new.kind == "class" and new.function is not None and _has_required(new.function))
     )
@@ -61,6 +62,12 @@ def _types(call: str) -> dict[str, set[str]]:
         for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)
     }
     return {name: set() if types & {"Any", "object"} else types for name, types in annotated.items()}
+
+
+def _may_be_none(call: str) -> bool:
+    """Return whether the result may be nothing; so may one that is not annotated."""
+    kinds = call.rpartition(" -> ")[2] if " -> " in call else "None"
+    return "None" in kinds.split(" | ")
 
 
 def _kind_breaks(old: Shape, new: Shape) -> bool:

@@ -17,12 +17,12 @@ VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 URLS = "urlpatterns"
 _ROUTERS = {
     "Flask": "", "Blueprint": "url_prefix", "FastAPI": "", "APIRouter": "prefix", "Starlette": "", "Router": "", "Quart": "",
-    "APIBlueprint": "url_prefix", "DefaultRouter": "", "SimpleRouter": "", "Sanic": "", "Litestar": "",
+    "APIBlueprint": "url_prefix", "RouteTableDef": "", "DefaultRouter": "", "SimpleRouter": "", "Sanic": "", "Litestar": "",
 }  # fmt: skip
 """What makes a router, with the keyword of its prefix."""
 _HINT = re.compile(
     r"@[\w.]+\.(?:route|get|post|put|patch|delete|head|options|trace|websocket|api_route|websocket_route)\("
-    r"|APIRouter|Blueprint|blueprint|Flask\(|Quart\(|FastAPI\(|Starlette|Route\(|Router\(|urlpatterns|_router\(|add_(?:url|route|api|web)"
+    r"|APIRouter|Blueprint|blueprint|Flask\(|Quart\(|FastAPI\(|Starlette|Route\(|Router\(|urlpatterns|_router\(|add_(?:url|route|api|web|get|post|put|patch|delete|head|view)|aiohttp"
 )
 """A file without any of these is not searched for routes: this saves most of the time, and decides nothing else."""
 _DJANGO = ("django.urls", "django.conf.urls", "django_distill")
@@ -186,6 +186,12 @@ class _Reader:
             self.found.mounts.append(Mount(parent, child, prefix or "", replaces=replaces))
         elif verb == "mount" and (path := text_of(first)) and len(call.args) > 1 and (child := dotted(call.args[1])):
             self.found.mounts.append(Mount(parent, child, path))
+        elif verb == "add_routes" and isinstance(first, ast.List):
+            self._listed(first, parent, "")
+        elif verb.removeprefix("add_") in VERBS and verb != verb.removeprefix("add_") and parent.endswith("router"):
+            if (path := text_of(first)) is not None and path.startswith("/"):
+                self._add(parent, [verb.removeprefix("add_").upper()], path, call)
+                self._serves(call.args[1] if len(call.args) > 1 else keyword(call, "handler"))
         elif verb in {"add_url_rule", "add_route", "add_api_route", "add_websocket_route", "add_api_websocket_route"}:
             path = text_of(first)
             if path is not None and path.startswith("/"):
@@ -243,6 +249,9 @@ class _Reader:
             else:
                 self._add(router, [""], path, call)
                 self._serves(second)
+        elif full.startswith("aiohttp.web.") and word in VERBS:
+            self._add(router, [word.upper()], prefix + first, call)
+            self._serves(second)
         elif word in {"Route", "APIRoute", "WebSocketRoute"}:
             handler = self._serves(second)
             if not self._hidden(call):

@@ -52,6 +52,8 @@ class Shape:
     writable: bool = False
     overloads: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
+    family: tuple[str, ...] = ()
+    """The bases with their own, as far as they are known."""
     fields: tuple[Field, ...] | None = None
     function: griffe.Function | None = None
     """Of a function, or a class's constructor: griffe compares their parameters."""
@@ -114,6 +116,7 @@ def _class(
             _marked(text, mark),
             call,
             bases=tuple(shown),
+            family=tuple(sorted(family)),
             fields=fields,
             function=function,  # type: ignore[arg-type]
         ),

@@ -65,6 +65,7 @@ class _Space:
     name: str
     kind: str = "module"
     bases: tuple[str, ...] = ()
+    mixins: tuple[str, ...] = ()
     params: tuple[Param, ...] | None = None
     at: Syntax | None = None
     visibility: str = "public"
@@ -97,7 +98,7 @@ class _File:
         opened_only = space.own and all(name.startswith("::") for name in space.own) and not space.bases and not built
         if space.at is not None and not opened_only and (space.kind == "class" or members):
             params = built[0].params if built else space.params
-            shape = Shape(space.kind, _marks(space.at), params=params, bases=space.bases)
+            shape = Shape(space.kind, _marks(space.at), params=params, bases=(*space.bases, *sorted(space.mixins)))
             around = ("", Aspect.PUBLIC, space.name.rpartition("::")[0])
             yield key, offer(Aspect.PUBLIC, space.name, space.at.line, self.path, shape, owner=around)
         for name, (shape, at) in members.items():
@@ -137,7 +138,7 @@ class _File:
         params = made.params if made else None if bases or node.kind == "module" else ()
         if not _is_hidden(node):
             full = f"{space.name}::{name}" if space.name else name
-            inner = _Space(full, node.kind, bases, params, node)
+            inner = _Space(full, node.kind, bases, params=params, at=node)
             self.spaces.append(inner)
             yield from _body(inner, node)
 
@@ -169,6 +170,8 @@ class _File:
         elif verb == "extend" and any(one.kind == "self" for one in given):
             space.mark = "."
             space.own |= {f".{name[1:]}": space.own.pop(name) for name in list(space.own) if name.startswith("#")}
+        elif verb in ("include", "prepend") and space.at is not None:
+            space.mixins += tuple(spell(one) for one in given if one.kind in ("constant", "scope_resolution"))
         elif verb == "class_methods":
             yield from _body(replace(space, visibility="public", mark="."), node.get("block"))
         elif verb in ("define_method", "alias_method"):

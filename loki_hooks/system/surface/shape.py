@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-_BOTH_WAYS = frozenset({"async", "static"})
+_BOTH_WAYS = frozenset({"async", "static", "generator"})
 _GAINED = frozenset(
     {"abstract", "final", "sealed", "readonly", "unsafe", "protected", "required", "non_exhaustive", "closed"}
 )
