@@ -56,7 +56,7 @@ def _make(context: Context, path: Path, commit: str, standing: str) -> None:
     elif branch and not any(w.branch == branch for w in list_worktrees(context.git)):
         add(context.site, path, branch, tip, new_branch=False)
     else:
-        add(context.site, path, "", commit, new_branch=False)
+        add(context.site, path, "", tip, new_branch=False)  # what is on no branch yet would be taken for somebody's
     if branch:
         keep_testing(context)
 

@@ -1,6 +1,6 @@
-"""The spawn queue as files: what waits for a free place, for people and programs to see.
+"""The spawn queue as files and signals: what waits for a free place, for people and programs to see.
 
-The truth is the streams' status; this folder follows it, so an item can be neither lost nor started twice.
+The truth is the streams' status; these follow it, so an item can be neither lost nor started twice.
 """
 
 from __future__ import annotations
@@ -9,17 +9,28 @@ from contextlib import suppress
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.queue import item_id
+from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError
-from loki_hooks.system import queue_files
+from loki_hooks.system import queue_files, signal_files
 
 QUEUE = "spawn"
+WAITS = frozenset({Status.PLANNED, Status.QUEUED})
 
 
 def show_spawn_queue(context: Context) -> None:
-    """Have ``queue/spawn/`` hold exactly the streams that wait to be started; the others' items are done."""
-    waiting = {_key(r): r for r in context.store.read().streams.values() if r.status is Status.QUEUED}
+    """Have ``queue/spawn/`` hold exactly the streams that wait to be started; the others' items are done.
+
+    A SPAWN_QUEUED of a stream that does not wait (any more) goes: it was stopped, say, or called off.
+    """
+    signals = [s for s in signal_files.listed(context.site.loki / "signals") if s.name.kind == "SPAWN_QUEUED"]
+    streams = context.store.read().streams
+    waiting = {_key(r): r for r in streams.values() if r.status is Status.QUEUED}
+    still = {SignalName("SPAWN_QUEUED", r.stream).file for r in streams.values() if r.status in WAITS}
+    for signal in signals:
+        if signal.ours and signal.name.file not in still:
+            signal_files.clear(context.site, signal.name)
     for key, record in waiting.items():
         queue_files.put(
             context.site,

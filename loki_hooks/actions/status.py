@@ -13,6 +13,7 @@ from typing import Any
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.evidence import gather_evidence
+from loki_hooks.actions.gate_run import MAX_WORKTREES
 from loki_hooks.actions.identity import identify
 from loki_hooks.actions.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.orphans import Orphan, orphans
@@ -264,7 +265,7 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
-    known = {r.path for r in records} | {str(context.site.main)}
+    known = {r.path for r in records} | {str(context.site.main)} | _gate_worktrees(context)
     standing = {r.path for r in context.store.read().streams.values() if r.standing}
     for entry in list_worktrees(context.git):
         if entry.bare or str(entry.path) in known | standing:
@@ -275,3 +276,9 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
                 f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]"
             )
     return tuple(notes)
+
+
+def _gate_worktrees(context: Context) -> set[str]:
+    """Return where gates run: those worktrees are ours, and no streams."""
+    names = {gate.worktree for gate in context.config.in_force.gates.values()}
+    return {str(context.worktree_of_gate(name, number + 1)) for name in names for number in range(MAX_WORKTREES)}

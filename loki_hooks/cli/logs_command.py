@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import click
 
 from loki_hooks.cli.console import answer, printable, say
-from loki_hooks.domain.names import nearest, shown
+from loki_hooks.domain.names import flat, nearest, shown
 from loki_hooks.domain.status import Status
 from loki_hooks.errors import BadInputError, LokiError
-from loki_hooks.system.files import link_on_way
+from loki_hooks.system.files import entries, link_on_way
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site, require_enabled
 from loki_hooks.system.state_store import StateStore
@@ -46,7 +46,8 @@ _UNFINISHED = re.compile(r"(\x1b(\[[0-9;:]{0,32})?|\r)\Z")
 def logs(name: str, follow: bool, only_path: bool) -> None:
     """Print what the session of the stream NAME (a name, an id or a branch) has printed.
 
-    A terminal is shown colours but no other control sequence; a pipe gets the bytes as they are.
+    Of an archived stream it is what the archive has. A terminal is shown colours but no other control sequence; a pipe
+    gets the bytes as they are.
     """
     site = require_enabled()
     record = _require_stream(site, name)
@@ -65,7 +66,7 @@ def logs(name: str, follow: bool, only_path: bool) -> None:
         if follow:
             _follow(site, record.stream, path, shower)
         else:
-            _show_once(record, path, shower)
+            _show_once(site, record, path, shower)
     finally:
         shower.end()
 
@@ -86,6 +87,13 @@ def _why_none(record: StreamRecord) -> str:
     return "no session of ours ran in it"
 
 
+def _archived(site: Site, stream: str, file: str) -> Path | None:
+    """Return where the log of the stream is since it was archived, the last time if it was more than once."""
+    times = re.compile(re.escape(flat(stream)) + r"-\d{8}T\d+Z")
+    folders = [entry.name for entry in entries(site.loki / "archive") if times.fullmatch(entry.name)]
+    return site.loki / "archive" / max(folders) / file if folders else None
+
+
 def _open(path: Path) -> int | None:
     """Return a descriptor of the log, or None when there is none; a link, a folder or a FIFO is no log."""
     if link_on_way(path.parent) is not None:
@@ -100,8 +108,13 @@ def _open(path: Path) -> int | None:
     return None
 
 
-def _show_once(record: StreamRecord, path: Path, shower: _Shower) -> None:
+def _show_once(site: Site, record: StreamRecord, path: Path, shower: _Shower) -> None:
     log = _open(path)
+    if log is None and record.status is Status.ARCHIVED:
+        archived = _archived(site, record.stream, path.name)
+        if archived is not None:
+            say(f"{record.stream} is archived; its log is {archived}")
+            log = _open(archived)
     if log is None:
         raise LokiError(f"the stream {record.stream} has no log", _why_none(record))
     try:

@@ -10,8 +10,9 @@ from loki_hooks.actions.tmux import require_tmux
 from loki_hooks.cli.console import say
 from loki_hooks.cli.task_text import task_text
 from loki_hooks.domain.names import nearest, shown
-from loki_hooks.domain.status import WORDS
+from loki_hooks.domain.status import WORDS, Status
 from loki_hooks.errors import BadInputError
+from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import require_enabled
 
 
@@ -40,5 +41,7 @@ def resume(name: str, task: str, prompt_file: str, agent: str, tmux: bool) -> No
     if tmux:
         require_tmux()
     record = resume_stream(context, name, task=text, agent=agent, tmux=tmux)
-    say(f"{record.stream}: {WORDS[record.status]}{f' ({record.reason})' if record.reason else ''}; in {record.path}")
+    begins = record.status is Status.QUEUED and is_alive(record.claim)  # its runner is there, and takes it in a moment
+    how = "its session begins" if begins else WORDS[record.status]
+    say(f"{record.stream}: {how}{f' ({record.reason})' if record.reason else ''}; in {record.path}")
     say(f"`loki-hooks logs {record.name} -f` shows what it prints")

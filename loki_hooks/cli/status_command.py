@@ -49,7 +49,7 @@ def show(found: Overview) -> None:
         answer("")
         table(("STREAM", "STATUS", "BRANCH", "±", "GATE", "CONFLICTS", "WHY / TASK"), [_row(s) for s in found.streams])
     else:
-        answer('no streams yet: `loki-hooks spawn NAME --task "…"` starts one')
+        answer('no streams now: `loki-hooks spawn NAME --task "…"` starts one')
     waiting = ", ".join(f"{count} {name}" for name, count in found.queues.items() if count)
     if waiting:
         answer(f"\nqueued: {waiting}")

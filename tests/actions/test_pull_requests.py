@@ -145,3 +145,19 @@ def test_its_merge_is_recognised_when_it_comes_back(repo: Repo, tmp_path: Path, 
     assert repo.git("rev-parse", "main") == repo.git("rev-parse", "HEAD", cwd=there)
     assert made.status("a") == "archived"
     assert not made.tree_of("a").exists()
+
+
+def test_those_tested_side_by_side_need_no_more_worktrees_than_the_cap_has_places(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = yard(repo, cap=2, more='[merge]\nhow = "pr"\n')
+    hub(made)
+    fake_gh(made, monkeypatch, f"echo {URL}")
+    (made.outside / "gate-wait").write_text("0.3")
+    made.streams({name: {f"{name}.txt": name} for name in "abc"})
+    made.run()
+    made.quiet()
+    assert [made.status(name) for name in "abc"] == ["proposed"] * 3
+    assert {p.name for p in repo.path.parent.glob("project-testing*")} == {"project-testing", "project-testing-2"}
+    assert (repo.path / ".git" / "worktrees" / "project-testing-2" / "loki-gate").exists(), "and it was used"
+    assert "not a stream" not in repo.loki("status").err

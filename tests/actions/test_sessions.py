@@ -151,12 +151,16 @@ def test_stop_ends_the_agent_keeps_its_work_and_says_so(repo: Repo) -> None:
 
 def test_stop_takes_a_waiting_stream_out_of_the_queue(repo: Repo) -> None:
     made = yard(repo, cap=1)
-    made.agent("a", f"sleep 1; {COMMIT}")
+    made.agent("a", f"echo at work; sleep 1; {COMMIT}")
     made.spawn("a", "b")
     assert repo.loki("stop", "b").code == 0
     made.run()
     assert made.status("b") == "stopped"
     assert made.landed() == ["a"]
+    assert not list(repo.signals.glob("SPAWN_QUEUED_*")), "nobody waits any more"
+    done = repo.loki("logs", "a")
+    assert "archived" in done.err
+    assert "at work" in done.out, "its log is still to be read"
 
 
 def test_a_killed_runner_is_seen_the_agent_ended_and_the_place_free(repo: Repo) -> None:
