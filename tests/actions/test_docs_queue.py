@@ -302,3 +302,9 @@ def test_what_is_half_documented_as_it_lands_keeps_the_other_half(project: Repo)
         {"README.md": (project.path / "README.md").read_text().replace("app.py", "core.py")},
     )
     assert not {symbol for trigger, symbol in items(project) if trigger == "file-moved"}
+
+    renamed = {
+        path: (project.path / path).read_text().replace("leave", "depart") for path in ("src/core.py", "README.md")
+    }
+    land(project, "Rename, and say so", renamed)
+    assert not {key for key in items(project) if key[0] == "public-removed"}
