@@ -118,6 +118,7 @@ def analyse(
         frozenset(reading.after) - {unread.file for unread in compared.unread},
         docs_items.moves(differences),
         tuple(dict.fromkeys(subjects)),
+        None if documents_at else Library.of(reading.was, subjects),
     )
     incoming = [(item, look_new(item, shelf)) for item in items]
     kept = [(replace(item, commit=item.commit or new), seen) for item, seen in incoming if _counts(item, seen)]
@@ -232,6 +233,7 @@ class _Reading:
     after: Mapping[str, str]
     unread: tuple[Unread, ...]
     pages: tuple[Page, ...]
+    was: tuple[Page, ...]
     changed: Mapping[str, frozenset[int]]
 
     @classmethod
@@ -268,6 +270,11 @@ class _Reading:
             {path: texts[oid] for path, oid in after.items() if path not in no_text},
             tuple(Unread(path, NO_TEXT) for path in sorted(no_text) if reader_of(path)),
             tuple(pages),
+            tuple(
+                Page(path, place, texts[oid])
+                for path, oid in old.items()
+                if oid in texts and (place := place_of(path, patterns)) is not None
+            ),
             _changed(pages, differences, texts),
         )
 

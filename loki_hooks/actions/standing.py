@@ -40,9 +40,14 @@ def writers(context: Context, state: State) -> tuple[Writer, ...]:
     for kind, auto in (("docs", config.docs.auto), ("blog", config.blog.auto)):
         record = state.streams.get(kind)
         if auto or (record is not None and record.standing):
-            waiting = [item for item in queue_files.listed(context.site, kind) if item["state"] == ItemState.OPEN]
+            waiting = [item for item in queue_files.listed(context.site, kind) if _begins_a_round(item)]
             found.append(Writer(kind, auto, len(waiting), record))
     return tuple(found)
+
+
+def _begins_a_round(item: Mapping[str, Any]) -> bool:
+    """What a writer itself brought waits for a round that something else begins: else its sessions might never end."""
+    return item["state"] == ItemState.OPEN and str(item.get("stream", "")).partition("-")[0] not in KINDS
 
 
 def begin(context: Context, kind: str) -> str:

@@ -43,6 +43,8 @@ class Shelf:
     """Old path → new path of the files that moved."""
     subjects: tuple[Subject, ...] = ()
     """What changed, or is in the queue."""
+    was: Library | None = None
+    """The documents that changed, as they were before."""
 
     @cached_property
     def told(self) -> Mapping[tuple[str, int], set[Subject]]:
@@ -88,6 +90,10 @@ def look_new(item: Item, shelf: Shelf) -> Seen:
     if item.to and not mentions and (told := _places_told(item, shelf)):
         return Seen((), told, documented=True)
     telling = [m for m in left if m.place is not Place.CHANGELOG]
+    if item.gone and not telling and shelf.was is not None:
+        # What the documents said of it went with it.
+        said = relevant(item, shelf.was.mentions(subject))
+        mended = tuple(sorted({*mended, *(m.path for m in said if m.place is not Place.CHANGELOG)}))
     docs = tuple((m.path, m.line) for m in shortened(left)) if telling or not mended else ()
     return Seen(docs, mended, documented=bool(mended) and not telling)
 

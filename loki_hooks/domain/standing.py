@@ -10,7 +10,10 @@ from loki_hooks.domain.streams import StreamRecord
 
 @dataclass(frozen=True)
 class Writer:
-    """``auto``: it begins by itself. ``waiting``: so many items nobody has taken. ``record`` None: there was no round yet."""
+    """``auto``: it begins by itself. ``record`` None: there was no round yet.
+
+    ``waiting``: so many items nobody has taken, but those that writers brought.
+    """
 
     kind: str
     auto: bool

@@ -293,7 +293,7 @@ def test_what_is_half_documented_as_it_lands_keeps_the_other_half(project: Repo)
     both = APP.replace("greet():", "greet(name):").replace("leave():", "leave(name):")
     land(project, "Name both", {"src/app.py": both, "README.md": table.replace("`greet()`", "`greet(name)`")})
     left = {key: places(item) for key, item in items(project).items() if key[0] == "public-changed"}
-    assert left == {("public-changed", "leave"): [("README.md", 8), ("src/app.py", 1)]}
+    assert left == {("public-changed", "greet"): [("src/app.py", 1)], ("public-changed", "leave"): [("README.md", 8)]}
 
     project.git("mv", "src/app.py", "src/core.py")
     land(
@@ -302,3 +302,9 @@ def test_what_is_half_documented_as_it_lands_keeps_the_other_half(project: Repo)
         {"README.md": (project.path / "README.md").read_text().replace("app.py", "core.py")},
     )
     assert not {symbol for trigger, symbol in items(project) if trigger == "file-moved"}
+
+    renamed = {
+        path: (project.path / path).read_text().replace("leave", "depart") for path in ("src/core.py", "README.md")
+    }
+    land(project, "Rename, and say so", renamed)
+    assert not {key for key in items(project) if key[0] == "public-removed"}

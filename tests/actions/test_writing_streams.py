@@ -68,6 +68,14 @@ def test_a_docs_round_begins_lands_and_rests_and_a_later_one_begins_again(
     assert (record(at, "docs")["status"], record(at, "docs")["reason"]) == ("watching", "")
     assert [e["reason"] for e in at.events("session-failed")] == []
 
+    # One that changes the code makes work, but not for itself.
+    at.agent("docs", "echo 'def more(): ...' >> app.py; git commit -qam more")
+    repo.commit("Greet twice", {"app.py": "def greet(name, title='', twice=False):\n    return title + name\n"})
+    at.run()
+    at.quiet()
+    assert [(item["symbol"], item["stream"]) for item in items(repo)] == [("more", "docs")]
+    assert record(at, "docs")["status"] == "watching"
+
     # One that fails stays for a person, and is not begun again by itself.
     at.agent("docs", "exit 1")
     repo.commit("Greet loudly", {"app.py": "def greet(name, title='', loud=False):\n    return title + name\n"})
