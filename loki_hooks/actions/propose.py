@@ -188,7 +188,8 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
     )
     if made.returncode != 0:
         there = run(
-            ["gh", "pr", "view", record.branch, "--json", "url", "--jq", ".url"],
+            # An earlier one of the branch, closed or merged, is not this proposal.
+            ["gh", "pr", "view", record.branch, "--json", "url,state", "--jq", 'select(.state == "OPEN") | .url'],
             cwd=context.site.root,
             env=env,
             timeout=PUSH_TIMEOUT,

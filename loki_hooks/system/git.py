@@ -75,6 +75,8 @@ class Git:
         silence = () if self.hooks or _only_reads(args) else _silence(self.cwd)
         # Ours are off by a variable in any case: `install` may have configured them after `_silence` was asked.
         full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", LOKI_HOOKS_DISABLE="1")
+        if not self.hooks:  # what is tested, landed and compared is what the objects are, not what refs/replace says
+            full["GIT_NO_REPLACE_OBJECTS"] = "1"
         full |= dict(env or {})
         return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
 

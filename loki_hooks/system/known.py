@@ -99,7 +99,7 @@ def _key(common: str, root: str, integration: str, git: Dialogue) -> str:
     """Return the hash of all that decides what is in force, '' where that cannot be told this way."""
     heads = [_oid(git, f"{_HEADS}{name}") for name in ("main", "master")]
     files = [_oid(git, f"{_HEADS}{integration}:{name}") for name in _FILES]
-    if not any(heads) or any(_oid(git, f"refs/replace/{blob}") for blob in files if blob):
+    if not any(heads):
         return ""
     if root == common or os.path.exists(f"{common}/reftable"):  # what HEAD says counts there, and is not in files
         return ""
@@ -123,7 +123,9 @@ def _cat_file(common: str) -> list[str]:
 
 
 def _env() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in GIT_LOCAL_ENV}
+    """Return an environment for git in which a replaced object is what it is: that is what gets pushed."""
+    env = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL_ENV}
+    return env | {"GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 def _oid(git: Dialogue, name: str) -> str:

@@ -83,7 +83,8 @@ def test_what_hinders_a_proposal_is_said_and_tried_again_later(repo: Repo, monke
         "cannot push feature/a to origin: [remote rejected] (pre-receive hook declined)" in made.record("a")["reason"]
     )
     hook.unlink()
-    fake_gh(made, monkeypatch, "echo 'gh: not logged in' >&2; exit 4")
+    closed = 'case "$*" in *view*OPEN*) exit 0;; *view*) echo https://github.com/o/r/pull/1; exit 0;; esac'
+    fake_gh(made, monkeypatch, f"{closed}; echo 'gh: not logged in' >&2; exit 4")
     now_again(made)
     made.run()
     assert (made.status("a"), on_hub(repo, "feature/a")) == ("passed", tip)

@@ -101,8 +101,15 @@ def other_key(made: Yard) -> None:
     (made.path / ".git" / "loki" / "key").write_text("0" * 64)
 
 
+def replaced(made: Yard) -> None:
+    """git shows what passed in the place of a red commit; what is pushed is the commit itself."""
+    made.repo.commit("Break", {"bad-x": "x"})
+    made.repo.git("replace", "main", "main~1")
+
+
 @pytest.mark.parametrize(
-    "change", [other_gate, fails_again, result_is_gone, another_integration_branch, planted, emptied, other_key]
+    "change",
+    [other_gate, fails_again, result_is_gone, another_integration_branch, planted, emptied, other_key, replaced],
 )
 def test_where_anything_is_different_the_whole_way_decides(
     made: Yard, repo: Repo, change: Callable[[Yard], None]
