@@ -184,7 +184,7 @@ def _now(state: State, made: Spawned) -> Spawned:
     if record is None:
         return replace(made, status="failed", error="it ended at once: see the event log")
     process = record.session or record.claim
-    if record.status in IN_SESSION or (record.status is Status.QUEUED and is_alive(record.claim)):
+    if _in_session(record):
         return replace(made, status="running", pid=process.pid if process else None)
     if record.status in {Status.QUEUED, Status.OPEN}:
         return replace(made, status=record.status.value)
@@ -281,6 +281,11 @@ def _tell(context: Context, record: StreamRecord, *, launch: bool) -> None:
         )
 
 
+def _in_session(record: StreamRecord) -> bool:
+    """Whether the stream's session runs, or its runner is about to say so."""
+    return record.status in IN_SESSION or (record.status is Status.QUEUED and is_alive(record.claim))
+
+
 def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, name: str) -> None:
     """Refuse a name that is in use, also when only its case differs (file systems and people confuse the two)."""
     others = [*state.streams.values(), *planned]
@@ -289,7 +294,7 @@ def _refuse_clash(state: State, planned: Sequence[StreamRecord], stream: str, na
             continue
         if other.stream != stream or other.name != name:
             raise RefusedError(f"{shown(name)} clashes with the stream {other.stream}", "take another name")
-        if other.status in IN_SESSION:
+        if _in_session(other):
             raise RefusedError(
                 f"{name} is already running", f"look in with `loki-hooks logs {name}` or in {other.path}"
             )
