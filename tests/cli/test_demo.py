@@ -128,7 +128,8 @@ def test_the_story_is_true(temp: Path) -> None:
 
 
 def test_nothing_is_left_whatever_the_user_has_set(temp: Path, tmp_path: Path, sealed_home: Path, repo: Repo) -> None:
-    """Global hooks, signing, templates, no identity, knobs of ours, a hook framework around it: none of it matters."""
+    """Global hooks, signing, templates, no identity, knobs of ours, a hook framework around it, a terminal that knows ASCII
+    only: none of it matters."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     for name in ("pre-commit", "pre-push", "post-checkout"):
@@ -154,9 +155,11 @@ def test_nothing_is_left_whatever_the_user_has_set(temp: Path, tmp_path: Path, s
             "PRE_COMMIT": "1",
             "GIT_DIR": str(repo.path / ".git"),
             "GIT_INDEX_FILE": "x",
+            "PYTHONIOENCODING": "ascii",
         },
     )
     assert (done.code, promises(done, "NO"), done.err) == (0, [], ""), done.out
+    assert "a temp {name} 'folder' \\xe9/loki-hooks-demo-" in done.out
     assert list(temp.iterdir()) == []
     assert (_files(sealed_home), _files(repo.path)) == before, "neither the user's home nor the repository around it"
     assert not (tmp_path / "ran").exists()
@@ -165,12 +168,6 @@ def test_nothing_is_left_whatever_the_user_has_set(temp: Path, tmp_path: Path, s
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_terminal_that_knows_ascii_only_gets_the_story_too(temp: Path) -> None:
-    done = play(temp, env={"PYTHONIOENCODING": "ascii"})
-    assert (done.code, promises(done, "NO")) == (0, []), done.out + done.err
-    assert "a temp {name} 'folder' \\xe9/loki-hooks-demo-" in done.out
 
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

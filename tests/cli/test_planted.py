@@ -224,8 +224,6 @@ def test_huge_deep_and_hostile_json(place: Yard, text: str) -> None:
             ("run", "--once"),
             ("signal", "list"),
             ("queue", "list", "docs"),
-            ("cap",),
-            ("cleanup",),
         ),
     )
 

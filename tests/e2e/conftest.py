@@ -50,8 +50,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cache_in(shared: Path) -> dict[str, str]:
-    """Return the variable that makes pip, pre-commit and prek keep what they build in one place for all tests."""
-    return {"XDG_CACHE_HOME": str(shared / "cache")}
+    """Return the variables that make pip, pre-commit and prek keep what they build in one place for all tests.
+
+    What prek installs with looks at the system's certificates only where it is told to.
+    """
+    return {"XDG_CACHE_HOME": str(shared / "cache"), "UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1"}
 
 
 @pytest.fixture(scope="session")
