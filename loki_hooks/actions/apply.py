@@ -10,7 +10,7 @@ from pathlib import Path
 from loki_hooks.actions import remote, standing
 from loki_hooks.actions.blog import look_for_stories
 from loki_hooks.actions.cleanup import clean_stream
-from loki_hooks.actions.context import Context, body_of
+from loki_hooks.actions.context import Context, body_of, body_of_main
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.gate_worktrees import keep_testing
 from loki_hooks.actions.land import advance
@@ -25,9 +25,9 @@ from loki_hooks.actions.train_steps import TrainSteps
 from loki_hooks.actions.turns import see_to_turns
 from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.gates import Outcome
-from loki_hooks.domain.reconcile import Step, Verb
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, Status
+from loki_hooks.domain.steps import Step, Verb
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import IllegalMoveError, LokiError
 from loki_hooks.system import events, gate_results, signal_files
@@ -133,17 +133,7 @@ class Applier(Moves):
             path = self.site.loki / "signals" / name.file
             value = read_json(path)
             if not (isinstance(value, dict) and value.get("commit") == tip):
-                signal_files.emit(
-                    self.site,
-                    name,
-                    {
-                        "stream": "main",
-                        "branch": self.context.integration,
-                        "worktree": str(self.site.root),
-                        "commit": tip,
-                        "tree": tree,
-                    },
-                )
+                signal_files.emit(self.site, name, body_of_main(self.context, commit=tip, tree=tree))
         else:
             signal_files.clear(self.site, name)
 

@@ -86,11 +86,11 @@ def _put(context: Context, story: Story, folder: str) -> bool:
 
 def look_for_stories(context: Context) -> None:
     """Queue what new tags are worth telling of, and what somebody said with BLOG_POST_QUEUED."""
-    tip = context.git.commit_id(context.integration_ref)
+    refs = context.git.refs(TAGS, TAGS_REF, context.integration_ref)
+    tip = refs.pop(context.integration_ref, None)
     if tip is None:
         return
     _told(context, tip)
-    refs = context.git.refs(TAGS, TAGS_REF)
     before = refs.pop(TAGS_REF, None)
     tags = {ref.removeprefix(TAGS): oid for ref, oid in refs.items()}
     known = _seen(context, before)

@@ -145,3 +145,14 @@ def body_of(record: StreamRecord, *, commit: str = "", tree: str = "") -> dict[s
         "commit": commit or record.tip,
         "tree": tree,
     }
+
+
+def body_of_main(context: Context, *, commit: str, tree: str = "") -> dict[str, object]:
+    """Return what a signal about the integration branch says."""
+    return {
+        "stream": "main",
+        "branch": context.integration,
+        "worktree": str(context.site.root),
+        "commit": commit,
+        "tree": tree,
+    }

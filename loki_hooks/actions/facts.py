@@ -23,8 +23,8 @@ from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train,
 from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
-from loki_hooks.domain.reconcile import Facts, Found, StreamFacts
 from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
+from loki_hooks.domain.steps import Facts, Found, StreamFacts
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Rest, Train, to_compare
 from loki_hooks.errors import LokiError

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from loki_hooks.actions.context import Context, body_of_main
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.system import queue_files, signal_files
-
-if TYPE_CHECKING:
-    from loki_hooks.actions.context import Context
 
 SIGNALS = {"docs": "DOCS_NEEDED", "blog": "BLOG_POST_QUEUED"}
 
@@ -23,15 +19,5 @@ def show_queues(context: Context) -> None:
         if not items:
             signal_files.clear(context.site, name)
         elif not (context.site.loki / "signals" / name.file).exists():
-            signal_files.emit(
-                context.site,
-                name,
-                {
-                    "stream": "main",
-                    "branch": context.integration,
-                    "worktree": str(context.site.root),
-                    "commit": context.git.commit_id(context.integration_ref) or "",
-                    "tree": "",
-                    "items": len(items),
-                },
-            )
+            commit = context.git.commit_id(context.integration_ref) or ""
+            signal_files.emit(context.site, name, {**body_of_main(context, commit=commit), "items": len(items)})

@@ -15,8 +15,9 @@ from loki_hooks.actions import remote
 from loki_hooks.actions.apply import Applier
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.facts import Memory, gather
-from loki_hooks.domain.reconcile import Step, Verb, decide
+from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import IN_TRAIN, Status
+from loki_hooks.domain.steps import Step, Verb
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events

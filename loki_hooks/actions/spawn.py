@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.base import base_commit
-from loki_hooks.actions.context import Context
+from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.prepare import base_ref, make_worktrees, require_trust
 from loki_hooks.actions.prompt import agent_argv, render_prompt, require_agent
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
@@ -271,13 +271,7 @@ def _tell(context: Context, record: StreamRecord, *, launch: bool) -> None:
         signal_files.emit(
             context.site,
             SignalName("SPAWN_QUEUED", record.stream),
-            {
-                "stream": record.stream,
-                "branch": record.branch,
-                "worktree": record.path,
-                "commit": record.base,
-                "tree": "",
-            },
+            body_of(record, commit=record.base),
         )
 
 

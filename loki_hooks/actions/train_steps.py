@@ -17,9 +17,9 @@ from loki_hooks.actions.moves import DONE, Moves, Taken
 from loki_hooks.actions.propose import propose_tested
 from loki_hooks.actions.train import forget_trains, pin_train
 from loki_hooks.domain.gates import GateResult, Outcome
-from loki_hooks.domain.reconcile import Step
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import Status
+from loki_hooks.domain.steps import Step
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Train
 from loki_hooks.errors import LokiError
@@ -47,8 +47,7 @@ class TrainSteps(Moves):
 
     def conflict(self, step: Step) -> Taken:
         record = self.record_of(step.stream)
-        if record.status is Status.PASSED:
-            self.move(step.stream, Status.READY)
+        self._reopen(record)
         self.move(step.stream, Status.CONFLICTED, reason=step.reason)
         take_ready_signals(self.context, record)
         git = self.context.git
@@ -76,12 +75,7 @@ class TrainSteps(Moves):
         if self._upstream_moved():
             return "waits", "the upstream moved meanwhile"
         for car in step.cars:
-            record = self.record_of(car.stream)
-            if record.status is Status.PASSED:  # as it was merged before; the integration branch has moved
-                record = self.move(car.stream, Status.READY) or record
-            if record.status is Status.READY:
-                take_ready_signals(self.context, record)
-                self.move(car.stream, Status.TESTING, reason="")
+            self._put_to_test(self._reopen(self.record_of(car.stream)))
         if step.pin:
             pin_train(self.context.git, Train("", step.cars), f"refs/loki/{step.pin}")
         # The tree under test has the cars up to this commit: where a failed train is bisected that is not all of them.
@@ -115,6 +109,18 @@ class TrainSteps(Moves):
         )
         return "done", f"{runner.subject}: {step.reason}"
 
+    def _reopen(self, record: StreamRecord) -> StreamRecord:
+        """Have what passed as it was merged before be ready again: the integration branch has moved."""
+        if record.status is not Status.PASSED:
+            return record
+        return self.move(record.stream, Status.READY) or record
+
+    def _put_to_test(self, record: StreamRecord) -> None:
+        """Move a stream that is ready on to its tests; its signal has been heard."""
+        if record.status is Status.READY:
+            take_ready_signals(self.context, record)
+            self.move(record.stream, Status.TESTING, reason="")
+
     def _upstream_moved(self) -> bool:
         """Ask the upstream; return whether it has now what the integration branch has not, and had not before."""
         git, upstream = self.context.git, remote.upstream_of(self.context)
@@ -125,9 +131,7 @@ class TrainSteps(Moves):
 
     def let_pass(self, step: Step) -> Taken:
         record = self.record_of(step.stream)
-        if record.status is Status.READY:
-            take_ready_signals(self.context, record)
-            self.move(step.stream, Status.TESTING)
+        self._put_to_test(record)
         record = self.move(step.stream, Status.PASSED, reason="", rejections=0) or record
         self._show_results(step)
         body = body_of(record, tree=step.tree)
@@ -155,12 +159,8 @@ class TrainSteps(Moves):
         return DONE
 
     def reject(self, step: Step) -> Taken:
-        record = self.record_of(step.stream)
-        if record.status is Status.PASSED:
-            record = self.move(step.stream, Status.READY) or record
-        if record.status is Status.READY:
-            take_ready_signals(self.context, record)
-            self.move(step.stream, Status.TESTING)
+        record = self._reopen(self.record_of(step.stream))
+        self._put_to_test(record)
         failed = [result for result in self._show_results(step) if result.outcome is Outcome.FAILED]
         names = ", ".join(result.gate for result in failed) or "the gate"
         reason = f"{names} failed on it merged with {self.context.integration}"

@@ -8,8 +8,8 @@ from loki_hooks.actions.cleanup import clean_stream, judge_all
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.cli.console import answer_json, say, table
-from loki_hooks.domain.reconcile import Verb
 from loki_hooks.domain.removal import Removal
+from loki_hooks.domain.steps import Verb
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import held
 from loki_hooks.system.site import require_enabled

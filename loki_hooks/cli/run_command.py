@@ -12,7 +12,7 @@ from loki_hooks.actions.reconcile import Done, Report, reconcile
 from loki_hooks.actions.telling import Telling
 from loki_hooks.actions.waiting import something_moves
 from loki_hooks.cli.console import answer_json, say
-from loki_hooks.domain.reconcile import Verb
+from loki_hooks.domain.steps import Verb
 from loki_hooks.system.site import Site, require_enabled
 
 EVERY = 5.0

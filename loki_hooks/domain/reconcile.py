@@ -7,150 +7,16 @@ decided again from fresh facts until none is left, so being killed between any t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from loki_hooks.domain import train as search
 from loki_hooks.domain.gates import Standing
-from loki_hooks.domain.standing import Writer
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
-from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.domain.train import Car, Rest, Train
+from loki_hooks.domain.steps import Facts, Step, StreamFacts, Verb
+from loki_hooks.domain.train import Car, Train
 
 PRE_EXISTING = "pre-existing: the same gate fails on the integration branch itself"
 _MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
-
-
-class Verb(StrEnum):
-    ADOPT = "adopt"
-    PREPARE = "prepare"
-    FAIL = "fail"
-    SEEN_MERGED = "seen-merged"
-    VANISHED = "vanished"
-    READY = "ready"
-    CONFLICT = "conflict"
-    TEST = "test"
-    CANCEL = "cancel"
-    PASS = "pass"  # noqa: S105  a verb, not a password
-    REJECT = "reject"
-    NOTE = "note"
-    LAND = "land"
-    PROPOSE = "propose"
-    FORWARD = "forward"
-    PUSH = "push"
-    FOLLOW = "follow"
-    SETTLE = "settle"
-    CLEAN = "clean"
-    REST = "rest"
-    BEGIN = "begin"
-    START = "start"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to do. ``stream`` '' means that it is about the integration branch.
-
-    ``commit`` and ``tree``: what is tested, landed, moved to; ``old``: what it moves from; ``path`` and
-    ``branch``: the worktree that is adopted. ``pin``: under which name the tested train is kept, '' for not at all;
-    ``places``: how many tests there may be at once when this one is made.
-    """
-
-    verb: Verb
-    stream: str = ""
-    reason: str = ""
-    commit: str = ""
-    tree: str = ""
-    old: str = ""
-    path: str = ""
-    branch: str = ""
-    kind: str = ""
-    name: str = ""
-    cars: tuple[Car, ...] = ()
-    paths: tuple[str, ...] = ()
-    pin: str = ""
-    places: int = 1
-
-
-@dataclass(frozen=True)
-class Found:
-    """A worktree that git lists and the state does not have, whose branch fits a kind's template."""
-
-    path: str
-    branch: str
-    kind: str
-    name: str
-    head: str
-
-
-@dataclass(frozen=True)
-class StreamFacts:
-    """A stream as it is. ``tip`` is '' when its branch is gone; ``signalled``: it, or a person, said that it is ready.
-
-    ``merged``: its tip, with work of its own, is in the integration branch. ``solo``: how the tree of it
-    alone merged into the integration branch stands, None when it ``conflicts`` (paths) or was not looked at.
-    ``proposes``: it lands by a pull request, tested alone as ``alone`` (None while that need not be tested).
-    """
-
-    record: StreamRecord
-    tip: str = ""
-    worktree: bool = True
-    session_alive: bool = False
-    claim_alive: bool = False
-    signalled: bool = False
-    merged: bool = False
-    solo: Standing | None = None
-    solo_tree: str = ""
-    conflicts: tuple[str, ...] = ()
-    proposes: bool = False
-    alone: Car | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a person asked to merge just this tip."""
-        return bool(self.tip) and self.record.wanted == self.tip
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Everything that a pass looks at.
-
-    ``tip``: the integration branch's commit ('' when it has none); ``upstream``: its remote's, '' for none;
-    ``diverged``/``behind``/``ahead`` compare the two. ``processed``: the tip whose consequences were drawn.
-    ``base``: how the tip's own tree stands. ``rests``: by car, the trains without it that are compared. ``running``:
-    the trees that passes have under test right now, of at most ``slots`` at once; they stand as unknown till then.
-    ``untrusted``: why nothing of the repository's may be run ('' when it may).
-    """
-
-    tip: str
-    streams: tuple[StreamFacts, ...] = ()
-    found: tuple[Found, ...] = ()
-    upstream: str = ""
-    behind: bool = False
-    diverged: bool = False
-    ahead: bool = False
-    processed: str = ""
-    train: Train | None = None
-    standings: tuple[Standing, ...] = ()
-    base: Standing = Standing.UNKNOWN
-    tip_tree: str = ""
-    train_problem: str = ""
-    """Why no train can be built ('' when one can): git has no identity to commit with, say."""
-    gates: bool = True
-    rests: Mapping[int, Rest] = field(default_factory=dict)
-    running: frozenset[str] = frozenset()
-    slots: int = 1
-    cap: int = 0
-    worktrees_max: int | None = None
-    untrusted: str = ""
-    merge_auto: bool = True
-    merge_push: bool = False
-    cleanup_auto: bool = True
-    kept: frozenset[str] = field(default_factory=frozenset)
-    """Streams whose removal was already refused on the same facts in this pass."""
-    writers: tuple[Writer, ...] = ()
-    """The streams that write what landed: ``docs``, ``blog``."""
-    now: str = ""
-    """The time, as the records write it."""
 
 
 def decide(facts: Facts) -> tuple[Step, ...]:

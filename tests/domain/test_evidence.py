@@ -10,8 +10,9 @@ from loki_hooks.domain.cap import CapDecision, Footprints, lowered_for_memory
 from loki_hooks.domain.config import RATE_WORDS
 from loki_hooks.domain.ending import Ending, plain_line, seconds_to_wait, turned_away, waits_for_its_provider
 from loki_hooks.domain.evidence import Evidence, Sign, infer, shown_age
-from loki_hooks.domain.reconcile import Facts, StreamFacts, Verb, decide
+from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import Status
+from loki_hooks.domain.steps import Facts, StreamFacts, Verb
 from loki_hooks.domain.streams import StreamRecord
 
 ages = st.floats(0, 1e6, allow_nan=False)

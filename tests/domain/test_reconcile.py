@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loki_hooks.domain.gates import Standing
-from loki_hooks.domain.reconcile import Facts, Found, Step, StreamFacts, Verb, decide
+from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
+from loki_hooks.domain.steps import Facts, Found, Step, StreamFacts, Verb
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Car, Rest, Train, to_compare
 

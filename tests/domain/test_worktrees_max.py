@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loki_hooks.domain.reconcile import Facts, StreamFacts, Verb, decide
+from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import Status
+from loki_hooks.domain.steps import Facts, StreamFacts, Verb
 from loki_hooks.domain.streams import StreamRecord
 
 

@@ -7,9 +7,7 @@ loaded only when a file needs it, with the parser that it uses. Nothing here rea
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import groupby, pairwise
 from pathlib import PurePosixPath
 from types import ModuleType
@@ -90,8 +88,7 @@ def reader_of(path: str) -> str:
     if holds_settings(path):
         return "defaults"
     suffix = PurePosixPath(path).suffix.lower()
-    name = next((name for name, suffixes in READERS.items() if suffix in suffixes), "")
-    return name if name and _there(name) else ""
+    return next((name for name, suffixes in READERS.items() if suffix in suffixes), "")
 
 
 def ignored(path: str) -> bool:
@@ -121,7 +118,7 @@ def _unreadable(path: str, before: Mapping[str, str], after: Mapping[str, str]) 
     if ignored(path):
         return None
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix in UNREADABLE or (not reader_of(path) and any(suffix in own for own in READERS.values())):
+    if suffix in UNREADABLE:
         return Unread(path, f"no parser for {suffix}")
     if reader_of(path) and max(len(before.get(path, "")), len(after.get(path, ""))) > MAX_CHARACTERS:
         return Unread(path, f"longer than {MAX_CHARACTERS:,} characters")
@@ -139,11 +136,6 @@ def _changes_of(reader: str) -> Callable[[Mapping[str, str], Mapping[str, str]],
 
 def _context_of(reader: str) -> Callable[[Collection[str], Collection[str]], set[str]]:
     return cast(Callable[[Collection[str], Collection[str]], set[str]], _load(reader).context)
-
-
-@cache
-def _there(reader: str) -> bool:
-    return find_spec(f"{__package__}.{reader}") is not None
 
 
 def _load(reader: str) -> ModuleType:
