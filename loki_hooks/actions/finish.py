@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loki_hooks.actions import remote, salvage
+from loki_hooks.actions.asker import require_person
 from loki_hooks.actions.cleanup import facts_of, judge, retire
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_runners import under_way
@@ -29,7 +30,7 @@ from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.actions.salvage import Salvage
 from loki_hooks.actions.telling import Telling
 from loki_hooks.actions.train import message_of
-from loki_hooks.actions.trust import in_session
+from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.removal import Going, WorktreeFacts, classify
 from loki_hooks.domain.status import IN_TRAIN, Status
 from loki_hooks.domain.streams import State, StreamRecord
@@ -60,6 +61,7 @@ class Merge:
 
 def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
     """Ask for the stream to land, and have passes made until it has, or stands still. Raises ``LokiError``."""
+    require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
     if record.status is Status.MERGED:
         return Merge(True)
@@ -109,8 +111,7 @@ def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
 
 def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:
     """Land the stream although no gate passed it; return the merge commit. Raises ``RefusedError`` in a session."""
-    if in_session():
-        raise RefusedError("a session cannot land what no gate passed", "--ungated is for people")
+    require_person(context.site, Deed.UNGATED)
     require_finishable(record)
     remote.catch_up(context, say)
     outlook = look_ahead(context, record)
@@ -170,6 +171,7 @@ def _refuse_diverged(context: Context, ours: str) -> None:
 
 def keep(context: Context, record: StreamRecord) -> None:
     """Give the worktree back and keep the branch. Raises ``RefusedError`` by the classifier's reasons."""
+    require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
     require_committed(record, look_ahead(context, record))
     if context.git.commit_id(f"refs/heads/{record.branch}") is None:
@@ -193,6 +195,7 @@ class Abandoned:
 
 def abandon(context: Context, record: StreamRecord) -> Abandoned:
     """Bring worktree and branch to the trash, with all that is in them. Raises ``LokiError``; then all is as it was."""
+    require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
     time = stamp()
     with _alone(context):

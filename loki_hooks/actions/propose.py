@@ -12,11 +12,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loki_hooks.actions.asker import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.guard import guard_push
 from loki_hooks.actions.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
 from loki_hooks.actions.remote import PUSH_TIMEOUT, upstream_of
 from loki_hooks.actions.train import merge
+from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.push import RefUpdate
 from loki_hooks.domain.status import Status
@@ -46,6 +48,7 @@ class Proposal:
 
 def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
     """Push the branch and open a pull request. Raises ``LokiError`` when it cannot be pushed; nothing changed then."""
+    require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
     outlook = look_ahead(context, record)
     require_committed(record, outlook)

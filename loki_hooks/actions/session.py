@@ -37,7 +37,9 @@ from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError, SetupFailedError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, signal_files
+from loki_hooks.system.ancestry import adopt_orphans, reap_adopted
 from loki_hooks.system.clock import now
+from loki_hooks.system.detach import LINUX
 from loki_hooks.system.files import held, open_log
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.leases import leased_ports
@@ -174,6 +176,8 @@ def _run(
         pump = Pump(child.stdout, sink, terminal)
         if terminal is not None:
             terminal.handed_over()
+        adopt_orphans(True)
+        tree.adopting = LINUX
         try:
             record = _recorded(context, record, tree)
             waiting.go()
@@ -186,6 +190,8 @@ def _run(
             timed_out = _watch(context, child, tree, pump, stop)
         finally:
             tree.end(group=True)  # what the agent left running ends with its session
+            tree.adopting = False
+            adopt_orphans(False)
             child.wait()
             pump.drain()
             if child.stdout is not None:
@@ -224,6 +230,7 @@ def _watch(context: Context, child: Child, tree: SessionTree, pump: Pump, stop: 
         if at > look + TREE_LOOK:
             look = at
             tree.look()
+            reap_adopted(but=child.pid)
         if at > beat:
             beat = at + HEARTBEAT
             _heartbeat(context)

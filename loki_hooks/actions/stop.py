@@ -10,8 +10,10 @@ import signal
 import time
 from dataclasses import replace
 
+from loki_hooks.actions.asker import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.status import IN_SESSION, Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import RefusedError
@@ -33,6 +35,7 @@ def stop_stream(context: Context, word: str) -> StreamRecord:
     still being made gets its worktree, and no session: it is ``open`` then, or soon (``planned``).
     """
     record = context.require_stream(word)
+    require_person(context.site, Deed.STOP, record.stream)
     if record.status is Status.PLANNED:
         record = _called_off(context, record)
         if record.status in {Status.PLANNED, Status.OPEN}:

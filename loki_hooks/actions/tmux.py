@@ -17,6 +17,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import events
+from loki_hooks.system.ancestry import WORK_MARK
 from loki_hooks.system.processes import run, scrubbed, worker_argv
 from loki_hooks.system.terminal import Terminal
 
@@ -91,7 +92,8 @@ def _open(context: Context, record: StreamRecord, address: str) -> str:
     done = run(
         [TMUX, "new-session", "-d", "-s", name, "-c", str(context.site.root), viewer],
         cwd=context.site.root,
-        env={key: value for key, value in scrubbed().items() if not key.startswith("LOKI_")},  # of its server, perhaps
+        # of its server, perhaps, which is the user's from then on, whoever's orphan it is
+        env={key: value for key, value in scrubbed().items() if not key.startswith("LOKI_")} | {WORK_MARK: "1"},
         timeout=_TIMEOUT,
     )
     return "" if done.returncode == 0 else done.error_text.strip()[-200:] or "tmux failed"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loki_hooks.errors import RefusedError
+from loki_hooks.actions.asker import require_person
+from loki_hooks.domain.asker import Deed
 from loki_hooks.system import trust
 from loki_hooks.system.config import load
 from loki_hooks.system.git import Git
-from loki_hooks.system.trust import in_session as in_session
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -35,8 +35,7 @@ def asked(site: Site) -> Asked:
 
 def give_trust(site: Site) -> Asked:
     """Record the user's word for all of it. Raises ``RefusedError`` inside a session."""
-    if in_session(site):
-        raise RefusedError("a session cannot trust commands in its user's name", "run `loki-hooks trust` yourself")
+    require_person(site, Deed.TRUST)
     found = asked(site)
     if found.new or trust.by_environment(site):  # the word is given for later, too, when the variable is not there
         trust.grant(site, found.items)

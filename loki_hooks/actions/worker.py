@@ -12,6 +12,7 @@ But for the view, a worker prints nothing that anybody reads, exits when its wor
 
 from __future__ import annotations
 
+import os
 import threading
 import traceback
 from contextlib import suppress
@@ -20,6 +21,7 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, NotEnabledError
+from loki_hooks.system.ancestry import WORK_MARK
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import open_log
 from loki_hooks.system.processes import wait_until_gone
@@ -40,6 +42,7 @@ def run_worker(words: list[str]) -> int:
     }
     if not words or words[0] not in kinds:
         return 2
+    os.environ[WORK_MARK] = "1"
     try:
         kinds[words[0]](words[1:])
     except NotEnabledError:

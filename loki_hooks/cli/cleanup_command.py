@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from loki_hooks.actions.asker import require_person
 from loki_hooks.actions.cleanup import clean_stream, judge_all
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.cli.console import answer_json, say, table
+from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.removal import Removal
 from loki_hooks.domain.steps import Verb
 from loki_hooks.errors import LokiError
@@ -24,6 +26,8 @@ def cleanup(dry_run: bool, as_json: bool) -> None:
     What goes is archived, and its tip is kept under refs/loki/trash/.
     """
     site = require_enabled()
+    if not dry_run:
+        require_person(site, Deed.CLEAN_UP)
     already: list[tuple[str, Removal]] = []
     if not dry_run:  # the pass takes what it may by itself
         already = [

@@ -125,6 +125,7 @@ def _run(words: list[str]) -> int:
         if not words:
             click.echo(commands.get_help(commands.make_context(PROGRAM, [], resilient_parsing=True)), err=True)
             return 2
+        _leave_trust_outside()
         result = commands.main(args=words, prog_name=PROGRAM, standalone_mode=False)
     except LokiError as error:
         return _tell(error)
@@ -144,6 +145,18 @@ def _run(words: list[str]) -> int:
         _tell_bug(f"this is a bug in {PROGRAM}: {type(error).__name__}: {error}")
         return OUR_BUG
     return result if type(result) is int else 0
+
+
+def _leave_trust_outside() -> None:
+    """Take LOKI_TRUST=1 out of our environment in a session: the workers that we start could not tell where it is from."""
+    if os.environ.get("LOKI_TRUST") != "1":
+        return
+    from loki_hooks.system.asker import in_session
+    from loki_hooks.system.site import discover
+
+    with contextlib.suppress(LokiError):
+        if in_session(discover()):
+            del os.environ["LOKI_TRUST"]
 
 
 def _tell(error: LokiError) -> int:

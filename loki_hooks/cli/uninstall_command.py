@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from loki_hooks.actions.asker import require_person
 from loki_hooks.actions.uninstall import uninstall as undo
 from loki_hooks.cli.console import answer, say
+from loki_hooks.domain.asker import Deed
 from loki_hooks.system.site import discover
 
 
@@ -17,6 +19,7 @@ def uninstall() -> None:
     removed stays pinned in refs/loki/trash.
     """
     site = discover()
+    require_person(site, Deed.TURN_OFF)
     undone = undo(site)
     for line in undone.done:
         say(line)

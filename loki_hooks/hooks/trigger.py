@@ -21,6 +21,11 @@ def trigger(hook: str, notice: str = "") -> int:
     env = dict(os.environ)
     by = framework(env)
     place = find_place()
+    if env.get("LOKI_TRUST") == "1":  # the worker cannot tell any more: it is nobody's child
+        from loki_hooks.system.ancestry import below_a_session
+
+        if below_a_session(os.path.dirname(place.loki)):
+            del env["LOKI_TRUST"]
     if by != NATIVE:
         consent(place, by)
     if not LINUX:  # psutil, which tells processes apart there, is not in the standard library

@@ -26,6 +26,7 @@ from loki_hooks.domain.gates import command_text
 from loki_hooks.domain.names import fill
 from loki_hooks.domain.setup_plan import BUNDLE, LOOKED_FOR, READ, VENV, Setup, Step, places, plan_auto
 from loki_hooks.errors import BadInputError, LokiError
+from loki_hooks.system.ancestry import WORK_MARK
 from loki_hooks.system.clone import clone_folder
 from loki_hooks.system.files import held, read_plain, write_atomic
 from loki_hooks.system.git import Git, split_z
@@ -57,7 +58,8 @@ def variables(
     worktree would be what is imported.
     """
     env = scrubbed()
-    env.pop("LOKI_TRUST", None)
+    for name in ("LOKI_TRUST", WORK_MARK):
+        env.pop(name, None)
     foreign = env.pop("VIRTUAL_ENV", "")
     framework = any(of_framework(name) for name in env)
     for name in [n for n in env if of_framework(n)] + ["PYTHONPATH", "PYTHONHOME"]:

@@ -5,7 +5,9 @@ A process belongs to a session when one of these proves it:
 - it was started with the session's mark in its environment (``LOKI_SESSION``: the runner's pid and start time, so no
   other session, in any repository, has the same), whatever group, session or parent it has now;
 - it was seen as a descendant of the agent, and still is that very process (pid and start time);
-- it is in the agent's process group, while the agent itself is there to prove that the group's number is its own.
+- it is in the agent's process group, while the agent itself is there to prove that the group's number is its own;
+- it is below the runner, which adopts what its parent left behind (Linux), and shows no sign of being anybody else's:
+  an agent's process that took off its marks, too.
 
 Workers of ours that a git hook or a command of the agent started (passes, gates, other sessions' runners) are not part
 of it, nor is what they start. Nothing is signalled but a process that was identified, through a pidfd where there are
@@ -18,12 +20,12 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
+from loki_hooks.system.ancestry import WORK_MARK, started_with, variable, worker_words
 from loki_hooks.system.detach import LINUX
 from loki_hooks.system.processes import SESSION_MARK, identify, is_alive
 
@@ -43,15 +45,21 @@ class SessionTree:
     runner: ProcessId
     agent: ProcessId | None = None
     seen: dict[int, ProcessId] = field(default_factory=dict)
+    adopting: bool = False
+    """We are the runner, have nothing else below us than workers, and adopt orphans."""
 
     def look(self) -> None:
         """Remember the agent's descendants as they are now; some take off their marks and leave their parents later."""
-        if self.agent is None or not is_alive(self.agent):
-            return
         import psutil
 
         with contextlib.suppress(psutil.Error, OSError):
-            for pid in _descendants(self.agent.pid):
+            children = _children()
+            tops = [self.agent.pid] if self.agent is not None and is_alive(self.agent) else []
+            if self.adopting:
+                orphans = [pid for pid in children.get(self.runner.pid, []) if pid != self.agent_pid]
+                own = worker_words(self.runner.pid)[1:2]
+                tops += [pid for pid in orphans if not _is_anothers(pid, own)]
+            for pid in (*tops, *(below for top in tops for below in _below(top, children))):
                 if pid not in self.seen or not is_alive(self.seen[pid]):
                     who = identify(pid)
                     if who is not None:
@@ -73,7 +81,7 @@ class SessionTree:
             if who is None:
                 continue
             ours = self.seen.get(pid) == who or who == self.agent or (whole and _group_of(pid) == self.agent_pid)
-            if (ours or mark in _environment(pid)) and not is_worker(pid):
+            if (ours or mark in started_with(pid)) and not is_worker(pid):
                 found.append(who)
         return found
 
@@ -181,13 +189,26 @@ def _memory(process: object) -> int:
     return 0
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    """Yield the pids below ``pid``, but not our own workers and what is below those."""
+def _is_anothers(pid: int, own: list[str]) -> bool:
+    """Whether a child of a runner is a worker of ours, or was started by one for itself, or for a stream that is not ``own``."""
+    environment = started_with(pid)
+    if is_worker(pid) or variable(environment, WORK_MARK):
+        return True
+    return variable(environment, "LOKI_STREAM") not in ("", *own)
+
+
+def _children() -> dict[int, list[int]]:
+    """Return each process's children, by pid."""
     import psutil
 
     children: dict[int, list[int]] = {}
     for process in psutil.process_iter(["ppid"]):
         children.setdefault(process.info["ppid"], []).append(process.pid)
+    return children
+
+
+def _below(pid: int, children: Mapping[int, list[int]]) -> Iterator[int]:
+    """Yield the pids below ``pid``, but not our own workers and what is below those."""
     todo = [pid]
     while todo:
         for child in children.get(todo.pop(), []):
@@ -203,31 +224,6 @@ def _group_of(pid: int) -> int:
         return -2
 
 
-def _environment(pid: int) -> list[bytes]:
-    """Return the environment that a process was started with; nothing where we may not know it."""
-    if LINUX:
-        try:
-            return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            return []
-    import psutil
-
-    try:
-        return [
-            f"{key}={value}".encode("utf-8", "surrogateescape") for key, value in psutil.Process(pid).environ().items()
-        ]
-    except (psutil.Error, OSError):
-        return []
-
-
 def is_worker(pid: int) -> bool:
     """Whether the process is a worker of ours (``… loki_hooks/__main__.py worker …``)."""
-    import psutil
-
-    try:
-        words = psutil.Process(pid).cmdline()
-    except (psutil.Error, OSError):
-        return False
-    return any(
-        word.endswith("loki_hooks/__main__.py") and following == "worker" for word, following in pairwise(words[1:6])
-    )
+    return bool(worker_words(pid))

@@ -8,9 +8,8 @@ command. ``LOKI_TRUST=1`` trusts everything, for machines that run nothing else 
 
 A session's word is not its user's. In its environment ``LOKI_TRUST=1`` counts for nothing; where the user's own
 environment said so, the runner lends the session ``LOKI_TRUST=session:<text>``, the text being in the git dir's
-``loki/session-trust``, so that hooks which the session's git runs still know. A session is told by ``LOKI_STREAM``, in
-our environment or in the one that an ancestor in the same repository was started with. The limit: an agent runs as its
-user, and could edit the trust file itself. Trust is consent to commands, not a sandbox around the agent.
+``loki/session-trust``, so that hooks which the session's git runs still know. `asker` tells who asks. The limit: an agent
+runs as its user, and could edit the trust file itself. Trust is consent to commands, not a sandbox around the agent.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.domain.config import PRESETS, Agent, Command, Config
-from loki_hooks.system.detach import LINUX, parent_of
+from loki_hooks.system.asker import in_session
 from loki_hooks.system.files import dump_json, held, read_json, read_plain, write_atomic
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _LENT = "session:"
-_DEPTH = 32
 
 
 @dataclass(frozen=True)
@@ -133,44 +131,6 @@ def word_for_sessions(site: Site) -> str:
         if not _text_in(path):
             write_atomic(path, f"{os.urandom(16).hex()}\n", 0o600)
         return _LENT + _text_in(path)
-
-
-def in_session(site: Site | None = None) -> bool:
-    """Return whether an agent's session asks: its word is not the user's.
-
-    Also when it took LOKI_STREAM out of its environment, as long as a process of the session (in the same
-    repository) is among our ancestors.
-    """
-    if os.environ.get("LOKI_STREAM"):
-        return True
-    if site is None:
-        return False
-    pid = os.getpid()
-    for _ in range(_DEPTH):
-        found = parent_of(pid)
-        if found is None or found[0] <= 1:
-            return False
-        pid = found[0]
-        env = _environment_of(pid)
-        if env.get("LOKI_STREAM") and env.get("LOKI_MAIN") == str(site.root):
-            return True
-    return False
-
-
-def _environment_of(pid: int) -> dict[str, str]:
-    """Return the environment that a process was started with; nothing when we may not know it."""
-    if LINUX:
-        try:
-            raw = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "surrogateescape")
-        except OSError:
-            return {}
-        return dict(entry.partition("=")[::2] for entry in raw.split("\0") if "=" in entry)
-    import psutil
-
-    try:
-        return dict(psutil.Process(pid).environ())
-    except (psutil.Error, OSError):
-        return {}
 
 
 def _lent_file(site: Site) -> Path:

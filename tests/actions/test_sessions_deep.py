@@ -20,10 +20,11 @@ from actions.scripted import Yard, yard
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.leftovers import looks_secret
 from loki_hooks.domain.streams import ProcessId
+from loki_hooks.system.ancestry import started_with
 from loki_hooks.system.files import held
 from loki_hooks.system.processes import SESSION_MARK, identify, scrubbed
 from loki_hooks.system.session_log import Pump, tail
-from loki_hooks.system.session_tree import SessionTree, _environment, mark_of, send
+from loki_hooks.system.session_tree import SessionTree, mark_of, send
 
 COMMIT = "echo x > x.txt; git add x.txt; git commit -q -m Work\n"
 
@@ -142,7 +143,7 @@ def test_a_runner_killed_before_its_agent_is_recorded_has_started_nothing(repo: 
 
     def waiting() -> list[int]:
         mark = f"{SESSION_MARK}={mark_of(runner)}".encode()
-        return [pid for pid in psutil.pids() if pid != runner.pid and mark in _environment(pid) and launches(pid)]
+        return [pid for pid in psutil.pids() if pid != runner.pid and mark in started_with(pid) and launches(pid)]
 
     def launches(pid: int) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):

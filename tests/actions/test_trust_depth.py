@@ -12,8 +12,9 @@ import pytest
 from conftest import SCRIPTS, Done, Repo, call
 
 from loki_hooks.domain.config import Config, Environment
+from loki_hooks.system.asker import in_session
 from loki_hooks.system.site import discover
-from loki_hooks.system.trust import TrustItem, grant, in_session, items_of, missing, trust_file, word_for_sessions
+from loki_hooks.system.trust import TrustItem, grant, items_of, missing, trust_file, word_for_sessions
 
 ITEM = (TrustItem("gate", "unit", "pytest -q"),)
 GATE = '[gates.unit]\ncommand = "true"\n'
@@ -159,7 +160,7 @@ def test_a_session_gets_the_lent_word_and_a_gate_none(repo: Repo, monkeypatch: p
 
 def test_nobody_is_in_a_session_by_himself(repo: Repo) -> None:
     assert "LOKI_STREAM" not in os.environ
-    assert not in_session()
+    assert not in_session(discover(repo.path))
 
 
 def test_every_command_is_one_item_in_the_file(configured: Repo) -> None:
