@@ -24,6 +24,7 @@ from loki_hooks.actions.gate_worktrees import prepare, tidy
 from loki_hooks.actions.setup import run_setup
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates import GateResult, Outcome, command_text, judge, tail_of
+from loki_hooks.domain.secrets import Scrubber
 from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, gate_results
@@ -32,6 +33,7 @@ from loki_hooks.system.files import dump_json, held, open_fresh, read_json, writ
 from loki_hooks.system.git import Git
 from loki_hooks.system.leases import NoPortsError, leased_ports
 from loki_hooks.system.processes import kill_group, start_child
+from loki_hooks.system.secrets import scrubber_for
 
 MAX_WORKTREES = 4
 _BUCKETS = 256
@@ -186,6 +188,9 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     log = context.site.folder("logs") / f"gate-{job.gate.name}{suffix}.log"
     values = context.values(kind="testing", name=job.gate.worktree, stream=job.gate.worktree)
     runs = 0
+    shown = scrubber_for(
+        (context.site.main, path), (config.environment, context.config.working.environment), os.environ
+    )
     try:
         if job.setup:
             run_setup(
@@ -214,12 +219,13 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
         tidy(context, git, path)
         if job.stopped:
             raise InterruptedRunError("the gate was stopped in its set-up; it has no result") from error
-        return replace(could_not_run(context, job, f"set-up failed: {error.message}"), tail=error.hint or "")
+        reason = shown.scrub(f"set-up failed: {error.message}")
+        return replace(could_not_run(context, job, reason), tail=shown.scrub(error.hint or ""))
     try:
         failed_before = False
         while True:
             runs += 1
-            code, timed_out, output = _execute(context, job, path, env, log)
+            code, timed_out, output = _execute(context, job, path, env, log, shown)
             if job.stopped:
                 raise InterruptedRunError("the gate was stopped; it has no result")
             outcome, reason = judge(code, timed_out=timed_out, output=output)
@@ -228,7 +234,9 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
                 break
             failed_before = True
-        result = GateResult(job.gate.name, job.tree, job.commit, outcome, code, 0.0, now(), reason, tail_of(output))
+        result = GateResult(
+            job.gate.name, job.tree, job.commit, outcome, code, 0.0, now(), reason, tail_of(shown.scrub(output))
+        )
     except InterruptedRunError:
         raise
     except LokiError as error:
@@ -244,8 +252,10 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     )
 
 
-def _execute(context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path) -> tuple[int, bool, str]:
-    """Run the command to its end; return (exit status, timed out, the output's end)."""
+def _execute(
+    context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path, shown: Scrubber
+) -> tuple[int, bool, str]:
+    """Run the command to its end; return (exit status, timed out, the output's end). ``shown`` is what ``echo`` may get."""
     command = job.gate.command
     argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
     with Registered(context, job.gate.name, job.commit, job.tree) as run, open_fresh(log) as sink:
@@ -275,10 +285,12 @@ def _execute(context: Context, job: Job, path: Path, env: Mapping[str, str], log
                     kept += chunk
                     del kept[:-_KEEP_BYTES]
                     if job.echo is not None:
-                        job.echo(chunk.decode("utf-8", "replace"))
+                        job.echo(shown.feed(chunk.decode("utf-8", "replace")))
                     reading = bool(chunk) and not (ended and time.monotonic() > ended + _DRAIN)
                 elif ended:
                     reading = False  # somebody in a session of its own holds the pipe: it is not waited for
+        if job.echo is not None:
+            job.echo(shown.rest())
         kill_group(child.pid)
     return child.returncode, timed_out, kept.decode("utf-8", "replace")
 
@@ -314,7 +326,7 @@ def show_results(context: Context, subject: str, results: Iterable[GateResult]) 
                 "gates": gates,
             }
         try:
-            write_atomic(path, dump_json(known))
+            write_atomic(path, dump_json(known), mode=0o600)
         except LokiError as error:  # it only shows; the result itself is a ref
             events.record(context.site, "results-not-shown", subject, detail=error.message)
 

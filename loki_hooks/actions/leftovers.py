@@ -1,90 +1,29 @@
 """Commit what an agent left uncommitted: never secrets, never what we copied in, never something huge.
 
-Secrets are told by their names, at any depth, and private keys also by how they begin. A file above ``MAX_BYTES``, and a
+Secrets are told by their names, at any depth, and by what they hold (`domain/secrets.py`). A file above ``MAX_BYTES``, and a
 repository inside the repository, are nobody's to commit unasked; nor is more than ``MAX_TOTAL`` at once. What stays
 uncommitted for such a reason makes the stream ``escalated``, with the list.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
 import os
-import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.system import events
-from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.secrets import secret_paths, secrets_of
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
     from loki_hooks.domain.streams import StreamRecord
 
-SECRETS = (
-    ".env",
-    ".env.*",
-    "*.env",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "*.jks",
-    "*.keystore",
-    "id_rsa*",
-    "id_ed25519*",
-    "id_ecdsa*",
-    "id_dsa*",
-    "credentials*",
-    "*credentials.json",
-    "secrets.*",
-    ".netrc",
-    ".pypirc",
-    ".npmrc",
-    "*.kdbx",
-    ".htpasswd",
-    "service-account*.json",
-    ".envrc",
-    ".env-*",
-    ".env_*",
-    ".env~",
-    "*.ppk",
-    ".git-credentials",
-    ".pgpass",
-    "*.agekey",
-    "kubeconfig",
-)
-SECRET_FOLDERS = (".ssh", ".gnupg", ".aws", ".kube")
-NOT_SECRET = (
-    ".env.example",
-    ".env.sample",
-    ".env.template",
-    ".env.dist",
-    "*.pub",
-    "credentials*.py",
-    "credentials*.md",
-    "secrets.py",
-    "secrets.md",
-)
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TOTAL = 50 * 1024 * 1024
-_KEY = re.compile(rb"^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----", re.MULTILINE)
-_KEY_WITHIN = 65_536
 _NEVER = "secrets, large files and repositories within are never committed by themselves"
-
-
-def looks_secret(path: str) -> bool:
-    """Return whether a file's name says that it holds a secret, at any depth."""
-    *folders, name = path.lower().rstrip("/").split("/")
-    if any(folder in SECRET_FOLDERS for folder in folders):
-        return True
-    return any(fnmatch.fnmatchcase(name, p) for p in SECRETS) and not any(
-        fnmatch.fnmatchcase(name, p) for p in NOT_SECRET
-    )
 
 
 def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:
@@ -95,16 +34,9 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     path = Path(record.path)
     git = Git(path)
     paths = _uncommitted(git)
-    copied = dict(record.copied)
-    kept = tuple(
-        p
-        for p in paths
-        if looks_secret(p)
-        or _huge(path / p)
-        or _is_repository(path / p)
-        or _copied(path / p, p, copied)
-        or _has_key(path / p)
-    )
+    copied = {name for name, _ in record.copied}
+    is_secret = secret_paths(path, secrets_of(context.site.main, path, record.copied))
+    kept = tuple(p for p in paths if p in copied or _huge(path / p) or _is_repository(path / p) or is_secret(p))
     todo = [p for p in paths if p not in set(kept)]
     if not wanted:
         return tuple(paths), "" if not paths else "session.commit is off or the session did not end well"
@@ -156,14 +88,6 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     return left, _NEVER if left else ""
 
 
-def _copied(path: Path, name: str, copied: Mapping[str, str]) -> bool:
-    """Whether this is a file that we copied in, or one with the same content under another name."""
-    if name in copied:
-        return True
-    data = read_plain(path) if copied else None
-    return bool(data) and hashlib.sha256(data or b"").hexdigest() in copied.values()
-
-
 def _uncommitted(git: Git) -> list[str]:
     listed = git.out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
     return [entry[3:] for entry in split_z(listed)]
@@ -184,14 +108,3 @@ def _size(path: Path) -> int:
 def _is_repository(path: Path) -> bool:
     """Whether this is a repository of its own inside the worktree: git lists it as a folder, and would add a bare pointer."""
     return path.is_dir() and not path.is_symlink() and os.path.lexists(path / ".git")
-
-
-def _has_key(path: Path) -> bool:
-    """Whether the file begins a private key somewhere near its top."""
-    if not path.is_file() or path.is_symlink():
-        return False
-    try:
-        with path.open("rb") as file:
-            return _KEY.search(file.read(_KEY_WITHIN)) is not None
-    except OSError:
-        return False

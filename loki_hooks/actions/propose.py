@@ -21,6 +21,7 @@ from loki_hooks.actions.train import merge
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.push import RefUpdate
+from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
@@ -166,7 +167,7 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
     url = context.git.maybe("remote", "get-url", remote) or ""
     by_hand = f"open a pull request from {record.branch} into {context.integration} on {remote}"
     if not is_github(url):
-        return Proposal(remote, todo=f"{by_hand} ({url or 'no URL'} is not GitHub)")
+        return Proposal(remote, todo=f"{by_hand} ({without_credentials(url) or 'no URL'} is not GitHub)")
     if shutil.which("gh") is None:
         return Proposal(remote, todo=f"{by_hand}, or install gh and repeat this", again=True)
     env = scrubbed(GH_PROMPT_DISABLED="1", NO_COLOR="1")

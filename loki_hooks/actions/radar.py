@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.leftovers import looks_secret
 from loki_hooks.actions.train import merge
 from loki_hooks.domain.additive import is_additive
 from loki_hooks.domain.radar import Look, Pair, Radar, conflicts_between, pairs_among, plain_path
+from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError

@@ -5,7 +5,8 @@ Changes and untracked files become one commit ``W`` on top of the branch's tip. 
     Loki-Branch: feature/auth      Loki-Tip: <the branch's tip>
     Loki-Index: <a commit of what was staged>, where that differs    Loki-Head: <a detached HEAD>, where there was one
 
-What looks like a secret never becomes an object in git: such files, precious ignored ones, and folders that are
+A secret, by its file's name or by what the file holds, never becomes an object in git: such files, precious ignored
+ones, and folders that are
 repositories of their own are moved to ``.loki/trash/<stream>-<time>/`` (0700), under the paths that they had.
 """
 
@@ -20,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.leftovers import looks_secret
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.removal import WorktreeFacts
+from loki_hooks.domain.secrets import Secrets
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
-from loki_hooks.system.git import Git
+from loki_hooks.system.files import MAX_BYTES
+from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.secrets import secret_paths, secrets_of
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -51,8 +54,11 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     git = Git(Path(record.path))
     tip = context.git.commit_id(f"refs/heads/{record.branch}") or ""
     head = git.commit_id("HEAD") or tip
-    apart = tuple(p for p in facts.untracked if p.endswith("/") or looks_secret(p))
-    secret = tuple(p for p in facts.modified if looks_secret(p))
+    secrets = secrets_of(context.site.main, git.cwd, record.copied)
+    is_secret = secret_paths(git.cwd, secrets)
+    staged_secret = _staged_secrets(git, secrets)
+    apart = tuple(p for p in facts.untracked if p.endswith("/") or is_secret(p))
+    secret = tuple(p for p in facts.modified if p in staged_secret or is_secret(p))
     saved = tuple(p for p in (*facts.modified, *facts.untracked) if p not in {*apart, *secret})
     aside = (*apart, *secret, *facts.precious)
     parents = [p for p in dict.fromkeys((tip, head)) if p]
@@ -67,6 +73,22 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     lines += [f"Loki-Head: {head}"] if head != tip else []
     work = _commit(git, tree, [*parents, *([index] if index else [])], "\n".join(lines) + "\n")
     return Salvage(tip, head, work, tree, index, saved, tuple(p for p in facts.untracked if p in saved), aside)
+
+
+def _staged_secrets(git: Git, secrets: Secrets) -> frozenset[str]:
+    """Return the paths of which the index has a secret that the worktree may not have any more."""
+    listed = list(split_z(git.out("diff-index", "--cached", "--no-renames", "-z", "--diff-filter=d", "HEAD")))
+    found = set()
+    for about, path in zip(listed[::2], listed[1::2], strict=True):
+        blob = about.split(" ")[3]
+        size = git.maybe("cat-file", "-s", blob) if about.split(" ")[1] != "160000" else None
+        if (
+            size is not None
+            and int(size) <= MAX_BYTES
+            and secrets.within(path, git.run("cat-file", "blob", blob).stdout)
+        ):
+            found.add(path)
+    return frozenset(found)
 
 
 def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:

@@ -15,6 +15,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system.files import open_fresh, read_plain, write_atomic
 from loki_hooks.system.processes import SESSION_MARK, kill_group, start_child
+from loki_hooks.system.secrets import scrubber_for
 from loki_hooks.system.setup_made import ignored_paths, remember_made
 from loki_hooks.system.worktrees import git_dir_of
 
@@ -80,8 +81,9 @@ def run_setup(
                 _note(sink, f"# exit status {child.returncode}: it would only have warmed a cache")
             elif child.returncode != 0:
                 output = (read_plain(log) or b"").decode("utf-8", "replace")
+                shown = scrubber_for((context.site.main, worktree), (environment,), env).scrub(output)
                 raise LokiError(
-                    f"`{command_text(step.argv)}` ended with exit status {child.returncode}", tail_of(output, 15)
+                    f"`{command_text(step.argv)}` ended with exit status {child.returncode}", tail_of(shown, 15)
                 )
     remember_made(worktree, before)
     write_atomic(marker, key + "\n")

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
+from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, NotEnabledError
 from loki_hooks.system.ancestry import WORK_MARK
@@ -60,7 +61,9 @@ def _log(words: list[str]) -> None:
                 log = discover(Path(word)).folder("logs") / "hooks.log"
                 with open_log(log) as sink:
                     sink.write(
-                        f"--- {now()} worker {' '.join(words[:2])}\n{traceback.format_exc()}".encode("utf-8", "replace")
+                        f"--- {now()} worker {' '.join(words[:2])}\n{without_credentials(traceback.format_exc())}".encode(
+                            "utf-8", "replace"
+                        )
                     )
             except (LokiError, OSError):
                 continue

@@ -1,7 +1,7 @@
 """What people see: answers on stdout, narration on stderr. The only place that configures rich.
 
 Nothing that came from a repository, an agent or a file name may drive the reader's terminal: control characters
-are shown escaped, except line breaks and tabs.
+are shown escaped, except line breaks and tabs. What authenticates in a URL is never shown.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from loki_hooks.domain.secrets import without_credentials
 
 PROGRAM = "loki-hooks"
 
@@ -23,17 +25,18 @@ def printable(text: str, keep: str = "\n\t") -> str:
 
 def answer(text: str) -> None:
     """Print ``text`` on stdout: what was asked for. To a program its bytes go as they are, to a terminal escaped."""
+    text = without_credentials(text)
     print(printable(text) if sys.stdout.isatty() else text)
 
 
 def say(text: str) -> None:
     """Print ``text`` on stderr, as ``loki-hooks: text``; its lines stay lines."""
-    print(f"{PROGRAM}: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"{PROGRAM}: {printable(without_credentials(text))}", file=sys.stderr, flush=True)
 
 
 def hint(text: str) -> None:
     """Print on stderr what to do, as ``hint: text``."""
-    print(f"hint: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"hint: {printable(without_credentials(text))}", file=sys.stderr, flush=True)
 
 
 def answer_json(value: Any) -> None:
@@ -52,12 +55,15 @@ def json_text(value: Any, width: int = 100) -> str:
 
 
 def _dumps(value: Any, indent: int | None = None) -> str:
-    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    text = without_credentials(json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False))
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        return json.dumps(value, indent=indent, allow_nan=False)
-    return text if printable(text) == text else json.dumps(value, indent=indent, allow_nan=False)
+        pass
+    else:
+        if printable(text) == text:
+            return text
+    return without_credentials(json.dumps(value, indent=indent, allow_nan=False))
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -71,7 +77,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for header in headers:
         made.add_column(Text(header), no_wrap=not terminal, overflow="fold" if terminal else "ignore")
     for row in rows:
-        made.add_row(*(Text("" if cell is None else printable(str(cell), keep="")) for cell in row))
+        made.add_row(
+            *(Text("" if cell is None else printable(without_credentials(str(cell)), keep="")) for cell in row)
+        )
     if terminal:
         Console(highlight=False).print(made)
         return

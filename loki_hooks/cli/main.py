@@ -21,6 +21,7 @@ import click
 from loki_hooks import __version__
 from loki_hooks.cli.console import PROGRAM, hint, say
 from loki_hooks.domain.names import nearest, shown
+from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.errors import LokiError
 
 _AS_IT_CAN = "loki-as-it-can"
@@ -184,7 +185,7 @@ def _tell_usage(error: click.ClickException) -> int:
 def _tell_bug(message: str) -> None:
     import traceback
 
-    path = _write_crash_log(traceback.format_exc())
+    path = _write_crash_log(without_credentials(traceback.format_exc()))
     say(message if path is None else f"{message}\nthe details are in {path}")
 
 

@@ -47,9 +47,9 @@ def _own_fault(name: str, error: Exception) -> int:
 
     gate = name in GATES
     if isinstance(error, LokiError):
-        print(f"loki-hooks: {error.message}", file=sys.stderr)
+        print(f"loki-hooks: {_without_credentials(error.message)}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            print(f"hint: {_without_credentials(error.hint)}", file=sys.stderr)
         return 1 if gate else 0
     log = _log(name, error)
     where = f"; see {log}" if log else ""
@@ -59,6 +59,12 @@ def _own_fault(name: str, error: Exception) -> int:
         return 1
     print(f"loki-hooks: {name} did nothing, by a fault of its own ({type(error).__name__}){where}", file=sys.stderr)
     return 0
+
+
+def _without_credentials(text: str) -> str:
+    from loki_hooks.domain.secrets import without_credentials
+
+    return without_credentials(text)
 
 
 def _log(name: str, error: Exception) -> str:
@@ -75,11 +81,11 @@ def _log(name: str, error: Exception) -> str:
         if not os.path.isdir(folder) or os.path.islink(folder) or os.path.islink(place.loki):
             folder = os.path.join(place.common, "loki")
         path = os.path.join(folder, "hooks.log")
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except Exception:  # noqa: BLE001  a log that cannot be written is no reason to stop git
         return ""
     head = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    text = "".join(traceback.format_exception(error))
+    text = _without_credentials("".join(traceback.format_exception(error)))
     try:
         os.write(handle, f"{head} {name}\n{text}\n".encode("utf-8", "backslashreplace"))
     except OSError:

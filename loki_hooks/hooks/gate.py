@@ -10,7 +10,11 @@ from loki_hooks.system.site import Site, discover
 
 
 def say(text: str) -> None:
-    """Narrate on stderr, which git shows, as it is given; what a test printed may not drive the reader's terminal."""
+    """Narrate on stderr, which git shows, without URLs' credentials; what a test printed may not drive the terminal."""
+    if "://" in text:
+        from loki_hooks.domain.secrets import without_credentials
+
+        text = without_credentials(text)
     safe = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
     print(safe, file=sys.stderr, flush=True)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import MAX_BYTES, open_log, read_plain, visible_json
@@ -42,7 +43,7 @@ def record(
         ensure_ascii=False,
     )
     with contextlib.suppress(OSError, LokiError), open_log(site.folder("state") / "events.jsonl") as sink:
-        os.write(sink.fileno(), visible_json(line).encode() + b"\n")
+        os.write(sink.fileno(), visible_json(without_credentials(line)).encode() + b"\n")
 
 
 def read_all(site: Site) -> Iterator[dict[str, Any]]:

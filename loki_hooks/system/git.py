@@ -90,7 +90,10 @@ class Git:
         """Return git's stdout without the last newline. Raises ``GitFailedError`` unless git exits 0."""
         done = self.run(*args, stdin=stdin, env=env, timeout=timeout)
         if done.returncode != 0:
-            raise GitFailedError(args, done.returncode, "it took too long" if done.timed_out else done.error_text)
+            from loki_hooks.domain.secrets import without_credentials
+
+            words = tuple(map(without_credentials, args))
+            raise GitFailedError(words, done.returncode, "it took too long" if done.timed_out else done.error_text)
         return done.text.removesuffix("\n")
 
     def ok(self, *args: str) -> bool:

@@ -62,7 +62,10 @@ class Completed:
 
     @property
     def error_text(self) -> str:
-        return self.stderr.decode("utf-8", "replace")
+        """What stands in messages, events and reasons, so without a URL's credentials."""
+        from loki_hooks.domain.secrets import without_credentials
+
+        return without_credentials(self.stderr.decode("utf-8", "replace"))
 
 
 def run(

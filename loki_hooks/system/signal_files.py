@@ -35,7 +35,7 @@ def signals_dir(site: Site) -> Path:
 def emit(site: Site, name: SignalName, body: Mapping[str, Any]) -> Path:
     """Write the signal and return its path. ``body``: stream, branch, worktree, commit, tree; more may stand beside."""
     path = signals_dir(site) / name.file
-    write_atomic(path, dump_json({**body, "timestamp": now(), "by": "loki-hooks"}))
+    write_atomic(path, dump_json({**body, "timestamp": now(), "by": "loki-hooks"}), mode=0o600)
     return path
 
 

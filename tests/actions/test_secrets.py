@@ -12,7 +12,7 @@ import pytest
 from conftest import Repo, eventually
 
 from actions.scripted import Yard, yard
-from loki_hooks.actions.leftovers import looks_secret
+from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.environment import EXCLUDED_BY_US, copy_files, exclude, to_copy, unexclude
 from loki_hooks.system.git import Git

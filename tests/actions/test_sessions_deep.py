@@ -18,7 +18,7 @@ from conftest import Repo, eventually
 
 from actions.scripted import Yard, yard
 from loki_hooks.actions.cap import current_cap
-from loki_hooks.actions.leftovers import looks_secret
+from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.system.ancestry import started_with
 from loki_hooks.system.files import held
