@@ -67,7 +67,8 @@ _KEY = re.compile(
     re.MULTILINE,
 )
 _ASSIGNMENT = re.compile(
-    r"""^\s*(?:export\s+|set\s+|[-"'{,]\s*)*([A-Za-z_][\w.-]*)["']?\s*[=:]\s*(.*?),?\s*$""", re.MULTILINE
+    r"""^[ \t]*(?:export[ \t]+|set[ \t]+|[-"'{,][ \t]*)*([A-Za-z_][\w.-]*)["']?[ \t]*[=:][ \t]*(.*?),?[ \t]*\r?$""",
+    re.MULTILINE,
 )
 _PLAIN = frozenset(
     {
@@ -123,7 +124,7 @@ _OPEN = re.compile(r"(~|\.{1,2})?(/[\w.@:+-]+)+/?(:.*)?|[\d.,:]{1,11}")
 """Paths and numbers."""
 _RANDOM = re.compile(r"(?=.*[A-Za-z])(?=.*\d)[\w.+/=~:-]{20,}")
 _USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s/@'\"<>\\]+)@", re.IGNORECASE)
-_URL_SO_FAR = re.compile(r"[\w+.-]+://\S*$")
+_URL_SO_FAR = re.compile(r"[A-Za-z][\w+.-]*(?::(?:/(?:/\S*)?)?)?$")
 _LONGEST_URL = 4096
 _IN_QUERY = re.compile(
     r"([?&](?:access_token|private_token|auth_token|oauth_token|job_token|api_?key|token|key|password|secret|sig|signature)=)"
@@ -241,7 +242,7 @@ class Scrubber:
         return held
 
     def _beginning(self, text: str) -> int:
-        """Return how many of the last characters may begin a secret, or belong to a URL that is not whole."""
+        """Return how many of the last characters may begin a secret, or a URL, or belong to one that is not whole."""
         url = _URL_SO_FAR.search(text[-_LONGEST_URL:])
         least = len(url[0]) if url else 0
         for count in range(min(self._longest - 1, len(text)), least, -1):

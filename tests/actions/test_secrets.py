@@ -190,9 +190,105 @@ def test_logs_and_prompts_are_their_owners(place: Yard) -> None:
     assert SECRET not in json.dumps(place.events())
 
 
-def _everything(place: Yard) -> str:
-    """Return all of ``.loki/``, and every object that git has."""
-    texts = [p.read_text(errors="replace") for p in place.loki_dir.rglob("*") if p.is_file() and not p.is_symlink()]
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n"
+
+
+def test_a_secret_under_another_name_is_neither_committed_nor_pinned_and_comes_back(place: Yard) -> None:
+    place.repo.write(".env", f"{SECRET}\nDB_PASSWORD=hunter2\nPORT=8000\n")
+    place.agent(
+        "auth",
+        "echo work > auth.txt; cp .env backup.txt; grep PASS .env > notes.txt; echo more >> notes.txt\n"
+        f"cat > key.txt <<'K'\n{KEY}K\nmkdir d; cp .env d/settings; git add d/settings; echo harmless > d/settings\n"
+        "sed 's/=/: /' .env > conf.yaml; echo PORT=8000 > start.sh",
+    )
+    place.spawn("auth")
+    place.wait_for("auth", "escalated", "failed", "ready")
+    place.quiet()
+    secret = ("backup.txt", "notes.txt", "key.txt", "conf.yaml")
+    committed = place.repo.git("show", "--format=", "--name-only", "feature/auth").split()
+    assert set(committed) == {"auth.txt", "start.sh", "d/settings"}
+    before = {name: (place.tree_of("auth") / name).read_text() for name in secret}
+    place.repo.write("d/settings", before["backup.txt"], cwd=place.tree_of("auth"))
+    place.repo.git("add", "d/settings", cwd=place.tree_of("auth"))
+    place.repo.write("d/settings", "harmless again", cwd=place.tree_of("auth"))
+    place.repo.write("loose.txt", "loose", cwd=place.tree_of("auth"))
+
+    done = place.repo.loki("finish", "auth", "--abandon")
+    assert done.code == 0, done.err
+    assert not place.tree_of("auth").exists()
+    objects = place.repo.git("rev-list", "--objects", "--no-object-names", "--all").split()
+    held = "\n".join(place.repo.git("cat-file", "-p", oid) for oid in objects)
+    assert "loose" in held
+    for text in (SECRET.partition("=")[2], "hunter2", "b3BlbnNzaC1r"):
+        assert text not in held
+    (folder,) = (place.loki_dir / "trash").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    assert place.repo.loki("restore", "auth").code == 0
+    tree = place.tree_of("auth")
+    assert {name: (tree / name).read_text() for name in secret} == before
+    assert ((tree / "d/settings").read_text(), (tree / "loose.txt").read_text()) == ("harmless again", "loose")
+
+
+def test_what_a_gate_prints_is_told_without_secrets(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the environment and of environment files: in refs, results, signals, events, and on the screen."""
+    for name, value in {"LOKI_TRUST": "1", "SERVICE_API_KEY": "hunter2-secret", "PLAIN": "visible-value"}.items():
+        monkeypatch.setenv(name, value)
+    place = yard(repo)
+    assert repo.loki("install", "--native").code == 0
+    repo.write(".env", f"{SECRET}\n")
+    inner = f'env; cat "{repo.path}/.env"; echo https://me:t0ken-in-url@host/x; printf hunter2-; sleep 0.2; echo secret; false'
+    (place.outside / "gate.sh").write_text(inner)
+    shown = repo.loki("test", "main")
+    assert shown.code == 1
+    repo.git("switch", "-qc", "feature/push")
+    repo.git("init", "-q", "--bare", "../remote.git")
+    pushed = repo.try_git("push", "../remote.git", "feature/push")
+    assert "refused" in pushed.err
+    place.agent("auth", "echo x > x; git add x; git commit -qm x")
+    place.spawn("auth")
+    place.wait_for("auth", "rejected", "ready")
+    place.quiet()
+    told = [shown.out + shown.err, pushed.err, _everything(place, but="logs")]
+    assert "visible-value" in told[0]
+    for text in told:
+        for secret in ("hunter2", SECRET.partition("=")[2], "t0ken-in-url"):
+            assert secret not in text
+        assert "***" in text
+    (result,) = (place.loki_dir / "state").glob("test-results.json")
+    for path in (result, *place.loki_dir.glob("signals/*"), *place.loki_dir.glob("logs/*.log")):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+
+
+def test_a_token_in_a_remotes_url_is_never_shown_nor_stored(place: Yard) -> None:
+    repo, token = place.repo, "t0ken-never-shown"
+    repo.git("remote", "add", "origin", f"https://me:{token}@127.0.0.1:1/x.git")
+    place.agent("auth", "echo x > x; git add x; git commit -qm x; git push origin HEAD 2>/dev/null; true")
+    place.spawn("auth")
+    place.wait_for("auth", "ready", "failed")
+    texts = []
+    for words in (
+        ("run", "--once", "--json"),
+        ("status",),
+        ("status", "--json"),
+        ("doctor",),
+        ("doctor", "--json"),
+        ("finish", "auth", "--pr"),
+        ("finish", "auth", "--merge"),
+    ):
+        done = repo.loki(*words)
+        texts.append(done.out + done.err)
+    place.quiet()
+    assert "127.0.0.1" in "".join(texts)
+    private = [p.read_text(errors="replace") for p in (repo.path / ".git" / "loki").rglob("*") if p.is_file()]
+    for text in (*texts, *private, _everything(place)):
+        assert token not in text
+
+
+def _everything(place: Yard, but: str = "-") -> str:
+    """Return all of ``.loki/`` (``but`` one folder), and every object that git has."""
+    files = [p for p in place.loki_dir.rglob("*") if p.is_file() and not p.is_symlink() and but not in p.parts]
+    texts = [p.read_text(errors="replace") for p in files]
     for oid in place.repo.git(
         "cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)"
     ).splitlines():
