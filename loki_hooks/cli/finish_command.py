@@ -37,7 +37,7 @@ WAYS = ("merge", "pr", "keep", "abandon")
 def finish(name: str, way: str | None, ungated: bool) -> None:
     """End the stream NAME. Uncommitted work is never discarded.
 
-    Without one of the options it asks, where there is a terminal.
+    Without one of the options it asks, where there is a terminal. A session may end its own stream only.
     """
     if ungated and way != "merge":
         raise BadInputError("--ungated goes with --merge", "see `loki-hooks finish --help`")

@@ -16,7 +16,7 @@ from loki_hooks.system.site import require_enabled
 def stop(name: str) -> None:
     """End the session of NAME, or take NAME out of the queue. Worktree, branch and work stay as they are.
 
-    A stream that is still being made gets its worktree, and no session.
+    A stream that is still being made gets its worktree, and no session. A session may stop its own stream only.
     """
     record = stop_stream(Context(require_enabled()), name)
     if record.status is Status.PLANNED:

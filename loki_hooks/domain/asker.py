@@ -9,9 +9,6 @@ from itertools import takewhile
 
 from loki_hooks.domain.streams import ProcessId
 
-COMMANDS = frozenset({"session", "gate", "setup"})
-"""The workers of ours below which the repository's commands run."""
-
 
 @dataclass(frozen=True)
 class Person:
@@ -60,24 +57,31 @@ def who(caller: Caller, sessions: Mapping[ProcessId, str]) -> Asker:
 
     What the kernel proves comes first: a session can say in its environment that it is another one. A process whose parent
     ended is its runner's child (`ancestry.adopt_orphans`). A worker of ours is not part of the session that happened to
-    start it, nor is what it starts for itself.
+    start it, nor is what it started for itself (a tmux server is the user's from then on); what it let the repository run
+    (a gate, a hook of git's) is nobody's word.
     """
-    working = bool(caller.chain) and bool(caller.chain[0].worker)
-    near = caller.chain if working else tuple(takewhile(lambda kin: not (kin.worker or kin.ours), caller.chain))
-    if not working:
-        for kin in caller.chain[: len(near) + 1]:
-            if kin.process in sessions:
-                return Session(sessions[kin.process])
-            if kin.worker and kin.worker[0] in COMMANDS:
-                return Session(kin.worker[1] if kin.worker[0] in {"session", "setup"} and kin.worker[1:] else "")
+    chain = caller.chain
+    if chain and chain[0].worker:
+        marked = next((kin.stream for kin in chain if kin.stream), caller.said)
+        return Session(marked) if marked else Person()
+    proved = next((sessions[kin.process] for kin in chain if kin.process in sessions and not kin.worker), "")
+    near = tuple(takewhile(lambda kin: not (kin.worker or kin.ours), chain))
+    above = chain[len(near) :][:1]
+    if not proved and above and above[0].worker:
+        return Session(_stream_of(above[0], sessions))
     marked = next((kin.stream for kin in near if kin.stream), caller.said)
-    if marked:
-        return Session(marked)
-    if working:
-        return Person()
-    if not caller.whole and near == caller.chain:
+    if proved or marked:
+        return Session(proved or marked)
+    if not caller.whole and not above:
         return Session("")
     return Session(caller.inside) if caller.inside else Person()
+
+
+def _stream_of(worker: Kin, sessions: Mapping[ProcessId, str]) -> str:
+    """Return the stream that a worker runs something for, '' where it is none in particular."""
+    if worker.process in sessions:
+        return sessions[worker.process]
+    return worker.worker[1] if worker.worker[0] in {"session", "setup"} and worker.worker[1:] else ""
 
 
 class Deed(Enum):

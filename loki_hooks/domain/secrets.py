@@ -66,10 +66,8 @@ _KEY = re.compile(
     rb"|AGE-SECRET-KEY-1[0-9A-Z]{20}",
     re.MULTILINE,
 )
-_ASSIGNMENT = re.compile(
-    r"""^[ \t]*(?:export[ \t]+|set[ \t]+|[-"'{,][ \t]*)*([A-Za-z_][\w.-]*)["']?[ \t]*[=:][ \t]*(.*?),?[ \t]*\r?$""",
-    re.MULTILINE,
-)
+_ASSIGNMENT = re.compile(r"""[ \t]*(?:export[ \t]+|set[ \t]+|[-"'{,][ \t]*)*([A-Za-z_][\w.-]*)["']?[ \t]*[=:](.*)""")
+_LONGEST_LINE = 8192
 _PLAIN = frozenset(
     {
         "password",
@@ -123,8 +121,8 @@ _ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIALS")
 _OPEN = re.compile(r"(~|\.{1,2})?(/[\w.@:+-]+)+/?(:.*)?|[\d.,:]{1,11}")
 """Paths and numbers."""
 _RANDOM = re.compile(r"(?=.*[A-Za-z])(?=.*\d)[\w.+/=~:-]{20,}")
-_USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s/@'\"<>\\]+)@", re.IGNORECASE)
-_URL_SO_FAR = re.compile(r"[A-Za-z][\w+.-]*(?::(?:/(?:/\S*)?)?)?$")
+_USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]{0,20})://([^\s/@'\"<>\\]+)@", re.IGNORECASE)
+_URL_SO_FAR = re.compile(r"[A-Za-z][\w+.-]{0,20}(?::(?:/(?:/\S*)?)?)?$")
 _LONGEST_URL = 4096
 _IN_QUERY = re.compile(
     r"([?&](?:access_token|private_token|auth_token|oauth_token|job_token|api_?key|token|key|password|secret|sig|signature)=)"
@@ -152,8 +150,11 @@ def holds_key(data: bytes) -> bool:
 
 def assignments(text: str) -> Iterator[tuple[str, str]]:
     """Yield what ``text`` assigns, a ``NAME=value`` or ``name: value`` a line, without quotes and comments."""
-    for name, raw in _ASSIGNMENT.findall(text):
-        value = raw.strip()
+    for line in text.splitlines():
+        found = _ASSIGNMENT.match(line) if len(line) <= _LONGEST_LINE else None
+        if found is None:
+            continue
+        name, value = found[1], found[2].strip().removesuffix(",").rstrip()
         quoted = re.match(r"""(["'])(.*)\1""", value)
         value = quoted[2] if quoted else re.split(r"\s#", value)[0].strip()
         if value:

@@ -135,7 +135,7 @@ def below_a_session(root: str) -> bool:
     """
     for pid, _ in ancestors(own_pid())[0]:
         words = worker_words(pid)
-        if words[:1] in (["session"], ["gate"], ["setup"]) and root in words:
+        if root in words:
             return True
         environment = started_with(pid)
         if marked_by(environment, root):

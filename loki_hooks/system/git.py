@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError
+from loki_hooks.system.ancestry import WORK_MARK
 from loki_hooks.system.processes import Completed, run, scrubbed
 
 NULL_OID = "0" * 40
@@ -77,6 +78,8 @@ class Git:
         full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", LOKI_HOOKS_DISABLE="1")
         if not self.hooks:  # what is tested, landed and compared is what the objects are, not what refs/replace says
             full["GIT_NO_REPLACE_OBJECTS"] = "1"
+        else:  # a hook is not of our own doing, and an agent may have written it (`asker`)
+            full.pop(WORK_MARK, None)
         full |= dict(env or {})
         return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
 

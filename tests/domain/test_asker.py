@@ -44,9 +44,10 @@ def test_what_the_environment_says_counts_only_where_nothing_is_proved() -> None
 def test_a_worker_is_not_of_the_session_that_started_it() -> None:
     assert asked(PASS, RUNNER, LOGIN) == Person()
     assert asked(replace(PASS, stream="feature-y"), RUNNER) == Session("feature-y")
-    assert asked(SHELL, PASS, RUNNER) == Person()  # what a pass starts for itself
+    assert asked(SHELL, PASS, RUNNER) == Session("")  # a hook of git's that a pass let run
     server = Kin(ProcessId(60, "e"), ours=True)  # a tmux server, of the user from then on
     assert asked(SHELL, server, RUNNER, LOGIN) == Person()
+    assert asked(SHELL, server, AGENT, RUNNER) == Session("feature-x")  # an agent can say that of itself
     assert asked(SHELL, GATE, PASS, RUNNER) == Session("")
 
 
