@@ -59,14 +59,14 @@ def test_a_session_that_hides_lands_nothing_ungated_and_trusts_nothing(repo: Rep
     lines += ["git -c hook.x.command= hook run pre-auto-gc || sh .git/hooks/pre-auto-gc"]
     orphan = f"sleep 0.3; {BARE} {ask} >{out}/orphan 2>&1; echo over >>{out}/orphan"
     lines += [f"(setsid {BARE} sh -c {shlex.quote(orphan)} </dev/null >/dev/null 2>&1 &)"]
-    lines += [f"for i in $(seq 100); do grep -qs over {out}/orphan && break; sleep 0.1; done"]
+    lines += [f"for i in $(seq 600); do grep -qs over {out}/orphan && break; sleep 0.1; done"]
     made.agent("evil", "\n".join([*lines, f'cd "$LOKI_WORKTREE"; echo x >x.txt; echo done >{out}/done']))
     made.spawn("evil")
-    eventually(lambda: told(made, "done"), 60)
+    eventually(lambda: told(made, "done"), 180)
     for name in (*forms, "orphan", "hook"):
         assert "a session cannot" in told(made, name), f"{name}: {told(made, name)}"
-    made.wait_for("evil", "ready", "failed", "escalated", "testing", "passed", "merged")
-    made.quiet()
+    made.wait_for("evil", "ready", "failed", "escalated", "testing", "passed", "merged", "archived", timeout=90)
+    made.quiet(90)
     assert made.tree_of("red").is_dir()
     assert "red" not in made.landed()
     assert {e["stream"] for e in made.events("refused-to-session")} == {"feature-evil"}
@@ -86,8 +86,8 @@ def test_what_a_session_leaves_without_its_marks_ends_with_it(repo: Repo) -> Non
         f"while [ ! -s {pids} ] || [ ! -s {made.outside}/kept ]; do :; done\necho w >w; git add w; git commit -qm w\n",
     )
     made.spawn("a")
-    made.wait_for("a", "ready", "passed", "merged", "archived")
-    made.quiet()
+    made.wait_for("a", "ready", "testing", "passed", "merged", "archived", timeout=90)
+    made.quiet(90)
     (lost,) = (int(word) for word in pids.read_text().split())
     kept = int((made.outside / "kept").read_text())
     try:
@@ -102,7 +102,7 @@ def test_a_person_beside_a_living_session_decides(repo: Repo) -> None:
     made = begun(repo, "good")
     made.agent("long", f"echo x >x; while [ ! -e {made.outside}/over ]; do sleep 0.1; done")
     made.spawn("long")
-    made.wait_for("long", "running")
+    made.wait_for("long", "running", timeout=90)
     tree = made.tree_of("long")
     words = ["finish", "good", "--merge", "--ungated"]
     refused = repo.loki(*words, cwd=tree)
@@ -120,12 +120,12 @@ def test_a_hook_that_an_agent_wrote_has_no_users_word_where_we_run_it(repo: Repo
     """The runner commits what the agent left, with the user's hooks on; the daemon that the hook leaves outlives it."""
     made = begun(repo, "red")
     ask = f"cd {repo.path}; {BARE} {LOKI} finish red --merge --ungated"
-    hook = f"#!/bin/sh\nunset LOKI_STREAM LOKI_WORK\n({ask}) >{made.outside}/out 2>&1\n"
+    hook = f"#!/bin/sh\nunset LOKI_STREAM LOKI_WORK\n({ask}) >{made.outside}/out 2>&1\nexit 0\n"
     path = repo.path / ".git" / "hooks" / "pre-commit"
     made.agent("evil", f"cat >{path} <<'H'\n{hook}H\nchmod +x {path}\necho x >x")
     made.spawn("evil")
-    made.wait_for("evil", "ready", "testing", "passed", "merged", "archived")
-    made.quiet()
+    made.wait_for("evil", "ready", "testing", "passed", "merged", "archived", timeout=90)
+    made.quiet(90)
     assert "a session cannot" in told(made, "out")
     assert "red" not in made.landed()
 
@@ -140,8 +140,8 @@ def test_a_session_may_finish_its_own_stream(repo: Repo) -> None:
     made = yard(repo, more="[merge]\nauto = false\n")
     made.agent("a", f"echo w >w; git add w; git commit -qm w; {LOKI} finish a --keep >{made.outside}/out 2>&1; true")
     made.spawn("a")
-    made.wait_for("a", "ready", "passed", "failed", "escalated")
-    made.quiet()
+    made.wait_for("a", "ready", "passed", "failed", "escalated", timeout=90)
+    made.quiet(90)
     assert "a session cannot" not in told(made, "out")
     assert made.tree_of("a").is_dir()
 
