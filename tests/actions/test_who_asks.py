@@ -94,7 +94,7 @@ def test_what_a_session_leaves_without_its_marks_ends_with_it(repo: Repo) -> Non
         assert identify(lost) is None
         assert identify(kept) is not None
     finally:
-        end([kept])
+        end([kept, lost])
 
 
 def test_a_person_beside_a_living_session_decides(repo: Repo) -> None:
