@@ -223,7 +223,7 @@ def _empty(context: Context, record: StreamRecord, facts: WorktreeFacts, time: s
     if saved.work and not context.git.update_ref(pinned, saved.work, None, "uncommitted work"):
         raise LokiError(f"cannot pin the uncommitted work of {record.name}", "nothing was changed")
     folder = salvage.clear(context, record, saved, time)
-    if uncommitted_in(record) or facts_of(context, record).precious:
+    if uncommitted_in(record, hidden=True) or facts_of(context, record).precious:
         _refill(record, saved, folder)
         raise LokiError(f"{record.path} changed while it was being saved", "somebody works in it: try again")
     return saved, folder

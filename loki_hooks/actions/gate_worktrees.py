@@ -14,6 +14,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.status import is_clean, take_flags_off
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
 _MARK = "loki-gate"
@@ -33,7 +34,7 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
     here = git.commit_id("HEAD") or ""
     if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
         tidy(context, git, path)  # a run of ours was killed here: what it left is ours
-    if operation_in(git_dir_of(path)) or git.out("status", "--porcelain", "-z", "--untracked-files=all"):
+    if operation_in(git_dir_of(path)) or not is_clean(git, hidden=True):
         return False
     detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
     if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
@@ -80,6 +81,7 @@ def tidy(context: Context, git: Git, path: Path) -> None:
 
     ``--force`` twice takes repositories that tests made too; the tree was clean when the run began.
     """
+    take_flags_off(git)  # else a file that a test hid from git would stay as the test left it
     git.run("reset", "--hard", "--quiet")
     git.run("clean", "-d", "--force", "--force", "--quiet")
     mark = git_dir_of(path) / _MARK

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
+from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, as_stdin, flagged_paths, index_copy
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -76,12 +76,7 @@ def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
 
 def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:
     """Return (tree of the worktree, tree of the index), both without what is secret; the index stays as it is."""
-    with tempfile.TemporaryDirectory(prefix="loki-hooks-") as folder:
-        copy = Path(folder, "index")
-        index = Path(git.out("rev-parse", "--path-format=absolute", "--git-path", "index"))
-        if index.exists():
-            shutil.copyfile(index, copy)
-        env = {"GIT_INDEX_FILE": str(copy)}
+    with index_copy(git) as env:
         if secret:
             git.out(
                 "--literal-pathspecs",
@@ -89,18 +84,13 @@ def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, 
                 "--quiet",
                 "--pathspec-from-file=-",
                 "--pathspec-file-nul",
-                stdin=_nul(secret),
+                stdin=as_stdin(secret),
                 env=env,
             )
         staged = git.out("write-tree", env=env)
-        git.out(
-            "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env, timeout=1800
-        )
+        update = (*OWN_INDEX, "update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+        git.out(*update, stdin=as_stdin(saved), env=env, timeout=1800)
         return git.out("write-tree", env=env), staged
-
-
-def _nul(paths: Iterable[str]) -> bytes:
-    return "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
 
 
 def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -> str:
@@ -119,7 +109,8 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     try:
         for name in salvage.aside:
             _move(path / name.rstrip("/"), Path(folder) / name.rstrip("/"))
-        git.out("reset", "--hard", "--quiet", timeout=1800)
+        git.out(*LOOK_YOURSELF, "reset", "--hard", "--quiet", timeout=1800)
+        _reset_hidden(git, salvage.saved)
     except (OSError, LokiError) as error:
         for name in salvage.aside:
             _move(Path(folder) / name.rstrip("/"), path / name.rstrip("/"))
@@ -128,6 +119,14 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
         with contextlib.suppress(OSError):
             (path / name).unlink()
     return folder
+
+
+def _reset_hidden(git: Git, saved: Iterable[str]) -> None:
+    """Bring the files that git was told not to look at to what HEAD has: `git reset` passes them by. The flags stay."""
+    hidden = sorted(flagged_paths(git).intersection(saved))
+    if hidden:
+        words = ("checkout", "--quiet", "--ignore-skip-worktree-bits", "--pathspec-from-file=-", "--pathspec-file-nul")
+        git.out(*LOOK_YOURSELF, "--literal-pathspecs", *words, "HEAD", stdin=as_stdin(hidden), timeout=1800)
 
 
 def _is_tracked(git: Git, name: str) -> bool:

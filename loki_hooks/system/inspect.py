@@ -19,6 +19,7 @@ from loki_hooks.system.landed import how_landed
 from loki_hooks.system.processes import identify, is_alive
 from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
+from loki_hooks.system.status import entries
 from loki_hooks.system.submodules import gitlinks
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
 
@@ -104,14 +105,15 @@ def _look(
     if entry is None or not path.is_dir():
         return _with(branch_facts, lock=lock)  # a locked one may be on a disk that is not plugged in
     there = Git(path)
-    modified, untracked, ignored = _status(there)
+    uncommitted = entries(there, hidden=True, ignored=True)
+    ignored = tuple(e.path for e in uncommitted if e.ignored)
     head = "" if is_null(entry.head) else entry.head
     return _with(
         branch_facts,
         folder=True,
         is_main=path == site.main,
-        modified=modified,
-        untracked=untracked,
+        modified=tuple(e.path for e in uncommitted if not e.untracked and not e.ignored),
+        untracked=tuple(e.path for e in uncommitted if e.untracked),
         precious=_precious(path, ignored, dict(record.copied), caches),
         processes=_processes(path),
         lock=lock,
@@ -132,24 +134,6 @@ def _lock_text(reason: str) -> str:
 
 def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
     return WorktreeFacts(**{**facts.__dict__, **more})
-
-
-def _status(git: Git) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return (modified or staged, untracked, ignored) paths; a wholly ignored folder is one path that ends with '/'."""
-    listed = git.out(
-        "status",
-        "--porcelain=v1",
-        "-z",
-        "--no-renames",
-        "--untracked-files=all",
-        "--ignored=matching",
-        "--ignore-submodules=none",
-        timeout=600,
-    )
-    found: dict[str, list[str]] = {"m": [], "?": [], "!": []}
-    for entry in split_z(listed):
-        found[entry[0] if entry[0] in "?!" else "m"].append(entry[3:])
-    return tuple(found["m"]), tuple(found["?"]), tuple(found["!"])
 
 
 def is_cache(name: str, caches: Collection[str] = CACHES) -> bool:
@@ -252,8 +236,10 @@ def submodule_work(path: Path, caches: Collection[str] = CACHES) -> tuple[str, .
         if not (there / ".git").exists():
             continue
         git = Git(there)
-        modified, untracked, ignored = _status(git)
-        precious = [entry for entry in ignored if not is_cache(entry, caches)]
+        uncommitted = entries(git, hidden=True, ignored=True)
+        modified = [e.path for e in uncommitted if not e.untracked and not e.ignored]
+        untracked = [e.path for e in uncommitted if e.untracked]
+        precious = [e.path for e in uncommitted if e.ignored and not is_cache(e.path, caches)]
         lonely = git.out("rev-list", "--max-count=3", "--all", "HEAD", "--not", "--remotes").split()
         operation = operation_in(git_dir_of(there))
         stashes = (git.maybe("stash", "list") or "").splitlines()
