@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from loki_hooks.domain.caches import CACHES, is_cache
 from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
@@ -22,38 +22,6 @@ from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.status import entries
 from loki_hooks.system.submodules import gitlinks
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
-
-CACHES = (
-    "node_modules",
-    ".venv",
-    "venv",
-    "__pycache__",
-    "*.pyc",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".hypothesis",
-    ".tox",
-    ".nox",
-    "*.egg-info",
-    ".coverage",
-    ".eggs",
-    "build",
-    "dist",
-    "target",
-    ".gradle",
-    ".next",
-    ".nuxt",
-    ".turbo",
-    ".parcel-cache",
-    ".cache",
-    ".DS_Store",
-    "vendor/bundle",
-    ".bundle",
-    ".pnpm-store",
-)
-"""Ignored paths that a tool rebuilds; they are not work (README, "What clean-up may take")."""
-
 
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
@@ -134,13 +102,6 @@ def _lock_text(reason: str) -> str:
 
 def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
     return WorktreeFacts(**{**facts.__dict__, **more})
-
-
-def is_cache(name: str, caches: Collection[str] = CACHES) -> bool:
-    """Return whether an ignored path is what tools rebuild: it, a folder above it, or a part of it fits a pattern."""
-    parts = name.rstrip("/").split("/")
-    starts = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
-    return any(fnmatch.fnmatchcase(part, pattern) for part in (*parts, *starts) for pattern in caches)
 
 
 def _precious(
