@@ -17,7 +17,7 @@ from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.status import is_clean, take_flags_off
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
-_MARK = "loki-gate"
+MARK = "loki-gate"
 """In a gate worktree's git dir: the commit that we checked out there last, and ``running`` until that run is tidied up."""
 
 
@@ -29,7 +29,7 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
             return False
         _make(context, path, commit, standing)
     git = Git(path)
-    mark = git_dir_of(path) / _MARK
+    mark = git_dir_of(path) / MARK
     ours, _, running = (read_plain(mark) or b"").decode("ascii", "replace").strip().partition(" ")
     here = git.commit_id("HEAD") or ""
     if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
@@ -84,7 +84,7 @@ def tidy(context: Context, git: Git, path: Path) -> None:
     take_flags_off(git)  # else a file that a test hid from git would stay as the test left it
     git.run("reset", "--hard", "--quiet")
     git.run("clean", "-d", "--force", "--force", "--quiet")
-    mark = git_dir_of(path) / _MARK
+    mark = git_dir_of(path) / MARK
     commit = (read_plain(mark) or b"").decode("ascii", "replace").partition(" ")[0].strip()
     write_atomic(mark, f"{commit}\n")
     rest(context, path)

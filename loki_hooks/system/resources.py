@@ -62,6 +62,7 @@ class Snapshot:
                 }
                 for name, (usage, threshold) in parts.items()
             },
+            "by": "loki-hooks",
             "overall_status": "warning" if high else "ok",
             "warning_message": f"high load: {', '.join(said)}" if said else "",
         }
