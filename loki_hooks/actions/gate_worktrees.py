@@ -14,7 +14,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.status import is_clean, take_flags_off
+from loki_hooks.system.status import Care, is_clean, take_flags_off
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
 MARK = "loki-gate"
@@ -34,7 +34,7 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
     here = git.commit_id("HEAD") or ""
     if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
         tidy(context, git, path)  # a run of ours was killed here: what it left is ours
-    if operation_in(git_dir_of(path)) or not is_clean(git, hidden=True):
+    if operation_in(git_dir_of(path)) or not is_clean(git, care=Care.HIDDEN):
         return False
     detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
     if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):

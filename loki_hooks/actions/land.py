@@ -84,7 +84,7 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     if there.maybe("symbolic-ref", "-q", "HEAD") != f"refs/heads/{holder.branch}":
         return f"{where} is not on {holder.branch}"
     try:
-        changed = entries(there, hidden=False, untracked="no")
+        changed = entries(there, untracked="no")
     except GitFailedError as error:
         return f"git cannot tell the state of {where}: {last_line(error.stderr)}"
     staged = [entry.path for entry in changed if entry.staged]

@@ -131,7 +131,7 @@ class _Leftovers:
 
 def _leftovers(git: Git, record: StreamRecord) -> _Leftovers:
     copied = dict(record.copied)
-    found = entries(git, hidden=False, submodules=False)
+    found = entries(git, submodules=False)
     kept = {entry.path for entry in found if _is_kept(git.cwd / entry.path, entry.path, copied)}
     return _Leftovers(tuple(e for e in found if e.path not in kept), tuple(e.path for e in found if e.path in kept))
 

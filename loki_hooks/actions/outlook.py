@@ -14,7 +14,7 @@ from loki_hooks.system.git import Git
 from loki_hooks.system.graph import ahead_behind
 from loki_hooks.system.merges import merge_trees
 from loki_hooks.system.processes import is_alive
-from loki_hooks.system.status import entries
+from loki_hooks.system.status import Care, entries
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ def look_ahead(context: Context, record: StreamRecord) -> Outlook:
     return Outlook(tip, ahead, behind, merge_trees(context.git, base, tip).conflicts if behind else (), uncommitted)
 
 
-def uncommitted_in(record: StreamRecord, *, hidden: bool = False) -> tuple[str, ...]:
+def uncommitted_in(record: StreamRecord, care: Care = Care.USUAL) -> tuple[str, ...]:
     """Return the paths in the stream's worktree that are changed, staged or untracked; () where it has no worktree.
 
-    ``hidden``: also those that git was told not to look at. They hinder no merge.
+    What git was told not to look at hinders no merge: only ``care`` finds it.
     """
     path = Path(record.path)
     if not record.path or not (path / ".git").exists():
         return ()
-    return tuple(entry.path for entry in entries(Git(path), hidden=hidden, submodules=False))
+    return tuple(entry.path for entry in entries(Git(path), care=care, submodules=False))
 
 
 def require_finishable(record: StreamRecord) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
-from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, as_stdin, flagged_paths, index_copy
+from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, as_stdin, index_copy
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -33,7 +33,7 @@ from loki_hooks.system.worktrees import NOBODY
 class Salvage:
     """What is to be kept of a worktree. ``work`` is ``W`` ('' when nothing is uncommitted); ``tree`` its tree.
 
-    ``saved``: paths that are in ``W``; ``untracked``: those of them that git does not know; ``aside``: what is moved.
+    ``saved``: paths that are in ``W``; ``aside``: what is moved.
     """
 
     tip: str
@@ -42,7 +42,6 @@ class Salvage:
     tree: str = ""
     index: str = ""
     saved: tuple[str, ...] = ()
-    untracked: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
 
 
@@ -66,7 +65,7 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     lines += [f"Loki-Index: {index}"] if index else []
     lines += [f"Loki-Head: {head}"] if head != tip else []
     work = _commit(git, tree, [*parents, *([index] if index else [])], "\n".join(lines) + "\n")
-    return Salvage(tip, head, work, tree, index, saved, tuple(p for p in facts.untracked if p in saved), aside)
+    return Salvage(tip, head, work, tree, index, saved, aside)
 
 
 def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
@@ -76,7 +75,7 @@ def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
 
 def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:
     """Return (tree of the worktree, tree of the index), both without what is secret; the index stays as it is."""
-    with index_copy(git) as env:
+    with index_copy(git, by_content=True) as env:
         if secret:
             git.out(
                 "--literal-pathspecs",
@@ -109,24 +108,15 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     try:
         for name in salvage.aside:
             _move(path / name.rstrip("/"), Path(folder) / name.rstrip("/"))
+        for name in salvage.saved:  # away first: `git reset` passes by what a flag hides, or the same stat data
+            with contextlib.suppress(OSError):
+                (path / name).unlink()
         git.out(*LOOK_YOURSELF, "reset", "--hard", "--quiet", timeout=1800)
-        _reset_hidden(git, salvage.saved)
     except (OSError, LokiError) as error:
         for name in salvage.aside:
             _move(Path(folder) / name.rstrip("/"), path / name.rstrip("/"))
         raise LokiError(f"cannot clear {path}: {error}", "it is as it was") from error
-    for name in salvage.untracked:
-        with contextlib.suppress(OSError):
-            (path / name).unlink()
     return folder
-
-
-def _reset_hidden(git: Git, saved: Iterable[str]) -> None:
-    """Bring the files that git was told not to look at to what HEAD has: `git reset` passes them by. The flags stay."""
-    hidden = sorted(flagged_paths(git).intersection(saved))
-    if hidden:
-        words = ("checkout", "--quiet", "--ignore-skip-worktree-bits", "--pathspec-from-file=-", "--pathspec-file-nul")
-        git.out(*LOOK_YOURSELF, "--literal-pathspecs", *words, "HEAD", stdin=as_stdin(hidden), timeout=1800)
 
 
 def _is_tracked(git: Git, name: str) -> bool:

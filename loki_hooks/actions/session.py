@@ -238,7 +238,7 @@ def _catch_up(context: Context, record: StreamRecord) -> None:
     at = git.commit_id("HEAD")
     if record.explicit_base or tip is None or at != record.base or at == tip:
         return
-    if not is_clean(git, hidden=False) or not git.is_ancestor(record.base, tip):
+    if not is_clean(git) or not git.is_ancestor(record.base, tip):
         return
     if git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800).returncode == 0:
         context.store.update(lambda state: state.with_stream(replace(state.streams[record.stream], base=tip)))

@@ -83,7 +83,7 @@ def _again(context: Context, record: StreamRecord) -> None:
     """Queue a stream that rests in its worktree, brought up to the integration branch. Raises ``LokiError``."""
     git = Git(Path(record.path))
     tip = context.git.commit_id(context.integration_ref) or ""
-    if not is_clean(git, hidden=False, untracked="normal"):
+    if not is_clean(git, untracked="normal"):
         raise LokiError(f"{record.path} has changes that nobody committed")
     git.out("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
 

@@ -236,7 +236,7 @@ def _dirty(path: Path) -> bool | None:
     if not (path / ".git").exists():
         return None
     try:
-        return bool(entries(Git(path), hidden=False, untracked="normal", submodules=False))
+        return bool(entries(Git(path), untracked="normal", submodules=False))
     except LokiError:
         return None
 

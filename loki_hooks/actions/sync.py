@@ -147,7 +147,7 @@ def _take_back(git: Git, record: StreamRecord, tip: str, how: str, error: str) -
         git.commit_id("HEAD") == tip
         and git.maybe("symbolic-ref", "-q", "--short", "HEAD") == record.branch
         and not operation_in(git_dir_of(git.cwd))
-        and is_clean(git, hidden=False, untracked="no")
+        and is_clean(git, untracked="no")
     )
     if not same:
         return LokiError(

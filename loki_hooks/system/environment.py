@@ -160,11 +160,12 @@ def to_link(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str,
         if "\n" not in name and not os.path.lexists(worktree / name) and not _leads_out(worktree / name, worktree)
     ]
     tracked = tree.tracked(names)
+    named = {pattern.strip("/") for pattern in patterns}
     found: list[str] = []
     for name in names:
         if any(name.startswith(f"{other}/") for other in found):
             continue  # comes along with the folder that it is in
-        if name not in tracked and not tree.holds_others(name):
+        if name not in tracked and not tree.holds_others(name, named=name in named):
             found.append(name)
     return tuple(found)
 

@@ -64,20 +64,24 @@ class Tree:
         for pattern in patterns:
             parts = [part for part in pattern.split("/") if part not in {"", "."}]
             if parts:
-                named = _WILD.isdisjoint(pattern)  # a repository that is named is meant
-                found.update(p for p in self._below("", parts) if named or not _is_repository(self.root / p))
+                found.update(self._below("", parts))
         return tuple(sorted(found))
 
-    def holds_others(self, folder: str) -> bool:
-        """Return whether another worktree is in the folder, at any depth: whoever shares the folder would share it."""
+    def holds_others(self, folder: str, *, named: bool) -> bool:
+        """Return whether another worktree is in the folder, at any depth: whoever shares the folder would share it.
+
+        A repository of its own counts, too, unless the folder is ``named``: then it is meant.
+        """
         if any(path == folder or path.startswith(f"{folder}/") for path in self._worktrees):
             return True
         if is_cache(folder):
             return False
         for base, folders, files in os.walk(self.root / folder):
-            folders[:] = [name for name in folders if name not in _NEVER and not is_cache(name)]
+            if not named and ".git" in (*files, *folders):
+                return True
             if ".git" in files and b"/worktrees/" in (read_plain(Path(base, ".git")) or b""):
                 return True
+            folders[:] = [name for name in folders if name not in _NEVER and not is_cache(name)]
         return False
 
     def _below(self, folder: str, parts: list[str]) -> Iterator[str]:

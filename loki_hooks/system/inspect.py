@@ -19,7 +19,7 @@ from loki_hooks.system.landed import how_landed
 from loki_hooks.system.processes import identify, is_alive
 from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
-from loki_hooks.system.status import entries
+from loki_hooks.system.status import Care, entries
 from loki_hooks.system.submodules import gitlinks
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
 
@@ -33,13 +33,14 @@ def look(
     integration_ref: str,
     *,
     caches: Collection[str] = (),
+    care: Care = Care.HIDDEN,
 ) -> WorktreeFacts:
     """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``.
 
     ``worktrees`` are all that there are now; ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
     """
     try:
-        return _look(site, record, worktrees, integration_ref, (*CACHES, *caches))
+        return _look(site, record, worktrees, integration_ref, (*CACHES, *caches), care)
     except (LokiError, OSError) as error:
         return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
 
@@ -50,6 +51,7 @@ def _look(
     worktrees: Sequence[WorktreeEntry],
     integration_ref: str,
     caches: Collection[str],
+    care: Care,
 ) -> WorktreeFacts:
     git = Git(site.root)
     branch = f"refs/heads/{record.branch}"
@@ -73,7 +75,7 @@ def _look(
     if entry is None or not path.is_dir():
         return _with(branch_facts, lock=lock)  # a locked one may be on a disk that is not plugged in
     there = Git(path)
-    uncommitted = entries(there, hidden=True, ignored=True)
+    uncommitted = entries(there, care=care, ignored=True)
     ignored = tuple(e.path for e in uncommitted if e.ignored)
     head = "" if is_null(entry.head) else entry.head
     return _with(
@@ -197,7 +199,7 @@ def submodule_work(path: Path, caches: Collection[str] = CACHES) -> tuple[str, .
         if not (there / ".git").exists():
             continue
         git = Git(there)
-        uncommitted = entries(git, hidden=True, ignored=True)
+        uncommitted = entries(git, care=Care.HIDDEN, ignored=True)
         modified = [e.path for e in uncommitted if not e.untracked and not e.ignored]
         untracked = [e.path for e in uncommitted if e.untracked]
         precious = [e.path for e in uncommitted if e.ignored and not is_cache(e.path, caches)]

@@ -24,7 +24,7 @@ MAX_FILES = 50_000
 def ignored_paths(worktree: Path) -> frozenset[str]:
     """Return the ignored paths in a worktree; a wholly ignored folder is one path that ends with '/'."""
     try:
-        listed = entries(Git(worktree), hidden=False, untracked="normal", ignored=True, submodules=False)
+        listed = entries(Git(worktree), untracked="normal", ignored=True, submodules=False)
     except LokiError:
         return frozenset()
     return frozenset(entry.path for entry in listed if entry.ignored)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git, split_z
-from loki_hooks.system.status import OWN_INDEX, as_stdin, ask, index_copy
+from loki_hooks.system.status import OWN_INDEX, Care, as_stdin, ask, index_copy
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -61,7 +61,7 @@ def look(worktree: Path, skip: Callable[[str], bool]) -> WorktreeLook | None:
         return None
     words = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "--untracked-files=all")
     try:
-        done = ask(Git(worktree), *words, hidden=True)
+        done = ask(Git(worktree), *words, care=Care.HIDDEN)
     except LokiError:
         return None
     if done.returncode != 0:

@@ -7,8 +7,8 @@ to look at a file at all:
     assume-unchanged    a file is taken for unchanged, also when it is gone
     skip-worktree       the same; where the file is absent, that is how a sparse checkout leaves it out: no edit
 
-``hidden`` asks for what the flags hide, too: by git's own comparison of the file, with a copy of the index that has
-no flag on it. Whoever decides a removal asks so. Whoever decides a commit does not: nobody wants such an edit committed.
+Whoever decides a removal takes ``Care`` of what the flags hide, too: by git's own comparison of the file, with a copy of
+the index that has no flag on it. Whoever decides a commit does not: nobody wants such an edit committed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError
@@ -46,6 +47,14 @@ _QUIET = ("-c", "core.hooksPath=/dev/null")
 _OBJECTS = {"GIT_NO_REPLACE_OBJECTS": "1"}
 _TIMEOUT = 600.0
 _UNMERGED = frozenset({"DD", "AU", "UD", "UA", "DU", "AA", "UU"})
+
+
+class Care(Enum):
+    """How closely git looks. ``CONTENT`` reads every file: stat data cannot tell an edit within the second."""
+
+    USUAL = "as `git commit` would"
+    HIDDEN = "also at what the flags hide"
+    CONTENT = "also at what the flags hide, by content"
 
 
 @dataclass(frozen=True)
@@ -77,19 +86,24 @@ class Entry:
         return self.code in _UNMERGED
 
 
-def ask(git: Git, *options: str, hidden: bool) -> Completed:
+def ask(git: Git, *options: str, care: Care = Care.USUAL) -> Completed:
     """Return how `git status` with ``options`` ended. Raises ``GitFailedError`` where the index cannot be read."""
     words = (*_QUIET, *LOOK_YOURSELF, "-c", f"core.ignoreCase={_ignores_case(git.cwd)}", "status", "-z", *options)
     reader = Git(git.cwd, hooks=True)
-    flagged = _flagged(git) if hidden else Flagged()
-    if not flagged:
+    flagged = Flagged() if care is Care.USUAL else _flagged(git)
+    if not flagged and care is not Care.CONTENT:
         return reader.run(*words, env=_OBJECTS, timeout=_TIMEOUT)
-    with index_copy(git, flagged) as own:
+    with index_copy(git, flagged, by_content=care is Care.CONTENT) as own:
         return reader.run(*words, env={**_OBJECTS, **own}, timeout=_TIMEOUT)
 
 
 def entries(
-    git: Git, *, hidden: bool, untracked: str = "all", ignored: bool = False, submodules: bool = True
+    git: Git,
+    *,
+    care: Care = Care.USUAL,
+    untracked: str = "all",
+    ignored: bool = False,
+    submodules: bool = True,
 ) -> tuple[Entry, ...]:
     """Return what is uncommitted. ``untracked``: all, normal or no; ``submodules``: also what is changed inside of them.
 
@@ -98,16 +112,16 @@ def entries(
     options = ["--porcelain=v1", "--no-renames", f"--untracked-files={untracked}"]
     options += ["--ignored=matching"] if ignored else []
     options += ["--ignore-submodules=none"] if submodules else []
-    done = ask(git, *options, hidden=hidden)
+    done = ask(git, *options, care=care)
     if done.returncode != 0:
         raise GitFailedError(("status", *options), done.returncode, done.error_text)
     return tuple(Entry(entry[:2], entry[3:]) for entry in split_z(done.text))
 
 
-def is_clean(git: Git, *, hidden: bool, untracked: str = "all") -> bool:
+def is_clean(git: Git, *, care: Care = Care.USUAL, untracked: str = "all") -> bool:
     """Return whether nothing is uncommitted. What git cannot tell is not clean."""
     try:
-        return not entries(git, hidden=hidden, untracked=untracked)
+        return not entries(git, care=care, untracked=untracked)
     except LokiError:
         return False
 
@@ -164,10 +178,11 @@ def take_flags_off(git: Git) -> None:
 
 
 @contextlib.contextmanager
-def index_copy(git: Git, flagged: Flagged | None = None) -> Iterator[dict[str, str]]:
+def index_copy(git: Git, flagged: Flagged | None = None, *, by_content: bool = False) -> Iterator[dict[str, str]]:
     """Give an environment in which git works with a copy of the worktree's index, in which no flag hides a file.
 
-    Whatever is written there goes at the end. Raises ``LokiError`` when the index cannot be read.
+    ``by_content``: git believes no stat data in it that says that a file is unchanged. Whatever is written there goes at
+    the end. Raises ``LokiError`` when the index cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="loki-index-") as folder:
         copy = Path(folder, "index")
@@ -179,6 +194,8 @@ def index_copy(git: Git, flagged: Flagged | None = None) -> Iterator[dict[str, s
             raise LokiError(f"cannot read {index}: {error.strerror or error}") from error
         env = {"GIT_INDEX_FILE": str(copy)}
         _take_off(git, _flagged(git) if flagged is None else flagged, env)
+        if by_content and copy.exists():
+            os.utime(copy, (1, 1))  # an index that is older than the files: each may have been changed since
         yield env
 
 
