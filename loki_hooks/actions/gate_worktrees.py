@@ -14,7 +14,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.status import Care, is_clean, take_flags_off
+from loki_hooks.system.status import Care, is_clean
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
 MARK = "loki-gate"
@@ -81,7 +81,6 @@ def tidy(context: Context, git: Git, path: Path) -> None:
 
     ``--force`` twice takes repositories that tests made too; the tree was clean when the run began.
     """
-    take_flags_off(git)  # else a file that a test hid from git would stay as the test left it
     git.run("reset", "--hard", "--quiet")
     git.run("clean", "-d", "--force", "--force", "--quiet")
     mark = git_dir_of(path) / MARK

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
-from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, as_stdin, index_copy
+from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, Care, as_stdin, entries, index_copy
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -108,15 +108,26 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     try:
         for name in salvage.aside:
             _move(path / name.rstrip("/"), Path(folder) / name.rstrip("/"))
-        for name in salvage.saved:  # away first: `git reset` passes by what a flag hides, or the same stat data
-            with contextlib.suppress(OSError):
-                (path / name).unlink()
-        git.out(*LOOK_YOURSELF, "reset", "--hard", "--quiet", timeout=1800)
+        _reset(git, salvage.saved)
     except (OSError, LokiError) as error:
+        with contextlib.suppress(LokiError):
+            bring_back(path, salvage.work, salvage.index, "")
         for name in salvage.aside:
             _move(Path(folder) / name.rstrip("/"), path / name.rstrip("/"))
         raise LokiError(f"cannot clear {path}: {error}", "it is as it was") from error
     return folder
+
+
+def _reset(git: Git, saved: Collection[str]) -> None:
+    """Bring what was saved to what HEAD has, also what `git reset` passes by: untracked files, and what hides from it."""
+    reset = (*LOOK_YOURSELF, "reset", "--hard", "--quiet")
+    git.out(*reset, timeout=1800)
+    left = [entry for entry in entries(git, care=Care.CONTENT) if entry.path in saved]
+    for entry in left:
+        with contextlib.suppress(OSError):
+            (git.cwd / entry.path).unlink()
+    if any(not entry.untracked for entry in left):
+        git.out(*reset, timeout=1800)
 
 
 def _is_tracked(git: Git, name: str) -> bool:

@@ -245,17 +245,17 @@ def _name_framework(site: Site, left: list[str]) -> None:
 
 def _clear_loki(site: Site, there: Contents, done: list[str], left: list[str]) -> None:
     """Take our files out of ``.loki/``, unless somebody may miss any; what others have there is theirs."""
-    others = f"{', '.join(_tops(there.others))} in it: there before, or not made by loki-hooks" if there.others else ""
+    others = f"has {', '.join(_tops(there.others))}: there before, or not made by loki-hooks" if there.others else ""
     if there.keepsakes:
         worth = ["streams" if name == STATE_FILE else name.partition("/")[0] for name in there.keepsakes]
         left.append(f"{site.loki} stays, for its {', '.join(dict.fromkeys(worth))}: remove it when you need it no more")
-        left.extend([f"look at {others}"] if others else [])
+        left.extend([f"{site.loki} also {others}"] if others else [])
         return
     if remove_machinery(site, there):
         done.append(f"removed {site.loki}")
         return
     done.extend([f"took our files out of {site.loki}"] if there.machinery else [])
-    left.extend([f"{site.loki} stays, with {others}"] if others else [])
+    left.extend([f"{site.loki} stays, it {others}"] if others else [])
 
 
 def _tops(names: Iterable[str]) -> list[str]:

@@ -172,11 +172,6 @@ def _take_off(git: Git, flagged: Flagged, env: Mapping[str, str]) -> None:
             git.out(*OWN_INDEX, "update-index", flag, "-z", "--stdin", stdin=as_stdin(paths), env=env)
 
 
-def take_flags_off(git: Git) -> None:
-    """Make git look at every file of this worktree again. Raises ``GitFailedError``."""
-    _take_off(git, _flagged(git), {})
-
-
 @contextlib.contextmanager
 def index_copy(git: Git, flagged: Flagged | None = None, *, by_content: bool = False) -> Iterator[dict[str, str]]:
     """Give an environment in which git works with a copy of the worktree's index, in which no flag hides a file.
