@@ -198,7 +198,7 @@ def _unstaged(git: Git, paths: Collection[str]) -> Iterator[None]:
         yield
     finally:
         if after:
-            git.out(*update, stdin=as_stdin(after))
+            git.run(*update, stdin=as_stdin(after))
 
 
 def _copied(path: Path, name: str, copied: Mapping[str, str]) -> bool:

@@ -128,15 +128,15 @@ def test_the_users_hook_sees_leftovers_as_in_any_commit(repo: Repo) -> None:
     for name, script in {
         "forbidden": "echo FORBIDDEN > new.py\n",
         "twice": "printf 'words  \\n' > words.md\n",
-        "again": "printf 'text  \\n' > text.txt\n",
-        "partly": "echo N > n.dat; git add -N n.dat; echo 1 > '*.dat'; git add '*.dat'; echo 2 > '*.dat'\n",
+        "partly": "printf 'text  \\n' > text.txt; echo N > n.dat; git add -N n.dat\n"
+        "echo 1 > '*.dat'; git add '*.dat'; echo 2 > '*.dat'\n",
         "secret": "echo T=1 > prod.env; git add -f prod.env; echo work > work.dat\n",
-        "clash": "echo 1 > app.py; git stash -q; echo 2 > app.py; git commit -qam 2; git stash pop -q\n",
+        "clash": "echo 1 > app.py; git stash -q; echo 2 > app.py; git commit -qam 2; git stash pop -q || :\n",
     }.items():
         made.agent(name, script)
-    made.spawn("forbidden", "twice", "again", "partly", "secret", "clash")
+    made.spawn("forbidden", "twice", "partly", "secret", "clash")
     made.run()
-    assert sorted(made.landed()) == ["again", "partly", "twice"]
+    assert sorted(made.landed()) == ["partly", "twice"]
     assert not told.read_text(), "no variable that changes what a pathspec means, and no index of its own"
     shown = {f: repo.git("show", f"main:{f}") for f in ("words.md", "text.txt", "n.dat", "*.dat")}
     assert shown == {"words.md": "words", "text.txt": "text", "n.dat": "N", "*.dat": "2"}
