@@ -39,6 +39,8 @@ class GitFailedError(LokiError):
         self.returncode = returncode
         self.stderr = stderr
         last = stderr.strip().splitlines()[-1] if stderr.strip() else f"exit status {returncode}"
+        while argv[:1] == ("-c",):  # settings are no help to the reader
+            argv = argv[2:]
         super().__init__(f"`git {' '.join(argv)}` failed: {last}")
 
 

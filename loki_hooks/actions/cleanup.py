@@ -31,6 +31,7 @@ from loki_hooks.system.files import dump_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.inspect import look
 from loki_hooks.system.site import LOKI
+from loki_hooks.system.status import Care
 from loki_hooks.system.worktrees import NOBODY, forget_missing, remove, unlock_dead
 
 TRASH = "refs/loki/trash/"
@@ -47,7 +48,7 @@ class Verdict:
     removal: Removal
 
 
-def judge(context: Context, record: StreamRecord, going: Going = Going.ALL) -> Removal:
+def judge(context: Context, record: StreamRecord, going: Going = Going.ALL, care: Care = Care.HIDDEN) -> Removal:
     """Return the verdict on a stream from facts gathered now."""
     if record.standing:
         return Removal(False, ("it is a standing stream",))
@@ -55,13 +56,13 @@ def judge(context: Context, record: StreamRecord, going: Going = Going.ALL) -> R
         return Removal(False, ("its branch is the integration branch",))
     if record.status is Status.KEPT and going is Going.ALL:
         return Removal(False, ("it is kept: a person wants it (`loki-hooks finish` ends it)",))
-    return classify(facts_of(context, record), going)
+    return classify(facts_of(context, record, care), going)
 
 
-def facts_of(context: Context, record: StreamRecord) -> WorktreeFacts:
+def facts_of(context: Context, record: StreamRecord, care: Care = Care.HIDDEN) -> WorktreeFacts:
     """Return what the removal of the stream depends on, looked at now."""
     caches = context.config.working.cleanup.caches
-    return look(context.site, record, list_worktrees(context.git), context.integration_ref, caches=caches)
+    return look(context.site, record, list_worktrees(context.git), context.integration_ref, caches=caches, care=care)
 
 
 def judge_all(context: Context) -> list[Verdict]:
@@ -113,7 +114,7 @@ def retire(
         if entry is not None and path.is_dir():
             if entry.locked is not None:
                 unlock_dead(site, path)
-            again = judge(context, record, going)
+            again = judge(context, record, going, Care.CONTENT)
             if not again.remove:
                 _undo(context, record, time, trash, archive)
                 return again

@@ -39,6 +39,7 @@ from loki_hooks.system import events
 from loki_hooks.system.clock import now, stamp
 from loki_hooks.system.files import held
 from loki_hooks.system.merges import commit_tree, merge_trees
+from loki_hooks.system.status import Care
 
 Say = Callable[[str], None]
 PATIENCE = 60.0
@@ -199,7 +200,7 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
     require_finishable(record)
     time = stamp()
     with _alone(context):
-        facts = facts_of(context, record)
+        facts = facts_of(context, record, Care.CONTENT)
         removal = classify(facts, Going.TO_TRASH)
         if not removal.remove:
             raise refuse(record, removal.reasons, Going.TO_TRASH)
@@ -226,7 +227,7 @@ def _empty(context: Context, record: StreamRecord, facts: WorktreeFacts, time: s
     if saved.work and not context.git.update_ref(pinned, saved.work, None, "uncommitted work"):
         raise LokiError(f"cannot pin the uncommitted work of {record.name}", "nothing was changed")
     folder = salvage.clear(context, record, saved, time)
-    if uncommitted_in(record) or facts_of(context, record).precious:
+    if uncommitted_in(record, Care.HIDDEN) or facts_of(context, record).precious:
         _refill(record, saved, folder)
         raise LokiError(f"{record.path} changed while it was being saved", "somebody works in it: try again")
     return saved, folder

@@ -14,9 +14,10 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.status import Care, is_clean
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
-_MARK = "loki-gate"
+MARK = "loki-gate"
 """In a gate worktree's git dir: the commit that we checked out there last, and ``running`` until that run is tidied up."""
 
 
@@ -28,12 +29,12 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
             return False
         _make(context, path, commit, standing)
     git = Git(path)
-    mark = git_dir_of(path) / _MARK
+    mark = git_dir_of(path) / MARK
     ours, _, running = (read_plain(mark) or b"").decode("ascii", "replace").strip().partition(" ")
     here = git.commit_id("HEAD") or ""
     if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
         tidy(context, git, path)  # a run of ours was killed here: what it left is ours
-    if operation_in(git_dir_of(path)) or git.out("status", "--porcelain", "-z", "--untracked-files=all"):
+    if operation_in(git_dir_of(path)) or not is_clean(git, care=Care.HIDDEN):
         return False
     detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
     if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
@@ -82,7 +83,7 @@ def tidy(context: Context, git: Git, path: Path) -> None:
     """
     git.run("reset", "--hard", "--quiet")
     git.run("clean", "-d", "--force", "--force", "--quiet")
-    mark = git_dir_of(path) / _MARK
+    mark = git_dir_of(path) / MARK
     commit = (read_plain(mark) or b"").decode("ascii", "replace").partition(" ")[0].strip()
     write_atomic(mark, f"{commit}\n")
     rest(context, path)

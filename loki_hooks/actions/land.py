@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
+from loki_hooks.errors import GitFailedError
 from loki_hooks.system.git import Git, WorktreeEntry, last_line, list_worktrees, split_z
+from loki_hooks.system.status import entries, flagged_paths
 from loki_hooks.system.worktrees import branch_held_by_operation, git_dir_of, operation_in
 
 
@@ -81,17 +83,15 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     there = Git(where)
     if there.maybe("symbolic-ref", "-q", "HEAD") != f"refs/heads/{holder.branch}":
         return f"{where} is not on {holder.branch}"
-    listed = there.run(
-        "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=none"
-    )
-    if listed.returncode != 0:
-        return f"git cannot tell the state of {where}: {last_line(listed.error_text)}"
-    entries = [(entry[:2], entry[3:]) for entry in split_z(listed.text)]
-    staged = [path for code, path in entries if code[0] not in " ?!"]
+    try:
+        changed = entries(there, untracked="no")
+    except GitFailedError as error:
+        return f"git cannot tell the state of {where}: {last_line(error.stderr)}"
+    staged = [entry.path for entry in changed if entry.staged]
     if staged:
         return f"{where} has staged changes ({_some(staged)}): commit or unstage them"
     landing = git.changed_paths(old, new)
-    clash = {path for _, path in entries if _touches(path, landing)}
+    clash = {entry.path for entry in changed if _touches(entry.path, landing)}
     clash |= _in_the_way(git, where, old, landing) | _unwatched(there, where, landing)
     if clash:
         return f"{where} has changes on paths that land ({_some(sorted(clash))}): commit them or move them away"
@@ -126,8 +126,7 @@ def _in_the_way(git: Git, where: Path, old: str, landing: Iterable[str]) -> set[
 
 def _unwatched(there: Git, where: Path, landing: Iterable[str]) -> set[str]:
     """Return the landing paths that the user told git not to look at (assume-unchanged, skip-worktree) and that are there."""
-    marked = {line[2:] for line in split_z(there.out("ls-files", "-v", "-z")) if line[:1] == "S" or line[:1].islower()}
-    return {path for path in marked.intersection(landing) if os.path.lexists(where / path)}
+    return {path for path in flagged_paths(there).intersection(landing) if os.path.lexists(where / path)}
 
 
 def _git_at_work(where: Path) -> str:

@@ -7,14 +7,18 @@ uncommitted for such a reason makes the stream ``escalated``, with the list.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.system import events
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.secrets import secret_paths, secrets_of
+from loki_hooks.system.status import LOOK_YOURSELF, Entry, as_stdin, entries
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 if TYPE_CHECKING:
@@ -29,68 +33,113 @@ _NEVER = "secrets, large files and repositories within are never committed by th
 def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:
     """Commit what may be committed (when ``wanted``); return the paths that stay uncommitted, and why.
 
-    The commit runs the user's hooks, ours off: a hook that refuses keeps everything as it is.
+    The commit runs the user's hooks, ours off. A hook that changes files (a formatter that wants a second commit, say)
+    gets one more; one that refuses keeps everything as it is.
     """
-    path = Path(record.path)
-    git = Git(path)
-    paths = _uncommitted(git)
-    copied = {name for name, _ in record.copied}
-    is_secret = secret_paths(path, secrets_of(context.site.main, path, record.copied))
-    kept = tuple(p for p in paths if p in copied or _huge(path / p) or _is_repository(path / p) or is_secret(p))
-    todo = [p for p in paths if p not in set(kept)]
+    git = Git(Path(record.path))
+    left = _leftovers(git, record, context.site.main)
     if not wanted:
-        return tuple(paths), "" if not paths else "session.commit is off or the session did not end well"
-    if not todo:
-        return kept, _NEVER if kept else ""
-    total = sum(_size(path / p) for p in todo)
+        return left.paths, "" if not left.paths else "session.commit is off or the session did not end well"
+    why = ""
+    for _ in range(2):
+        if not left.todo:
+            return left.kept, _NEVER if left.kept else ""
+        why = _obstacle(git, left)
+        if why:
+            return left.paths, why
+        refused = _commit(context, git, record, left)
+        before, left = left, _leftovers(git, record, context.site.main)
+        why = refused or "a hook changed files after they were committed"
+        if refused and not _changed(before, left):
+            break
+    if not left.todo:
+        return left.kept, _NEVER if left.kept else ""
+    return left.paths, why
+
+
+@dataclass(frozen=True)
+class _Leftovers:
+    """What is uncommitted: ``todo`` may be committed, ``kept`` never is."""
+
+    todo: tuple[Entry, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (*self.kept, *(entry.path for entry in self.todo))
+
+
+def _leftovers(git: Git, record: StreamRecord, main: Path | None) -> _Leftovers:
+    copied = {name for name, _ in record.copied}
+    found = entries(git, submodules=False)
+    is_secret = secret_paths(git.cwd, secrets_of(main, git.cwd, record.copied))
+    kept = {e.path for e in found if e.path in copied or _is_kept(git.cwd / e.path) or is_secret(e.path)}
+    return _Leftovers(tuple(e for e in found if e.path not in kept), tuple(e.path for e in found if e.path in kept))
+
+
+def _is_kept(path: Path) -> bool:
+    return _huge(path) or _is_repository(path)
+
+
+def _obstacle(git: Git, left: _Leftovers) -> str:
+    """Return '' or why nothing is committed at all."""
+    total = sum(_size(git.cwd / entry.path) for entry in left.todo)
     if total > MAX_TOTAL:
-        return (
-            tuple(paths),
-            f"together they have {total // 2**20} MiB, and never more than {MAX_TOTAL // 2**20} are committed by themselves",
-        )
-    operation = operation_in(git_dir_of(path))
+        return f"together they have {total // 2**20} MiB, and never more than {MAX_TOTAL // 2**20} are committed by themselves"
+    operation = operation_in(git_dir_of(git.cwd))
     if operation:
-        return tuple(paths), f"a {operation} is in progress"
-    spec = "\0".join(todo).encode("utf-8", "surrogateescape")
+        return f"a {operation} is in progress"
+    conflicts = [entry.path for entry in left.todo if entry.unmerged]
+    return f"conflicts are not resolved in {', '.join(conflicts[:5])}" if conflicts else ""
+
+
+def _changed(before: _Leftovers, after: _Leftovers) -> bool:
+    """Whether hooks changed files while a commit was tried: all that was to be committed had been staged for it."""
+    return any(entry.unstaged for entry in after.todo) or {e.path for e in after.todo} < {e.path for e in before.todo}
+
+
+def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) -> str:
+    """Commit ``left.todo`` as a plain `git commit` of a prepared index, so that hooks see no other; return '' or why not.
+
+    What is never committed, and staged nevertheless, is out of the index meanwhile.
+    """
     # What is removed from the index already (`git rm`) is unknown to `git add`.
     known = set(split_z(git.out("ls-files", "-z")))
-    changed = "\0".join(p for p in todo if p in known or os.path.lexists(path / p)).encode("utf-8", "surrogateescape")
-    with_hooks = Git(path, hooks=True)
-    added = git.run(
-        "--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=changed
-    )
+    names = [e.path for e in left.todo if e.path in known or os.path.lexists(git.cwd / e.path)]
+    words = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
+    added = git.run(*LOOK_YOURSELF, *words, stdin=as_stdin(f":(literal){name}" for name in names))
     if added.returncode != 0:
-        return tuple(paths), f"git add refused: {added.error_text.strip()[-200:]}"
-    title = record.task.title or f"Work of {record.stream}"
-    done = with_hooks.run(
-        "--literal-pathspecs",
-        "commit",
-        "--quiet",
-        "-m",
-        title,
-        "-m",
-        f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}",
-        "--pathspec-from-file=-",
-        "--pathspec-file-nul",
-        stdin=spec,
-        timeout=600,
-    )
+        return f"git add refused: {added.error_text.strip()[-200:]}"
+    with _unstaged(git, left.kept):
+        title = record.task.title or f"Work of {record.stream}"
+        body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
+        done = Git(git.cwd, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
     if done.returncode != 0:
-        return tuple(_uncommitted(git)), f"the commit was refused: {done.error_text.strip()[-200:]}"
-    events.record(
-        context.site,
-        "leftovers-committed",
-        record.stream,
-        commit=git.commit_id("HEAD") or "",
-        evidence={"files": todo[:50]},
-    )
-    left = tuple(_uncommitted(git))
-    return left, _NEVER if left else ""
+        return f"the commit was refused: {done.error_text.strip()[-200:]}"
+    files = [entry.path for entry in left.todo[:50]]
+    head = git.commit_id("HEAD") or ""
+    events.record(context.site, "leftovers-committed", record.stream, commit=head, evidence={"files": files})
+    return ""
 
 
-def _uncommitted(git: Git) -> list[str]:
-    listed = git.out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
-    return [entry[3:] for entry in split_z(listed)]
+@contextlib.contextmanager
+def _unstaged(git: Git, paths: Collection[str]) -> Iterator[None]:
+    """Meanwhile these paths are in the index as HEAD has them; then they are staged as they were."""
+    fields = git.out("diff", "--cached", "--raw", "--no-abbrev", "--no-renames", "-z").split("\0") if paths else []
+    before, after = [], []
+    for told, path in zip(fields[::2], fields[1::2], strict=False):
+        if path in paths:
+            old_mode, mode, old_oid, oid, _ = told.removeprefix(":").split(" ")
+            before.append(f"{old_mode} {old_oid}\t{path}")
+            after.append(f"{mode} {oid}\t{path}")
+    update = ("update-index", "-z", "--index-info")
+    if before:
+        git.out(*update, stdin=as_stdin(before))
+    try:
+        yield
+    finally:
+        if after:
+            git.run(*update, stdin=as_stdin(after))
 
 
 def _huge(path: Path) -> bool:

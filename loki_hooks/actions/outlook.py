@@ -10,10 +10,11 @@ from loki_hooks.domain.removal import Going
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
-from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.git import Git
 from loki_hooks.system.graph import ahead_behind
 from loki_hooks.system.merges import merge_trees
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.status import Care, entries
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,15 @@ def look_ahead(context: Context, record: StreamRecord) -> Outlook:
     return Outlook(tip, ahead, behind, merge_trees(context.git, base, tip).conflicts if behind else (), uncommitted)
 
 
-def uncommitted_in(record: StreamRecord) -> tuple[str, ...]:
-    """Return the paths in the stream's worktree that are changed, staged or untracked; () where it has no worktree."""
+def uncommitted_in(record: StreamRecord, care: Care = Care.USUAL) -> tuple[str, ...]:
+    """Return the paths in the stream's worktree that are changed, staged or untracked; () where it has no worktree.
+
+    What git was told not to look at hinders no merge: only ``care`` finds it.
+    """
     path = Path(record.path)
     if not record.path or not (path / ".git").exists():
         return ()
-    listed = Git(path).out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
-    return tuple(entry[3:] for entry in split_z(listed))
+    return tuple(entry.path for entry in entries(Git(path), care=care, submodules=False))
 
 
 def require_finishable(record: StreamRecord) -> None:

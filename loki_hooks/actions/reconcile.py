@@ -23,7 +23,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import events
 from loki_hooks.system.files import held
 from loki_hooks.system.marks import Marks
-from loki_hooks.system.site import Site
+from loki_hooks.system.site import Site, require_on
 from loki_hooks.system.trust import by_environment
 
 ROUNDS = 200
@@ -55,6 +55,7 @@ def reconcile(
 
     ``fetch``: ask the upstream first. ``say`` is told what did not work; what happened is in the event log.
     """
+    require_on(site)
     site.ensure()
     marks = Marks(site, trusted=by_environment(site))
     marks.ask()
@@ -66,6 +67,7 @@ def reconcile(
         with held(site.private / "reconcile.lock", timeout=wait) as mine:
             if not mine:
                 break
+            require_on(site)  # it may have been uninstalled while we waited
             if not marks.wanted():  # a pass that began after our mark has seen everything that we know, and is over now
                 break
             ran = True

@@ -15,8 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.files import MAX_BYTES
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.secrets import secret_paths, secrets_of
+from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, Care, as_stdin, entries, index_copy
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -36,7 +36,7 @@ from loki_hooks.system.worktrees import NOBODY
 class Salvage:
     """What is to be kept of a worktree. ``work`` is ``W`` ('' when nothing is uncommitted); ``tree`` its tree.
 
-    ``saved``: paths that are in ``W``; ``untracked``: those of them that git does not know; ``aside``: what is moved.
+    ``saved``: paths that are in ``W``; ``aside``: what is moved.
     """
 
     tip: str
@@ -45,7 +45,6 @@ class Salvage:
     tree: str = ""
     index: str = ""
     saved: tuple[str, ...] = ()
-    untracked: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
 
 
@@ -72,7 +71,7 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     lines += [f"Loki-Index: {index}"] if index else []
     lines += [f"Loki-Head: {head}"] if head != tip else []
     work = _commit(git, tree, [*parents, *([index] if index else [])], "\n".join(lines) + "\n")
-    return Salvage(tip, head, work, tree, index, saved, tuple(p for p in facts.untracked if p in saved), aside)
+    return Salvage(tip, head, work, tree, index, saved, aside)
 
 
 def _staged_secrets(git: Git, secrets: Secrets) -> frozenset[str]:
@@ -98,12 +97,7 @@ def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
 
 def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:
     """Return (tree of the worktree, tree of the index), both without what is secret; the index stays as it is."""
-    with tempfile.TemporaryDirectory(prefix="loki-hooks-") as folder:
-        copy = Path(folder, "index")
-        index = Path(git.out("rev-parse", "--path-format=absolute", "--git-path", "index"))
-        if index.exists():
-            shutil.copyfile(index, copy)
-        env = {"GIT_INDEX_FILE": str(copy)}
+    with index_copy(git, by_content=True) as env:
         if secret:
             git.out(
                 "--literal-pathspecs",
@@ -111,18 +105,13 @@ def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, 
                 "--quiet",
                 "--pathspec-from-file=-",
                 "--pathspec-file-nul",
-                stdin=_nul(secret),
+                stdin=as_stdin(secret),
                 env=env,
             )
         staged = git.out("write-tree", env=env)
-        git.out(
-            "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env, timeout=1800
-        )
+        update = (*OWN_INDEX, "update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+        git.out(*update, stdin=as_stdin(saved), env=env, timeout=1800)
         return git.out("write-tree", env=env), staged
-
-
-def _nul(paths: Iterable[str]) -> bytes:
-    return "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
 
 
 def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -> str:
@@ -141,15 +130,26 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     try:
         for name in salvage.aside:
             _move(path / name.rstrip("/"), Path(folder) / name.rstrip("/"))
-        git.out("reset", "--hard", "--quiet", timeout=1800)
+        _reset(git, salvage.saved)
     except (OSError, LokiError) as error:
+        with contextlib.suppress(LokiError):
+            bring_back(path, salvage.work, salvage.index, "")
         for name in salvage.aside:
             _move(Path(folder) / name.rstrip("/"), path / name.rstrip("/"))
         raise LokiError(f"cannot clear {path}: {error}", "it is as it was") from error
-    for name in salvage.untracked:
-        with contextlib.suppress(OSError):
-            (path / name).unlink()
     return folder
+
+
+def _reset(git: Git, saved: Collection[str]) -> None:
+    """Bring what was saved to what HEAD has, also what `git reset` passes by: untracked files, and what hides from it."""
+    reset = (*LOOK_YOURSELF, "reset", "--hard", "--quiet")
+    git.out(*reset, timeout=1800)
+    left = [entry for entry in entries(git, care=Care.CONTENT) if entry.path in saved]
+    for entry in left:
+        with contextlib.suppress(OSError):
+            (git.cwd / entry.path).unlink()
+    if any(not entry.untracked for entry in left):
+        git.out(*reset, timeout=1800)
 
 
 def _is_tracked(git: Git, name: str) -> bool:

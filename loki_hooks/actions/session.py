@@ -56,6 +56,7 @@ from loki_hooks.system.processes import (
 )
 from loki_hooks.system.session_log import Pump
 from loki_hooks.system.session_tree import SessionTree, mark_of
+from loki_hooks.system.status import is_clean
 from loki_hooks.system.trust import word_for_sessions
 from loki_hooks.system.worktrees import lock, unlock
 
@@ -244,7 +245,7 @@ def _catch_up(context: Context, record: StreamRecord) -> None:
     at = git.commit_id("HEAD")
     if record.explicit_base or tip is None or at != record.base or at == tip:
         return
-    if git.maybe("status", "--porcelain", "--untracked-files=all") != "" or not git.is_ancestor(record.base, tip):
+    if not is_clean(git) or not git.is_ancestor(record.base, tip):
         return
     if git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800).returncode == 0:
         context.store.update(lambda state: state.with_stream(replace(state.streams[record.stream], base=tip)))

@@ -23,6 +23,7 @@ from loki_hooks.system import queue_files
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git
+from loki_hooks.system.status import is_clean
 
 KINDS = ("docs", "blog")
 GIVEN = 40
@@ -82,7 +83,7 @@ def _again(context: Context, record: StreamRecord) -> None:
     """Queue a stream that rests in its worktree, brought up to the integration branch. Raises ``LokiError``."""
     git = Git(Path(record.path))
     tip = context.git.commit_id(context.integration_ref) or ""
-    if git.maybe("status", "--porcelain", "--untracked-files=normal") != "":
+    if not is_clean(git, untracked="normal"):
         raise LokiError(f"{record.path} has changes that nobody committed")
     git.out("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
 

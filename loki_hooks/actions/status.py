@@ -25,13 +25,14 @@ from loki_hooks.domain.stages import shown_stage
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.verdict import Verdict, judge_streams
-from loki_hooks.errors import BadInputError
+from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system import gate_results, queue_files
 from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.config import FILE, PYPROJECT
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.graph import ahead_behind, merge_bases
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.status import entries
 from loki_hooks.system.touched import touched_paths
 
 
@@ -234,8 +235,10 @@ def _dirty(path: Path) -> bool | None:
     """Whether there is anything uncommitted; None when there is no worktree to look into."""
     if not (path / ".git").exists():
         return None
-    done = Git(path).run("status", "--porcelain", "-z", "--untracked-files=normal")
-    return bool(done.stdout) if done.returncode == 0 else None
+    try:
+        return bool(entries(Git(path), untracked="normal", submodules=False))
+    except LokiError:
+        return None
 
 
 def _gates(context: Context, trees: Mapping[str, str]) -> dict[str, dict[str, GateResult]]:

@@ -20,6 +20,7 @@ from loki_hooks.system import events
 from loki_hooks.system.files import held
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.processes import ancestors_inside
+from loki_hooks.system.status import is_clean
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 Say = Callable[[str], None]
@@ -146,7 +147,7 @@ def _take_back(git: Git, record: StreamRecord, tip: str, how: str, error: str) -
         git.commit_id("HEAD") == tip
         and git.maybe("symbolic-ref", "-q", "--short", "HEAD") == record.branch
         and not operation_in(git_dir_of(git.cwd))
-        and not git.maybe("status", "--porcelain", "--untracked-files=no")
+        and is_clean(git, untracked="no")
     )
     if not same:
         return LokiError(

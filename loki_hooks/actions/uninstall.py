@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loki_hooks.actions.gate_worktrees import MARK
 from loki_hooks.assets import template_text
 from loki_hooks.domain.install import Owner, legacy, owner_of
+from loki_hooks.domain.own_files import STATE_FILE
 from loki_hooks.domain.status import ENDED, STANDING
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import trust
 from loki_hooks.system.config import FILE
 from loki_hooks.system.environment import unexclude
-from loki_hooks.system.git import Git
+from loki_hooks.system.files import held
+from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.hook_files import content
 from loki_hooks.system.install_record import (
     Change,
@@ -28,18 +32,22 @@ from loki_hooks.system.install_record import (
     put,
     read_record,
 )
+from loki_hooks.system.loki_folder import Contents, contents, remove_machinery
 from loki_hooks.system.precommit_config import NAMES, find_config, read_config
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.spawn_environment import forget, kept_streams
 from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.worktrees import git_dir_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
+    from loki_hooks.domain.streams import StreamRecord
     from loki_hooks.system.site import Site
 
-_KEPT_REFS = "refs/loki/trash/"
-_OWN_LOGS = frozenset({"hooks.log"})
+_PINS = ("refs/loki/trash/", "refs/loki/past/", "refs/loki/safe/")
+PATIENCE = 60.0
+"""Seconds to wait for a pass to end."""
 _DEEPEST = 3
 
 
@@ -52,26 +60,56 @@ class Undone:
 
 
 def uninstall(site: Site) -> Undone:
-    """Undo the installation here. Raises ``RefusedError`` while a session runs."""
-    state = StateStore(site).read() if site.loki.is_dir() else None
-    records = state.streams.values() if state is not None else ()
-    running = sorted(record.name for record in records if is_alive(record.session) or is_alive(record.agent_process))
+    """Undo the installation here. Raises ``RefusedError`` while a session, a gate or a pass is under way."""
+    if not site.private.is_dir():
+        return _undo_all(site)
+    with held(site.private / "reconcile.lock", timeout=PATIENCE) as mine:
+        if not mine:
+            raise RefusedError("loki-hooks is at work and does not end", "try again")
+        _refuse_while_busy(site)
+        return _undo_all(site)
+
+
+def _refuse_while_busy(site: Site) -> None:
+    from loki_hooks.actions.context import Context
+    from loki_hooks.actions.gate_runners import under_way
+
+    running = sorted(
+        record.name
+        for record in _records(site)
+        if any(is_alive(process) for process in (record.session, record.agent_process, record.claim))
+    )
     if running:
         raise RefusedError(f"sessions are running: {', '.join(running)}", "end them with `loki-hooks stop NAME`")
+    if under_way(Context(site)):
+        raise RefusedError("tests are running", "wait until they have ended (`loki-hooks run` does)")
+
+
+def _records(site: Site) -> tuple[StreamRecord, ...]:
+    return tuple(StateStore(site).read().streams.values()) if site.loki.is_dir() else ()
+
+
+def _undo_all(site: Site) -> Undone:
+    records = _records(site)
     alive = any(record.status not in ENDED | STANDING for record in records)
     installed = site.private.is_dir()
+    there = contents(site) if site.loki.is_dir() and not site.loki.is_symlink() else None
+    marked = _gate_worktrees(site)
     done: list[str] = []
     left: list[str] = []
     for change in reversed(read_record(site).changes):
         with _told(left):
             _undo(site, change, done, left)
     if installed:
+        site.enabled_marker.unlink(missing_ok=True)  # first: whoever waits for us to end must see that it is off
         for stream in kept_streams(site):
             forget(site, stream)  # what is in memory, too
         shutil.rmtree(site.private)
         done.append(f"removed {site.private}")
     _name_framework(site, left)
-    _clear_loki(site, done, left)
+    if there is not None:
+        _clear_loki(site, there, done, left)
+    _name_worktrees(site, records, marked, left)
     _clear_refs(site, alive, done, left)
     if not alive and unexclude(site.common):
         done.append(f"took our lines out of {site.common / 'info' / 'exclude'}")
@@ -143,8 +181,8 @@ def _unwrite(change: Written, done: list[str], left: list[str]) -> None:
         with contextlib.suppress(OSError):
             folder.rmdir()
     done.append(f"removed {path}" if change.before.absent else f"put {path} back")
-    if path.name in NAMES and _is_tracked(path):
-        left.append(f"{path} is committed with loki-hooks in it: commit it as it is now")
+    if path.name in NAMES:
+        left.extend(_still_in_git(change))
 
 
 def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[str]) -> None:
@@ -178,6 +216,18 @@ def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[st
         left.append(f"{path} was changed since: it stays")
 
 
+def _still_in_git(change: Written) -> list[str]:
+    """Return what to say where the last commit, or what is staged, has the file as we had written it."""
+    path = change.path
+    for revision, how, todo in (("HEAD", "committed", "commit"), ("", "staged", "stage")):
+        done = Git(path.parent).run("cat-file", "blob", f"{revision}:./{path.name}")
+        pieces = [piece.encode() for piece in change.inserted]
+        whole = Image(done.stdout, change.before.mode or 0o644)
+        if done.returncode == 0 and (whole.digest == change.after or any(piece in done.stdout for piece in pieces)):
+            return [f"{path} is {how} with loki-hooks in it: {todo} it as it is now"]
+    return []
+
+
 def _is_tracked(path: Path) -> bool:
     return Git(path.parent).ok("ls-files", "--error-unmatch", "--", path.name)
 
@@ -193,39 +243,64 @@ def _name_framework(site: Site, left: list[str]) -> None:
             left.append(f"{path} names loki-hooks: take it out, else the framework turns it on again")
 
 
-def _clear_loki(site: Site, done: list[str], left: list[str]) -> None:
-    """Remove ``.loki/`` unless there is anything in it that somebody may miss."""
-    loki = site.loki
-    if not loki.is_dir() or loki.is_symlink():
+def _clear_loki(site: Site, there: Contents, done: list[str], left: list[str]) -> None:
+    """Take our files out of ``.loki/``, unless somebody may miss any; what others have there is theirs."""
+    others = f"has {', '.join(_tops(there.others))}: there before, or not made by loki-hooks" if there.others else ""
+    if there.keepsakes:
+        worth = ["streams" if name == STATE_FILE else name.partition("/")[0] for name in there.keepsakes]
+        left.append(f"{site.loki} stays, for its {', '.join(dict.fromkeys(worth))}: remove it when you need it no more")
+        left.extend([f"{site.loki} also {others}"] if others else [])
         return
-    worth = []
-    if any(stream != "main" for stream in StateStore(site).read().streams):
-        worth.append("streams")
-    if _has_files(loki / "logs", _OWN_LOGS):
-        worth.append("logs")
-    worth += [name for name in ("archive", "queue") if _has_files(loki / name)]
-    if (loki / "CONTINUITY.md").exists():
-        worth.append("CONTINUITY.md")
-    if worth:
-        left.append(f"{loki} stays, for its {', '.join(worth)}: remove it when you need it no more")
+    if remove_machinery(site, there):
+        done.append(f"removed {site.loki}")
         return
-    shutil.rmtree(loki)
-    done.append(f"removed {loki}")
+    done.extend([f"took our files out of {site.loki}"] if there.machinery else [])
+    left.extend([f"{site.loki} stays, it {others}"] if others else [])
 
 
-def _has_files(folder: Path, but: frozenset[str] = frozenset()) -> bool:
-    return any(name not in but for _, _, names in os.walk(folder) for name in names)
+def _tops(names: Iterable[str]) -> list[str]:
+    """Return what to name of many paths: two levels are enough to find them, five are enough to read."""
+    tops = list(dict.fromkeys("/".join(name.split("/")[:2]) for name in names))
+    return [*tops[:5], *(["…"] if len(tops) > 5 else [])]
+
+
+def _gate_worktrees(site: Site) -> frozenset[Path]:
+    """Return the worktrees that gates ran in: each has our mark in its git dir."""
+    trees = list_worktrees(Git(site.here))
+    return frozenset(tree.path for tree in trees if (git_dir_of(tree.path) / MARK).is_file())
+
+
+def _name_worktrees(site: Site, records: Iterable[StreamRecord], marked: Collection[Path], left: list[str]) -> None:
+    """Name each worktree of ours that is still there, and each branch of a standing stream, with what removes it."""
+    git = Git(site.here)
+    ours = {record.path: record for record in records if record.kind != "main"}
+    named = set()
+    for tree in list_worktrees(git)[1:]:
+        record = ours.get(str(tree.path))
+        if record is None and tree.path not in marked:
+            continue
+        branch = tree.branch or (record.branch if record is not None else "")
+        named.add(branch)
+        todo = f"git worktree remove {shlex.quote(str(tree.path))}"
+        todo += f" && git branch -d {shlex.quote(branch)}" if branch else ""
+        left.append(f"the worktree {tree.path} of {record.name if record is not None else 'a gate'}: `{todo}`")
+    rest = [r.branch for r in ours.values() if r.standing and r.branch not in named]
+    left.extend(f"the branch {b}: `git branch -d {shlex.quote(b)}`" for b in rest if git.commit_id(f"refs/heads/{b}"))
 
 
 def _clear_refs(site: Site, alive: bool, done: list[str], left: list[str]) -> None:
-    """Remove our refs, but what pins removed work, and everything while there are streams."""
+    """Remove our refs, but what pins work that is nowhere else, and everything while there are streams."""
     git = Git(site.here)
     refs = git.refs("refs/loki")
+    pins = {prefix for prefix in _PINS for ref in refs if ref.startswith(prefix)}
     if alive and refs:
-        left.append("refs/loki/* stay: there are streams")
+        left.append(f"refs/loki/* stay, for the streams: {_removing('refs/loki')}")
         return
-    gone = [ref for ref, oid in refs.items() if not ref.startswith(_KEPT_REFS) and git.delete_ref(ref, oid)]
+    gone = [ref for ref, oid in refs.items() if not ref.startswith(_PINS) and git.delete_ref(ref, oid)]
     if gone:
         done.append(f"removed {len(gone)} refs below refs/loki")
-    if any(ref.startswith(_KEPT_REFS) for ref in refs):
-        left.append(f"{_KEPT_REFS}* stay: they pin work that was removed")
+    left.extend(f"{prefix}* stay, they pin work that was removed: {_removing(prefix)}" for prefix in sorted(pins))
+
+
+def _removing(prefix: str) -> str:
+    return f"`git for-each-ref --format='delete %(refname)' {prefix.rstrip('/')} | git update-ref --stdin`"

@@ -159,7 +159,7 @@ def _turns(words: list[str]) -> None:
     stop = threading.Event()
     on_signals(stop)
     wait_for_turns(site, stop)
-    if not stop.is_set():
+    if not stop.is_set() and site.enabled:
         see_to_turns(Context(site))  # whoever came while we were about to leave
 
 

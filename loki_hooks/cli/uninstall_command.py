@@ -15,8 +15,9 @@ from loki_hooks.system.site import discover
 def uninstall() -> None:
     """Take the hooks out and put everything back as it was.
 
-    What somebody changed since is left as it is, and named. Streams, their logs and archives stay; work that was
-    removed stays pinned in refs/loki/trash.
+    What somebody changed since is left as it is, and named. Streams, their logs and archives stay, and whatever others
+    have in .loki/; work that was removed stays pinned in refs/loki/trash. Worktrees and refs that stay are named, each
+    with the command that removes it. While a session or a test runs, it refuses.
     """
     site = discover()
     require_person(site, Deed.TURN_OFF)

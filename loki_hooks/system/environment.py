@@ -29,8 +29,9 @@ from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.ancestry import WORK_MARK
 from loki_hooks.system.clone import clone_folder
 from loki_hooks.system.files import held, read_plain, write_atomic
-from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.git import Git
 from loki_hooks.system.git_env import of_framework
+from loki_hooks.system.globs import Tree
 from loki_hooks.system.leases import port_variables
 from loki_hooks.system.processes import scrubbed
 from loki_hooks.system.site import LOKI, ensure_loki
@@ -101,20 +102,15 @@ def to_copy(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str,
     _refuse_outside("environment.copy", patterns)
     if not patterns:
         return ()
-    tracked = set(split_z(Git(main).out("ls-files", "-z", "--", *[f":(glob){p}" for p in patterns])))
+    tree = Tree(main)
     found = []
-    for source in sorted({found for pattern in patterns for found in main.glob(pattern)}):
-        name = source.relative_to(main).as_posix()
-        target = worktree / name
+    for name in tree.matches(patterns):
+        source, target = main / name, worktree / name
         plain = source.is_file() and not source.is_symlink() and not os.path.lexists(target) and "\n" not in name
-        if (
-            plain
-            and name not in tracked
-            and not name.startswith((".git/", f"{LOKI}/"))
-            and not (_leads_out(source, main) or _leads_out(target, worktree))
-        ):
+        if plain and not _leads_out(target, worktree):
             found.append(name)
-    return tuple(found)
+    tracked = tree.tracked(found)
+    return tuple(name for name in found if name not in tracked)
 
 
 def copy_files(main: Path, worktree: Path, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -156,19 +152,22 @@ LINKED = "link:"
 def to_link(main: Path, worktree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the paths of the main worktree's untracked files and folders that match and the worktree does not have.
 
-    Raises ``BadInputError`` for a pattern that leads out.
+    A folder with another worktree in it is not one of them. Raises ``BadInputError`` for a pattern that leads out.
     """
     _refuse_outside("environment.link", patterns)
+    tree = Tree(main)
+    names = [
+        name
+        for name in tree.matches(patterns)
+        if "\n" not in name and not os.path.lexists(worktree / name) and not _leads_out(worktree / name, worktree)
+    ]
+    tracked = tree.tracked(names)
+    named = {pattern.strip("/") for pattern in patterns}
     found: list[str] = []
-    for source in sorted({path for pattern in patterns for path in main.glob(pattern)}):
-        name = source.relative_to(main).as_posix()
-        target = worktree / name
-        ours = name in {"", ".", ".git", LOKI} or name.startswith((".git/", f"{LOKI}/"))
-        if ours or "\n" in name or os.path.lexists(target) or _leads_out(source, main) or _leads_out(target, worktree):
-            continue
-        if any(source.is_relative_to(main / other) for other in found):
+    for name in names:
+        if any(name.startswith(f"{other}/") for other in found):
             continue  # comes along with the folder that it is in
-        if not Git(main).maybe("ls-files", "--", f":(literal){name}"):
+        if name not in tracked and not tree.holds_others(name, named=name in named):
             found.append(name)
     return tuple(found)
 

@@ -26,8 +26,15 @@ GIT_LOCAL_ENV = (
     "GIT_QUARANTINE_PATH",
     "GIT_EXEC_PATH",
     "GIT_EDITOR",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
 )
-"""`git rev-parse --local-env-vars` (a test compares), and what git sets beside it while it runs a hook."""
+"""`git rev-parse --local-env-vars` (a test compares), and what git sets beside it while it runs a hook.
+
+The last four come from options such as `git --literal-pathspecs`, and change what every path of a command means.
+"""
 
 
 _FRAMEWORKS = ("PRE_COMMIT", "PREK")

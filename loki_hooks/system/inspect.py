@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from loki_hooks.domain.caches import CACHES, is_cache
 from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
@@ -19,40 +19,9 @@ from loki_hooks.system.landed import how_landed
 from loki_hooks.system.processes import identify, is_alive
 from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
+from loki_hooks.system.status import Care, entries
 from loki_hooks.system.submodules import gitlinks
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
-
-CACHES = (
-    "node_modules",
-    ".venv",
-    "venv",
-    "__pycache__",
-    "*.pyc",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".hypothesis",
-    ".tox",
-    ".nox",
-    "*.egg-info",
-    ".coverage",
-    ".eggs",
-    "build",
-    "dist",
-    "target",
-    ".gradle",
-    ".next",
-    ".nuxt",
-    ".turbo",
-    ".parcel-cache",
-    ".cache",
-    ".DS_Store",
-    "vendor/bundle",
-    ".bundle",
-    ".pnpm-store",
-)
-"""Ignored paths that a tool rebuilds; they are not work (README, "What clean-up may take")."""
-
 
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
@@ -64,13 +33,14 @@ def look(
     integration_ref: str,
     *,
     caches: Collection[str] = (),
+    care: Care = Care.HIDDEN,
 ) -> WorktreeFacts:
     """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``.
 
     ``worktrees`` are all that there are now; ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
     """
     try:
-        return _look(site, record, worktrees, integration_ref, (*CACHES, *caches))
+        return _look(site, record, worktrees, integration_ref, (*CACHES, *caches), care)
     except (LokiError, OSError) as error:
         return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
 
@@ -81,6 +51,7 @@ def _look(
     worktrees: Sequence[WorktreeEntry],
     integration_ref: str,
     caches: Collection[str],
+    care: Care,
 ) -> WorktreeFacts:
     git = Git(site.root)
     branch = f"refs/heads/{record.branch}"
@@ -104,14 +75,15 @@ def _look(
     if entry is None or not path.is_dir():
         return _with(branch_facts, lock=lock)  # a locked one may be on a disk that is not plugged in
     there = Git(path)
-    modified, untracked, ignored = _status(there)
+    uncommitted = entries(there, care=care, ignored=True)
+    ignored = tuple(e.path for e in uncommitted if e.ignored)
     head = "" if is_null(entry.head) else entry.head
     return _with(
         branch_facts,
         folder=True,
         is_main=path == site.main,
-        modified=modified,
-        untracked=untracked,
+        modified=tuple(e.path for e in uncommitted if not e.untracked and not e.ignored),
+        untracked=tuple(e.path for e in uncommitted if e.untracked),
         precious=_precious(path, ignored, dict(record.copied), caches),
         processes=_processes(path),
         lock=lock,
@@ -132,31 +104,6 @@ def _lock_text(reason: str) -> str:
 
 def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
     return WorktreeFacts(**{**facts.__dict__, **more})
-
-
-def _status(git: Git) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return (modified or staged, untracked, ignored) paths; a wholly ignored folder is one path that ends with '/'."""
-    listed = git.out(
-        "status",
-        "--porcelain=v1",
-        "-z",
-        "--no-renames",
-        "--untracked-files=all",
-        "--ignored=matching",
-        "--ignore-submodules=none",
-        timeout=600,
-    )
-    found: dict[str, list[str]] = {"m": [], "?": [], "!": []}
-    for entry in split_z(listed):
-        found[entry[0] if entry[0] in "?!" else "m"].append(entry[3:])
-    return tuple(found["m"]), tuple(found["?"]), tuple(found["!"])
-
-
-def is_cache(name: str, caches: Collection[str] = CACHES) -> bool:
-    """Return whether an ignored path is what tools rebuild: it, a folder above it, or a part of it fits a pattern."""
-    parts = name.rstrip("/").split("/")
-    starts = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
-    return any(fnmatch.fnmatchcase(part, pattern) for part in (*parts, *starts) for pattern in caches)
 
 
 def _precious(
@@ -252,8 +199,10 @@ def submodule_work(path: Path, caches: Collection[str] = CACHES) -> tuple[str, .
         if not (there / ".git").exists():
             continue
         git = Git(there)
-        modified, untracked, ignored = _status(git)
-        precious = [entry for entry in ignored if not is_cache(entry, caches)]
+        uncommitted = entries(git, care=Care.HIDDEN, ignored=True)
+        modified = [e.path for e in uncommitted if not e.untracked and not e.ignored]
+        untracked = [e.path for e in uncommitted if e.untracked]
+        precious = [e.path for e in uncommitted if e.ignored and not is_cache(e.path, caches)]
         lonely = git.out("rev-list", "--max-count=3", "--all", "HEAD", "--not", "--remotes").split()
         operation = operation_in(git_dir_of(there))
         stashes = (git.maybe("stash", "list") or "").splitlines()

@@ -12,7 +12,7 @@ what is mounted, because a group above may be the tighter one:
 The file (upstream Loki Mode reads and writes it too; its reader breaks on anything but finite numbers):
 
     {"timestamp": "…Z", "cpu": {"usage_percent": 12.5, "threshold_percent": 85, "status": "ok" or "high"},
-     "memory": {the same}, "overall_status": "ok" or "warning", "warning_message": ""}
+     "memory": {the same}, "by": "loki-hooks", "overall_status": "ok" or "warning", "warning_message": ""}
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Snapshot:
                 }
                 for name, (usage, threshold) in parts.items()
             },
+            "by": "loki-hooks",
             "overall_status": "warning" if high else "ok",
             "warning_message": f"high load: {', '.join(said)}" if said else "",
         }

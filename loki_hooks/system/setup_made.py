@@ -11,8 +11,10 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from loki_hooks.errors import LokiError
 from loki_hooks.system.files import dump_json, read_json, write_atomic
-from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.git import Git
+from loki_hooks.system.status import entries
 from loki_hooks.system.worktrees import git_dir_of
 
 FILE = "loki-setup-made"
@@ -21,8 +23,11 @@ MAX_FILES = 50_000
 
 def ignored_paths(worktree: Path) -> frozenset[str]:
     """Return the ignored paths in a worktree; a wholly ignored folder is one path that ends with '/'."""
-    listed = Git(worktree).maybe("status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignored=matching")
-    return frozenset(entry[3:] for entry in split_z(listed or "") if entry.startswith("!!"))
+    try:
+        listed = entries(Git(worktree), untracked="normal", ignored=True, submodules=False)
+    except LokiError:
+        return frozenset()
+    return frozenset(entry.path for entry in listed if entry.ignored)
 
 
 def mark_of(path: Path) -> str:

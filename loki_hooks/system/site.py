@@ -17,7 +17,8 @@ from loki_hooks.errors import NotEnabledError
 from loki_hooks.system.files import write_atomic
 
 LOKI = ".loki"
-_FOLDERS = ("state", "state/locks", "signals", "queue/spawn", "queue/docs", "queue/blog", "logs", "archive")
+_FOUND = "found"
+FOLDERS = ("state", "state/locks", "signals", "queue/spawn", "queue/docs", "queue/blog", "logs", "archive")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Site:
 
     def ensure(self) -> None:
         """Make the folders of ``.loki/``."""
-        for name in _FOLDERS:
+        for name in FOLDERS:
             self.folder(name)
 
     def enable(self, by: str) -> None:
@@ -80,8 +81,27 @@ class Site:
         if self.main is not None and self.common.parent != self.main:  # git cannot tell this to a linked worktree
             write_atomic(self.private / "main", f"{self.main}\n")
         if not self.enabled:
+            self._note_found()
             write_atomic(self.enabled_marker, f"{by}\n")
         self.ensure()
+
+    def _note_found(self) -> None:
+        """Record what others have in ``.loki/`` already, where we would put ours: it is never ours to remove."""
+        if not self.loki.is_dir() or os.path.lexists(self.private / _FOUND):
+            return
+        names = {entry.name for entry in os.scandir(self.loki)}
+        for folder in names.intersection(name.partition("/")[0] for name in (*FOLDERS, "trash")):
+            for base, folders, files in os.walk(self.loki / folder):
+                names.update(Path(base, name).relative_to(self.loki).as_posix() for name in (*folders, *files))
+        write_atomic(self.private / _FOUND, "\0".join(sorted(names)))
+
+    def found(self) -> frozenset[str] | None:
+        """Return the paths (from ``.loki/``) that were there when loki-hooks was turned on; None: there was no ``.loki/``."""
+        try:
+            text = (self.private / _FOUND).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return None
+        return frozenset(filter(None, text.split("\0")))
 
 
 def ensure_loki(loki: Path) -> None:
@@ -177,7 +197,11 @@ def _config_value(common: Path, key: str) -> str | None:
 
 def require_enabled(start: Path | None = None) -> Site:
     """Return the site at ``start`` with loki-hooks on. Raises ``NotEnabledError`` with what to do."""
-    site = discover(start)
+    return require_on(discover(start))
+
+
+def require_on(site: Site) -> Site:
+    """Return ``site`` if loki-hooks is on there, else raise ``NotEnabledError``."""
     if not site.enabled:
         raise NotEnabledError(f"loki-hooks is not on in {site.root}", "turn it on with `loki-hooks install`")
     return site

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.status import OWN_INDEX, Care, as_stdin, ask, index_copy
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -32,8 +32,7 @@ _NOBODY = {
     "GIT_COMMITTER_DATE": "@0 +0000",
 }
 """The same tip and files make the same commit, whenever."""
-_AS_IT_IS = ("-c", "core.splitIndex=false", "-c", "core.safecrlf=false", "-c", "core.looseCompression=0")
-"""A split index would write its shared part into the user's git dir."""
+_AS_IT_IS = (*OWN_INDEX, "-c", "core.safecrlf=false", "-c", "core.looseCompression=0")
 
 
 @dataclass(frozen=True)
@@ -60,19 +59,11 @@ def look(worktree: Path, skip: Callable[[str], bool]) -> WorktreeLook | None:
     """
     if not (worktree / ".git").exists():
         return None
-    # No hook runs in `git status`: it writes no index here. So nobody has to ask git which hooks there are.
-    done = Git(worktree, hooks=True).run(
-        "-c",
-        "core.hooksPath=/dev/null",
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--no-renames",
-        "--no-ahead-behind",
-        "--untracked-files=all",
-        timeout=600,
-    )
+    words = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "--untracked-files=all")
+    try:
+        done = ask(Git(worktree), *words, care=Care.HIDDEN)
+    except LokiError:
+        return None
     if done.returncode != 0:
         return None
     head = branch = ""
@@ -127,20 +118,15 @@ def snapshot(worktree: Path, tip: str, paths: Sequence[str], objects: Mapping[st
     None when git cannot. ``objects``: the environment that says where objects go.
     """
     git = Git(worktree)
-    with tempfile.TemporaryDirectory(prefix="loki-index-") as folder:
-        index = Path(folder, "index")
-        try:
-            shutil.copy2(git_dir_of(worktree) / "index", index)  # with its time: git tells by it which entries to trust
-        except OSError:
-            return None
-        env = {**objects, **_NOBODY, "GIT_INDEX_FILE": str(index)}
-        fed = "\0".join(paths).encode("utf-8", "surrogateescape")
-        try:
-            git.out(*_AS_IT_IS, "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=fed, env=env)
+    update = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
+    try:
+        with index_copy(git) as own:
+            env = {**objects, **_NOBODY, **own}
+            git.out(*_AS_IT_IS, *update, stdin=as_stdin(paths), env=env)
             tree = git.out(*_AS_IT_IS, "write-tree", env=env)
             return git.out(*_AS_IT_IS, "commit-tree", tree, "-p", tip, "-m", "uncommitted work", env=env)
-        except LokiError:
-            return None
+    except LokiError:
+        return None
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Repo, call
+from conftest import Repo, call, eventually
 
+from actions.scripted import end, yard
 from loki_hooks.actions.install import carry_out, gather
 from loki_hooks.domain.install import HOOKS, SHIM_ID, make_plan
 from loki_hooks.system.site import discover
@@ -330,6 +331,94 @@ def test_what_is_worth_keeping_stays(repo: Repo) -> None:
     assert "archive" in done.err
     assert (repo.path / ".loki" / "archive" / "feature-a" / "prompt.md").exists()
     assert repo.git("for-each-ref", "--format=%(refname)", "refs/loki") == "refs/loki/trash/feature-a/1"
+    assert not (repo.path / ".git" / "loki").exists()
+
+
+THEIRS = {
+    "memory/a.md": "years of learning",
+    "notes.md": "mine",
+    "state/other.json": "{}",
+    "state/resources.json": '{"overall_status": "ok"}',
+    "signals/MERGE_REQUESTED_x": '{"branch": "x"}',
+    "signals/other.ack": "",
+    "queue/q.json": "{}",
+    "queue/docs/note.txt": "x",
+    "logs/upstream.log": "x",
+    "archive/note.md": "x",
+}
+"""What upstream, agents and people have in ``.loki/``."""
+
+
+@pytest.mark.parametrize("when", ["before", "since"])
+def test_what_others_have_in_the_folder_stays_and_ours_goes(repo: Repo, tmp_path: Path, when: str) -> None:
+    loki = repo.path / ".loki"
+    if when == "since":
+        installed(repo)
+    for name, text in THEIRS.items():
+        repo.write(f".loki/{name}", text)
+    (loki / "linked").symlink_to(tmp_path)
+    theirs = tree(loki)
+    if when == "before":
+        installed(repo)
+    assert repo.loki("signal", "emit", "DOCS_NEEDED").code == 0
+    assert repo.loki("run", "--once").code == 0
+    assert (loki / "state" / "events.jsonl").exists()
+    done = repo.loki("uninstall")
+    assert done.code == 0, done.err
+    assert "memory/a.md" in done.err
+    left = tree(loki)
+    if when == "since":
+        assert left.pop(".gitignore"), "what came since stays out of git"
+        theirs.pop(".gitignore")
+    assert left.items() >= {k: v for k, v in theirs.items() if not k.endswith("/")}.items()
+    assert {k for k in left if not k.endswith("/")} == {k for k in theirs if not k.endswith("/")}
+
+
+def test_it_says_what_stays_and_what_removes_it(repo: Repo) -> None:
+    installed(repo)
+    head = repo.git("rev-parse", "HEAD")
+    secret = repo.write(".loki/trash/feature-a-1/.env", "T=1")
+    for ref in ("trash/feature-a/1", "past/feature-a/1", "base/feature-a"):
+        repo.git("update-ref", f"refs/loki/{ref}", head)
+    testing = repo.path.parent / "a place" / "testing"
+    repo.git("worktree", "add", "-q", str(testing), "-b", "parallel-testing")
+    mark = repo.git("rev-parse", "--path-format=absolute", "--git-path", "loki-gate", cwd=testing)
+    Path(mark).write_text(head)
+    done = repo.loki("uninstall")
+    assert secret.read_text() == "T=1"
+    assert repo.git("for-each-ref", "refs/loki").count("\n") == 1, done.err
+    commands = [line.split("`")[1] for line in done.err.splitlines() if "`" in line]
+    assert len(commands) == 3, done.err
+    for command in commands:
+        ran = call(["sh", "-c", command], repo.path)
+        assert ran.code == 0, (command, ran.err)
+    assert not testing.exists()
+    assert repo.git("for-each-ref", "refs/loki", "refs/heads/parallel-testing") == ""
+
+
+def test_it_waits_for_what_is_under_way_and_refuses_meanwhile(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKI_TRUST", "1")
+    made = yard(repo)
+    installed(repo)
+    hold = made.outside / "hold"
+    made.agent("a", f"while [ -e '{hold}' ]; do sleep 0.1; done; echo a > a.txt; git add a.txt; git commit -qm a\n")
+    hold.touch()
+    made.spawn("a")
+    made.wait_for("a", "running")
+    done = repo.loki("uninstall")
+    assert (done.code, "sessions are running: a" in done.err) == (1, True)
+    (made.outside / "gate-wait").write_text("600")
+    hold.unlink()
+    made.wait_for("a", "testing")
+    eventually(made.runs)
+    main = repo.git("rev-parse", "main")
+    done = repo.loki("uninstall")
+    assert (done.code, "tests are running" in done.err) == (1, True)
+    gate = json.loads(next((made.loki_dir / "state" / "gate-runs").glob("*.json")).read_text())
+    end([gate["runner"]["pid"], gate["child"]["pid"]])
+    made.quiet()
+    assert repo.loki("uninstall").code == 0
+    assert repo.git("rev-parse", "main") == main
     assert not (repo.path / ".git" / "loki").exists()
 
 

@@ -146,3 +146,16 @@ def test_a_broken_configuration_changes_nothing(repo: Repo) -> None:
     before = tree(repo.path)
     assert repo.loki("install").code == 2
     assert tree(repo.path) == before
+
+
+def test_it_says_that_its_hooks_are_in_a_commit_only_where_they_are(configured: Repo) -> None:
+    repo = configured
+    framework(repo, "pre-commit", "install", "-t", "pre-commit")
+    installed(repo)
+    assert "with loki-hooks in it" not in repo.loki("uninstall").err
+    installed(repo)
+    repo.git("add", ".pre-commit-config.yaml")
+    assert "is staged with loki-hooks in it" in repo.loki("uninstall").err
+    installed(repo)
+    repo.git("commit", "-q", "--no-verify", "-m", "Install", ".pre-commit-config.yaml")
+    assert "is committed with loki-hooks in it" in repo.loki("uninstall").err

@@ -14,7 +14,7 @@ from conftest import Repo, eventually
 from actions.scripted import Yard, yard
 from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.environment import EXCLUDED_BY_US, copy_files, exclude, to_copy, unexclude
+from loki_hooks.system.environment import EXCLUDED_BY_US, copy_files, exclude, to_copy, to_link, unexclude
 from loki_hooks.system.git import Git
 
 SECRET = "TOKEN=f3b1-never-to-be-seen"
@@ -121,6 +121,41 @@ def test_nothing_is_followed_out_of_either_worktree(repo: Repo, tmp_path: Path) 
     for pattern in ("../*.env", "/etc/passwd", "a/../../x"):
         with pytest.raises(BadInputError, match="leads out"):
             copy(repo, tree, pattern)
+
+
+def test_no_glob_leads_into_another_worktree_or_repository(repo: Repo, tmp_path: Path) -> None:
+    own = (".env", "apps/web/.env", "build/.env")
+    repo.commit("Build", {"build/script": "x", "apps/web/index": "x"})
+    other = Repo(tmp_path / "other")
+    other.path.mkdir()
+    other.git("init", "-q")
+    other.commit("x")
+    for git, path in ((repo, ".claude/worktrees/agent"), (repo, "trees/damaged"), (other, "apps/foreign")):
+        git.git("worktree", "add", "-q", "--detach", str(repo.path / path))
+    (repo.path / "trees/damaged/.git").unlink()
+    repo.git("clone", "-q", str(other.path), "vendor/clone")
+    repo.git("submodule", "--quiet", "add", str(other.path), "sub")
+    (repo.path / "away").symlink_to(other.path)
+    others = (
+        "apps/foreign",
+        ".claude/worktrees/agent",
+        "trees/damaged",
+        "vendor/clone",
+        "sub",
+        "away",
+        "node_modules/dep",
+    )
+    for folder in (*others, ".loki/x"):
+        repo.write(f"{folder}/.env", SECRET)
+    for name in own:
+        repo.write(name, SECRET)
+    tree = linked(repo)
+    assert to_copy(repo.path, tree, ("**/.env",)) == own
+    assert to_copy(repo.path, tree, ("*/.env", "*/*/.env", "*/*/*/.env", ".claude/**/.env")) == own[1:]
+    assert to_copy(repo.path, tree, tuple(f"{folder}/.env" for folder in others)) == ("node_modules/dep/.env",)
+    assert to_link(repo.path, tree, ("*",)) == (".env", "node_modules"), "no folder with another's in it"
+    assert to_link(repo.path, tree, (".claude", ".claude/worktrees/agent", "apps/foreign", "sub", "trees")) == ()
+    assert to_link(repo.path, tree, ("**/.env", "vendor/clone")) == (*own, "vendor/clone"), "what is named is meant"
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,48 @@ def test_a_hook_of_the_user_that_refuses_the_commit_is_obeyed(repo: Repo) -> Non
     assert (made.tree_of("x") / "left.txt").exists()
 
 
+USERS_HOOK = """\
+#!/bin/sh
+env | grep -E '^GIT_[A-Z]+_PATHSPECS|^GIT_INDEX_FILE=.*next-index' >> %s
+for f in $(git diff --cached --name-only --diff-filter=AM -- '*.py'); do
+  ! grep -q FORBIDDEN "$f" || { echo "$f has FORBIDDEN"; exit 1; }
+done
+r=0
+for f in $(git diff --cached --name-only --diff-filter=AM -- '*.md'); do
+  ! grep -q ' $' "$f" || { sed -i 's/ *$//' "$f"; echo "$f was modified by this hook"; r=1; }
+done
+for f in $(git diff --cached --name-only --diff-filter=AM -- '*.txt'); do sed -i 's/ *$//' "$f"; git add "$f"; done
+exit $r
+"""
+
+
+def test_the_users_hook_sees_leftovers_as_in_any_commit(repo: Repo) -> None:
+    made = yard(repo, cap=5)
+    told = made.outside / "told"
+    repo.write(".git/hooks/pre-commit", USERS_HOOK % told).chmod(0o755)
+    for name, script in {
+        "forbidden": "echo FORBIDDEN > new.py\n",
+        "twice": "printf 'words  \\n' > words.md\n",
+        "partly": "printf 'text  \\n' > text.txt; echo N > n.dat; git add -N n.dat\n"
+        "echo 1 > '*.dat'; git add '*.dat'; echo 2 > '*.dat'\n",
+        "secret": "echo T=1 > prod.env; git add -f prod.env; echo work > work.dat\n",
+        "clash": "echo 1 > app.py; git stash -q; echo 2 > app.py; git commit -qam 2; git stash pop -q || :\n",
+    }.items():
+        made.agent(name, script)
+    made.spawn("forbidden", "twice", "partly", "secret", "clash")
+    made.run()
+    assert sorted(made.landed()) == ["partly", "twice"]
+    assert not told.read_text(), "no variable that changes what a pathspec means, and no index of its own"
+    shown = {f: repo.git("show", f"main:{f}") for f in ("words.md", "text.txt", "n.dat", "*.dat")}
+    assert shown == {"words.md": "words", "text.txt": "text", "n.dat": "N", "*.dat": "2"}
+    assert "new.py has FORBIDDEN" in made.record("forbidden")["reason"]
+    assert "conflicts are not resolved in app.py" in made.record("clash")["reason"]
+    assert "prod.env" in made.record("secret")["reason"]
+    tree = made.tree_of("secret")
+    assert repo.git("ls-tree", "--name-only", "HEAD", "work.dat", "prod.env", cwd=tree) == "work.dat"
+    assert repo.git("status", "--porcelain", cwd=tree) == "A  prod.env", "as the agent had staged it"
+
+
 def test_copied_environment_files_reach_the_agent_and_never_a_commit(repo: Repo) -> None:
     made = yard(repo)
     env = repo.write(".env", "SECRET=1\n")

@@ -161,6 +161,7 @@ def test_the_file_has_the_shape_that_others_read(site: Site) -> None:
         "timestamp": "2026-11-20T10:00:00.000000Z",
         "cpu": {"usage_percent": 12.5, "threshold_percent": 85, "status": "ok"},
         "memory": {"usage_percent": 40.0, "threshold_percent": 85, "status": "ok"},
+        "by": "loki-hooks",
         "overall_status": "ok",
         "warning_message": "",
     }
