@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     The commit runs the user's hooks, ours off: a hook that refuses keeps everything as it is.
     """
     path = Path(record.path)
-    git = Git(path)
+    git = Git(path, of=context.site.common)
     paths = _uncommitted(git)
     copied = dict(record.copied)
     kept = tuple(
@@ -123,7 +124,7 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     # What is removed from the index already (`git rm`) is unknown to `git add`.
     known = set(split_z(git.out("ls-files", "-z")))
     changed = "\0".join(p for p in todo if p in known or os.path.lexists(path / p)).encode("utf-8", "surrogateescape")
-    with_hooks = Git(path, hooks=True)
+    with_hooks = replace(git, hooks=True)
     added = git.run(
         "--literal-pathspecs", "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=changed
     )

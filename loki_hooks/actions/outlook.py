@@ -38,19 +38,21 @@ def look_ahead(context: Context, record: StreamRecord) -> Outlook:
     """Return how the stream stands now. Changes nothing."""
     tip = context.git.commit_id(f"refs/heads/{record.branch}") or ""
     base = context.git.commit_id(context.integration_ref)
-    uncommitted = uncommitted_in(record)
+    uncommitted = uncommitted_in(context, record)
     if not tip or base is None:
         return Outlook(tip, uncommitted=uncommitted)
     ahead, behind = ahead_behind(context.site, base, [tip])[tip]
     return Outlook(tip, ahead, behind, merge_trees(context.git, base, tip).conflicts if behind else (), uncommitted)
 
 
-def uncommitted_in(record: StreamRecord) -> tuple[str, ...]:
+def uncommitted_in(context: Context, record: StreamRecord) -> tuple[str, ...]:
     """Return the paths in the stream's worktree that are changed, staged or untracked; () where it has no worktree."""
     path = Path(record.path)
     if not record.path or not (path / ".git").exists():
         return ()
-    listed = Git(path).out("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+    listed = Git(path, of=context.site.common).out(
+        "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all"
+    )
     return tuple(entry[3:] for entry in split_z(listed))
 
 

@@ -94,7 +94,7 @@ def _undo(site: Site, change: Change, done: list[str], left: list[str]) -> None:
     elif isinstance(change, Moved):
         _move_back(change, done, left)
     else:
-        _unwrite(change, done, left)
+        _unwrite(site, change, done, left)
 
 
 def _unconfigure(site: Site, change: Configured, done: list[str], left: list[str]) -> None:
@@ -127,12 +127,12 @@ def _move_back(change: Moved, done: list[str], left: list[str]) -> None:
     done.append(f"moved {change.target} back to {change.source}")
 
 
-def _unwrite(change: Written, done: list[str], left: list[str]) -> None:
+def _unwrite(site: Site, change: Written, done: list[str], left: list[str]) -> None:
     path = change.path
     now = image_of(path)
     if now == change.before:
         return
-    if path.name == FILE and change.before.absent and _is_tracked(path):
+    if path.name == FILE and change.before.absent and _is_tracked(site, path):
         left.append(f"{path} is committed: it stays")
         return
     if now.digest != change.after:
@@ -143,7 +143,7 @@ def _unwrite(change: Written, done: list[str], left: list[str]) -> None:
         with contextlib.suppress(OSError):
             folder.rmdir()
     done.append(f"removed {path}" if change.before.absent else f"put {path} back")
-    if path.name in NAMES and _is_tracked(path):
+    if path.name in NAMES and _is_tracked(site, path):
         left.append(f"{path} is committed with loki-hooks in it: commit it as it is now")
 
 
@@ -178,8 +178,9 @@ def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[st
         left.append(f"{path} was changed since: it stays")
 
 
-def _is_tracked(path: Path) -> bool:
-    return Git(path.parent).ok("ls-files", "--error-unmatch", "--", path.name)
+def _is_tracked(site: Site, path: Path) -> bool:
+    top = site.main or site.here  # a folder below it has no .git, and git is never let up
+    return Git(top).ok("--literal-pathspecs", "ls-files", "--error-unmatch", "--", str(path))
 
 
 def _name_framework(site: Site, left: list[str]) -> None:

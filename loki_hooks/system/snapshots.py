@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.git import LOOK_YOURSELF, Git, split_z
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -64,6 +64,7 @@ def look(worktree: Path, skip: Callable[[str], bool]) -> WorktreeLook | None:
     done = Git(worktree, hooks=True).run(
         "-c",
         "core.hooksPath=/dev/null",
+        *LOOK_YOURSELF,
         "status",
         "--porcelain=v2",
         "--branch",
