@@ -14,6 +14,8 @@ from loki_hooks.actions.cleanup import PAST, pin_past
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.errors import LokiError
+from loki_hooks.system import events
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.git import WorktreeEntry
 from loki_hooks.system.registrations import AWAY, is_here, registration_of
@@ -44,7 +46,10 @@ def keep_what_is_away(context: Context) -> None:
     places = {r.stream: Path(r.path) for r in streams if r.path and not r.standing and r.status is not Status.ARCHIVED}
     away = {stream for stream, path in places.items() if not is_here(site, path) and registration_of(site, path)}
     for record in [r for r in streams if r.stream in away]:
-        pin_past(context, record, f"{AWAY}{record.stream}")
+        try:
+            pin_past(context, record, f"{AWAY}{record.stream}")
+        except LokiError as error:  # a pass goes on without: nothing was taken away
+            events.record(site, "away-not-kept", record.stream, detail=error.message)
     kept = git.refs(AWAY) if away or (site.common / AWAY).is_dir() else {}
     for ref, oid in kept.items():
         stream = ref.removeprefix(AWAY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -282,7 +283,7 @@ def _gone(admin: Path, path: Path, *, locked: bool) -> Finding:
             False,
             f"the folder {path} is no worktree any more",
             f"{astray(path)}; {admin} says that it is one",
-            f"if its files are that worktree's: echo 'gitdir: {admin}' > {path / '.git'}",
+            f"if its files are still that one: echo {shlex.quote(f'gitdir: {admin}')} > {shlex.quote(str(path / '.git'))}",
         )
     why = why_not_forget(admin, path) or "nothing in its registration would be lost, but its folder may be somewhere"
     return Finding(

@@ -31,6 +31,7 @@ from loki_hooks.system.processes import is_alive
 from loki_hooks.system.registrations import is_here, moved_to, registration_of, why_not_forget
 
 _WAITING = frozenset({Status.OPEN, Status.FAILED, Status.STOPPED, Status.ESCALATED})
+_HAS_WORKTREE = LIVING - {Status.PLANNED} | {Status.MERGED}
 MAX_FOLDERS = 2000
 
 
@@ -72,7 +73,7 @@ def _streams(context: Context, records: Sequence[StreamRecord], heads: Mapping[s
             continue
         elif here and record.status in _WAITING:
             yield Orphan(f"a worktree without a session ({record.status})", record.stream, f"loki-hooks finish {name}")
-        elif not here and record.status in LIVING - {Status.PLANNED} and f"refs/heads/{record.branch}" in heads:
+        elif not here and record.status in _HAS_WORKTREE and f"refs/heads/{record.branch}" in heads:
             yield _without_worktree(context, record)
 
 
@@ -82,7 +83,7 @@ def _without_worktree(context: Context, record: StreamRecord) -> Orphan:
     admin = registration_of(context.site, path) if record.path else None
     if admin is not None and moved_to(admin, path) is not None:
         return Orphan("a stream whose worktree was moved", record.stream, "loki-hooks doctor --fix")
-    if admin is not None and why_not_forget(admin, path):
+    if admin is not None and (record.status is Status.MERGED or why_not_forget(admin, path)):
         lost = f"loki-hooks finish {name} --abandon"
         return Orphan("a stream whose worktree is away: bring it back or, deleted for good", record.stream, lost)
     if admin is None and os.path.lexists(path / ".git") and record.path:
