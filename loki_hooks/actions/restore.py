@@ -166,15 +166,26 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
             f"`loki-hooks finish {record.name} --abandon` takes it off the list; then restore it",
         )
     _refuse_clashes(context, record, path, tip)
-    if registration_of(context.site, path) is not None:
-        pin_past(context, record, f"{PAST}{record.stream}/{stamp()}")
-    forget_missing(context.site, path)
+    _forget(context, record, path)
     add(context.site, path, record.branch, tip, new_branch=False)
     record = replace(record, path=str(path), reason="")
     context.store.update(lambda s: s.with_stream(replace(s.streams[record.stream], path=str(path), reason="")))
     _furnish(context, record)
     events.record(context.site, "restored", record.stream, commit=tip, evidence={"path": str(path)})
     return Restored(record)
+
+
+def _forget(context: Context, record: StreamRecord, path: Path) -> None:
+    """Put the registration of the stream's lost worktree aside, its commits pinned. Raises ``RefusedError``."""
+    if registration_of(context.site, path) is None:
+        return
+    past = f"{PAST}{record.stream}/{stamp()}"
+    pin_past(context, record, past)
+    try:
+        forget_missing(context.site, path)
+    except RefusedError:
+        context.git.run("update-ref", "-d", past)
+        raise
 
 
 def _bring_back(context: Context, entry: Trashed) -> Restored:

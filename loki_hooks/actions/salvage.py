@@ -26,7 +26,7 @@ from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
-from loki_hooks.system.registrations import registration_of, staged_tree
+from loki_hooks.system.registrations import commits_in, keeper_of, registration_of, staged_tree
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -68,7 +68,7 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
 
 
 def save_registered(context: Context, record: StreamRecord) -> Salvage:
-    """The same for a worktree whose folder is gone, from what git still has of it: where HEAD was, and what was staged."""
+    """The same for a worktree whose folder is gone, from what git still has of it: where HEAD is and was, what was staged."""
     git = context.git
     admin = registration_of(context.site, Path(record.path))
     tip = git.commit_id(f"refs/heads/{record.branch}") or ""
@@ -76,17 +76,18 @@ def save_registered(context: Context, record: StreamRecord) -> Salvage:
         return Salvage(tip, tip)
     head = Git(admin).run(f"--git-dir={admin}", "rev-parse", "--verify", "--quiet", "HEAD^{commit}").text.strip() or tip
     tree = staged_tree(admin) or (git.tree_id(head) if head else "")
-    if not head or (head == tip and tree == git.tree_id(head)):
+    keeper = keeper_of(git, commits_in(admin), f"What the registration of {record.stream} still knew")
+    if not head or (head == tip and tree == git.tree_id(head) and not keeper):
         return Salvage(tip, head)
-    return Salvage(tip, head, _work(git, record, tree, tip, head, ""), tree)
+    return Salvage(tip, head, _work(git, record, tree, tip, head, "", keeper), tree)
 
 
-def _work(git: Git, record: StreamRecord, tree: str, tip: str, head: str, index: str) -> str:
-    """Make ``W``."""
+def _work(git: Git, record: StreamRecord, tree: str, tip: str, head: str, index: str, keeper: str = "") -> str:
+    """Make ``W``. ``keeper``: a commit of what else is to be kept with it."""
     lines = [f"Uncommitted work of {record.stream}", "", f"Loki-Branch: {record.branch}", f"Loki-Tip: {tip}"]
     lines += [f"Loki-Index: {index}"] if index else []
     lines += [f"Loki-Head: {head}"] if head != tip else []
-    return _commit(git, tree, [p for p in dict.fromkeys((tip, head, index)) if p], "\n".join(lines) + "\n")
+    return _commit(git, tree, [p for p in dict.fromkeys((tip, head, index, keeper)) if p], "\n".join(lines) + "\n")
 
 
 def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:

@@ -25,6 +25,8 @@ from loki_hooks.system.worktrees import NOBODY, is_half_made, lock_is_dead, oper
 
 AWAY = "refs/loki/away/"
 """What only the registration of a stream's worktree that is away knows, in case git drops it (`gc.worktreePruneExpire`)."""
+_NOT_FOR_LONG = (AWAY, "refs/loki/past/")
+"""What only these have is about to expire, or to be let go: it is pinned anew."""
 _OID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 _MOST_FOLDERS = 2000
 _MOST_COMMITS = 500
@@ -191,7 +193,15 @@ def keeper_of(git: Git, known: Iterable[str], message: str, tree: str | None = "
     )
     commits = [line.partition(" ")[2] for line in listed.splitlines() if line.startswith("commit ")][:_MOST_COMMITS]
     env = {**NOBODY, "GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}
-    words = ("rev-list", "--ignore-missing", "--stdin", "--not", "--single-worktree", f"--exclude={AWAY}*", "--all")
+    words = (
+        "rev-list",
+        "--ignore-missing",
+        "--stdin",
+        "--not",
+        "--single-worktree",
+        *(f"--exclude={ref}*" for ref in _NOT_FOR_LONG),
+        "--all",
+    )
     lonely = set(git.out(*words, stdin="\n".join(commits).encode()).split()) if commits else set()
     parents = [commit for commit in commits if commit in lonely]
     if tree and git.commit_id(head) and tree != git.tree_id(head):
