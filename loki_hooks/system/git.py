@@ -121,9 +121,7 @@ class Git:
         # Where the way here has a colon in it, no ceiling can be named (git(1)): then every call proves it.
         unbound = os.pathsep in os.path.realpath(self.cwd) and not any(a.startswith("--git-dir=") for a in args)
         if (writes or unbound or self.of is not None) and (why := astray(self.cwd, self.of)):
-            raise RefusedError(
-                f"`git {verb}` would not work on the worktree {self.cwd}: {why}", "nothing was done there"
-            )
+            raise RefusedError(f"git would not work in the worktree {self.cwd}: {why}", "nothing was done there")
         silence = () if self.hooks or _only_reads(args) else _silence(self.cwd)
         if verb == "status":
             silence = (*silence, *_NO_CACHE)
