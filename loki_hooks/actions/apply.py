@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from loki_hooks.actions import remote, standing
+from loki_hooks.actions.away import keep_what_is_away, release
 from loki_hooks.actions.blog import look_for_stories
 from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of, body_of_main
@@ -43,7 +44,7 @@ from loki_hooks.system.processes import (
 )
 from loki_hooks.system.session_tree import SessionTree
 from loki_hooks.system.spawn_environment import environment_for, forget
-from loki_hooks.system.worktrees import unlock_dead, wait_for_git
+from loki_hooks.system.worktrees import git_dir_of, unlock_dead, wait_for_git
 
 
 class Applier(Moves):
@@ -62,6 +63,7 @@ class Applier(Moves):
             Verb.FAIL: self._fail,
             Verb.SEEN_MERGED: self._seen_merged,
             Verb.VANISHED: self._vanished,
+            Verb.MOVED: self._moved,
             Verb.READY: self.train.ready,
             Verb.CONFLICT: self.train.conflict,
             Verb.TEST: self.train.test,
@@ -104,6 +106,7 @@ class Applier(Moves):
     def finish(self) -> None:
         """At the end of a pass: what only shows how things are."""
         write_notices(self.context)
+        keep_what_is_away(self.context)
         self._signal_green()
         show_spawn_queue(self.context)
         look_for_stories(self.context)
@@ -220,7 +223,16 @@ class Applier(Moves):
         )
         return DONE
 
+    def _moved(self, step: Step) -> Taken:
+        """Follow a worktree that somebody moved. One that may be another one, made by hand, is theirs to clean up."""
+        old = self.record_of(step.stream).path
+        same = git_dir_of(Path(step.path)).name == Path(old).name
+        self.change(step.stream, lambda r: replace(r, path=step.path, origin=r.origin if same else "adopted"))
+        events.record(self.site, "moved", step.stream, detail=step.reason, evidence={"path": step.path, "before": old})
+        return DONE
+
     def _vanished(self, step: Step) -> Taken:
+        release(self.context, step.stream)
         self.context.store.update(lambda s: s.without(step.stream))
         forget(self.site, step.stream)
         events.record(self.site, "vanished", step.stream, detail=step.reason)

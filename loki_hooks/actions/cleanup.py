@@ -10,6 +10,7 @@ removal that is refused then leaves nothing behind.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,16 +29,24 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import dump_json, read_plain, write_atomic
-from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.git import list_worktrees
 from loki_hooks.system.inspect import look
+from loki_hooks.system.registrations import (
+    AWAY,
+    commits_in,
+    is_here,
+    keeper_of,
+    registration_of,
+    set_aside,
+    staged_tree,
+)
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.status import Care
-from loki_hooks.system.worktrees import NOBODY, forget_missing, remove, unlock_dead
+from loki_hooks.system.worktrees import remove, unlock_dead
 
 TRASH = "refs/loki/trash/"
 PAST = "refs/loki/past/"
 """Where a branch or a worktree goes, its reflog goes, and with it the only way to what was amended or rebased away."""
-_MAX_PAST = 500
 
 
 @dataclass(frozen=True)
@@ -108,19 +117,20 @@ def retire(
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
     archive = _archive(context, record, time, facts)
-    _pin_past(context, record, time)
+    pin_past(context, record, f"{PAST}{record.stream}/{time}")
     try:
-        entry = next((w for w in worktrees if str(w.path) == record.path), None)
-        if entry is not None and path.is_dir():
-            if entry.locked is not None:
+        admin = registration_of(site, path) if record.path else None
+        if admin is not None:
+            if os.path.lexists(admin / "locked"):
                 unlock_dead(site, path)
             again = judge(context, record, going, Care.CONTENT)
             if not again.remove:
                 _undo(context, record, time, trash, archive)
                 return again
-            remove(site, path)  # git's own, which refuses what changed since
-        elif record.path:
-            forget_missing(site, path)
+            if is_here(site, path):
+                remove(site, path)  # git's own, which refuses what changed since
+            else:
+                set_aside(site, admin)  # a person says that the folder is no more
     except LokiError:
         _undo(context, record, time, trash, archive)
         raise
@@ -147,23 +157,19 @@ def retire(
     return removal
 
 
-def _pin_past(context: Context, record: StreamRecord, time: str) -> None:
-    """Keep the commits that only the reflogs of this branch and this worktree know: as parents of an empty commit."""
-    git = context.git
-    logs = (git.maybe("reflog", "show", "--format=%H", f"refs/heads/{record.branch}", "--") or "").split()
-    if record.path and (Path(record.path) / ".git").exists():
-        logs += (Git(Path(record.path)).maybe("reflog", "show", "--format=%H", "HEAD", "--") or "").split()
-    known = list(dict.fromkeys(logs))[:_MAX_PAST]
-    if not known:
-        return
-    stdin = "\n".join(known).encode()
-    lonely = set(git.out("rev-list", "--ignore-missing", "--stdin", "--not", "--all", stdin=stdin).split())
-    parents = [word for commit in known if commit in lonely for word in ("-p", commit)]
-    if parents:
-        tree = git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b"")
-        message = f"What the reflogs of {record.stream} still knew\n".encode()
-        keeper = git.out("commit-tree", tree, *parents, "-F", "-", stdin=message, env=NOBODY)
-        git.update_ref(f"{PAST}{record.stream}/{time}", keeper, None, record.branch)
+def pin_past(context: Context, record: StreamRecord, ref: str) -> None:
+    """Keep as ``ref`` the commits that only this branch's reflog and this worktree's git dir know, and what is staged."""
+    git, site, path = context.git, context.site, Path(record.path)
+    known = (git.maybe("reflog", "show", "--format=%H", f"refs/heads/{record.branch}", "--") or "").split()
+    admin = registration_of(site, path) if record.path else None
+    staged, head = "", ""
+    if admin is not None:
+        known = [*commits_in(admin), *known]
+        if not is_here(site, path):  # else it was looked at, and saved
+            staged, head = staged_tree(admin) or "", known[0] if known else ""
+    keeper = keeper_of(git, known, f"What the reflogs of {record.stream} still knew", staged, head)
+    if keeper and git.commit_id(ref) != keeper:
+        git.update_ref(ref, keeper, None, record.branch)
 
 
 def _undo(context: Context, record: StreamRecord, time: str, trash: str, archive: Path) -> None:
@@ -181,6 +187,7 @@ def _remove_branch(context: Context, record: StreamRecord, tip: str) -> None:
     elif tip and git.commit_id(branch) is not None:
         raise LokiError(f"the branch {record.branch} moved meanwhile")
     git.run("update-ref", "-d", base_ref(record.stream))
+    git.run("update-ref", "-d", f"{AWAY}{record.stream}")  # what it kept is pinned for good now
 
 
 def _retired(state: State, stream: str, going: Going) -> State:

@@ -13,24 +13,22 @@ from loki_hooks.actions.doctor_hooks import copy_scripts
 from loki_hooks.actions.doctor_repository import (
     bare_is_damage,
     broken_refs,
-    moved_to,
     unreadable_results,
-    why_not_forget,
     worktree_is_damage,
 )
 from loki_hooks.domain.diagnosis import Cure, Repair, owner_is_dead
 from loki_hooks.domain.install import Owner, owner_of
 from loki_hooks.errors import LokiError
-from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import held, parse_json, read_plain
 from loki_hooks.system.gate_results import PREFIX
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.hook_files import content
 from loki_hooks.system.owners import git_at_work, look_for_owner, places_of
 from loki_hooks.system.patches import known_blobs
+from loki_hooks.system.registrations import moved_to, reconnect, set_aside
 from loki_hooks.system.state_store import StateStore
 from loki_hooks.system.trust import trust_file
-from loki_hooks.system.worktrees import git_dir_of, lock_is_dead
+from loki_hooks.system.worktrees import lock_is_dead
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -47,7 +45,6 @@ def mend(site: Site, repair: Repair) -> str:
         Cure.MOVE_ENTRY_ASIDE: _move_entry_aside,
         Cure.UNLOCK_WORKTREE: _unlock,
         Cure.RECONNECT_WORKTREE: _reconnect,
-        Cure.FORGET_WORKTREE: _forget,
         Cure.SET_STATE_ASIDE: _set_state_aside,
         Cure.DELETE_RESULT: _delete_result,
         Cure.MAKE_LOKI: _make_loki,
@@ -59,15 +56,6 @@ def mend(site: Site, repair: Repair) -> str:
 def _still(true: bool, what: str) -> None:
     if not true:
         raise LokiError(f"it changed meanwhile: {what}")
-
-
-def _aside(site: Site, path: Path) -> str:
-    """Move ``path`` into our own folder, from where it can be taken back."""
-    folder = site.private / "aside"
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{path.name}-{stamp()}"
-    path.rename(target)
-    return f"kept as {target}"
 
 
 def _make_executable(site: Site, repair: Repair) -> str:
@@ -97,7 +85,7 @@ def _move_lock_aside(site: Site, repair: Repair) -> str:
     seen = path.lstat()
     _still(f"{seen.st_dev}:{seen.st_ino}" == repair.was, "it is another lock")
     _still(dead, evidence)
-    return f"{evidence}; {_aside(site, path)}"
+    return f"{evidence}; kept as {set_aside(site, path)}"
 
 
 def _move_entry_aside(site: Site, repair: Repair) -> str:
@@ -105,7 +93,7 @@ def _move_entry_aside(site: Site, repair: Repair) -> str:
         at_work = git_at_work(site)
         _still(not at_work, f"git is at work: {', '.join(at_work)}")
         _still(not (Path(repair.target) / "index").exists(), "it has an index now")
-        return f"no live git process; {_aside(site, Path(repair.target))}"
+        return f"no live git process; kept as {set_aside(site, Path(repair.target))}"
 
 
 def _unlock(site: Site, repair: Repair) -> str:
@@ -122,19 +110,14 @@ def _unlock(site: Site, repair: Repair) -> str:
 
 
 def _reconnect(site: Site, repair: Repair) -> str:
-    _still(git_dir_of(Path(repair.target)) == Path(os.path.realpath(repair.was)), "it points elsewhere")
-    Git(site.root).out("worktree", "repair", repair.target)
-    return f"{repair.target}/.git points at {repair.was}"
-
-
-def _forget(site: Site, repair: Repair) -> str:
-    path, admin = Path(repair.target), Path(repair.was)
+    folder, admin = Path(repair.target), Path(repair.was)
     with held(site.private / "worktrees.lock", timeout=10):
-        _still(not os.path.lexists(path) and moved_to(admin, path) is None, "it is there again")
-        why = why_not_forget(admin, path)
-        _still(not why, why)
-        Git(site.root).out("worktree", "remove", str(path))
-    return "its folder is gone, and nothing was in its registration that a branch does not have"
+        old = Path(
+            os.path.normpath(admin / (read_plain(admin / "gitdir") or b"").decode("utf-8", "surrogateescape").strip())
+        )
+        _still(moved_to(admin, old.parent) == folder, "it points elsewhere")
+        reconnect(admin, folder)
+    return f"{repair.target}/.git points at {repair.was}"
 
 
 def _set_state_aside(site: Site, repair: Repair) -> str:  # noqa: ARG001  the store knows its file
@@ -149,7 +132,7 @@ def _delete_result(site: Site, repair: Repair) -> str:
     _still(repair.target.startswith(PREFIX), "it is no gate result")
     if not repair.was:
         _still(repair.target in set(broken_refs(site.common)), "it can be read")
-        return _aside(site, site.common / repair.target)
+        return f"kept as {set_aside(site, site.common / repair.target)}"
     known = repair.was in known_blobs(git, {repair.was})
     _still(not known or bool(unreadable_results(git, [(repair.was, repair.target)])), "it can be read")
     _still(git.delete_ref(repair.target, repair.was), "it is another object")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,11 @@ from loki_hooks.system import patches
 from loki_hooks.system.files import parse_json, read_plain
 from loki_hooks.system.gate_results import PREFIX
 from loki_hooks.system.git import Git, list_worktrees, split_z
+from loki_hooks.system.git_folder import astray
 from loki_hooks.system.owners import git_at_work, look_for_owner, places_of
 from loki_hooks.system.processes import identify
-from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
+from loki_hooks.system.registrations import is_empty, moved_to, why_not_forget
+from loki_hooks.system.worktrees import lock_is_dead
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -207,7 +210,7 @@ def _one(site: Site, admin: Path) -> list[Finding]:
                 f"git worktree unlock {path}, if you know it to be over",
             )
         )
-    if not os.path.lexists(path / ".git") and reason != "initializing":
+    if astray(path) and reason != "initializing":
         found.append(_gone(admin, path, locked=lock is not None and not lock_is_dead(reason)))
     return found
 
@@ -272,53 +275,25 @@ def _gone(admin: Path, path: Path, *, locked: bool) -> Finding:
             True,
             f"the worktree {path} is not there, and locked",
             "git keeps it: it may be on a disk that is not plugged in",
-            f"git worktree unlock {path}, then prune, if it is gone for good",
+            f"git worktree unlock {path}, then remove it, if it is gone for good",
         )
-    why = why_not_forget(admin, path)
-    if why:
+    if not is_empty(path):
         return Finding(
-            "worktrees", False, f"the worktree {path} is gone", why, f"look, then `git worktree remove {path}`"
+            "worktrees",
+            False,
+            f"the folder {path} is no worktree any more",
+            f"{astray(path)}; {admin} says that it is one",
+            f"if its files are still that one: echo {shlex.quote(f'gitdir: {admin}')} > {shlex.quote(str(path / '.git'))}",
         )
+    why = why_not_forget(admin, path) or "nothing in its registration would be lost, but its folder may be somewhere"
     return Finding(
         "worktrees",
         False,
-        f"the worktree {path} is gone",
-        f"{path.parent} is there, {path} is not; nothing is staged or in progress in {admin}, and its "
-        f"HEAD is on a branch",
-        f"git worktree remove {path}",
-        Repair(Cure.FORGET_WORKTREE, str(path), str(admin)),
+        f"the worktree {path} is gone, or away",
+        why,
+        "bring its folder back, or name where it is: git worktree repair NEW-PATH. Deleted for good: `loki-hooks finish "
+        f"NAME --abandon` for a stream, else `git worktree remove {path}`",
     )
-
-
-def moved_to(admin: Path, path: Path) -> Path | None:
-    """Return where the worktree's folder is now, if beside its old place: its ``.git`` file points at ``admin``."""
-    if not path.parent.is_dir():
-        return None
-    for folder in sorted(path.parent.iterdir()):
-        dot = folder / ".git"
-        if dot.is_file() and not folder.is_symlink() and git_dir_of(folder) == Path(os.path.realpath(admin)):
-            return folder
-    return None
-
-
-def why_not_forget(admin: Path, path: Path) -> str:
-    """Return '' when taking the registration away loses nothing, else what may be lost."""
-    if not path.parent.is_dir():
-        return f"{path.parent} is not there either: it may be on a disk that is not plugged in"
-    operation = operation_in(admin)
-    if operation:
-        return f"a {operation} is in progress in it"
-    git = Git(admin)
-    head = git.run(f"--git-dir={admin}", "rev-parse", "--verify", "--quiet", "HEAD^{commit}").text.strip()
-    if not head:
-        return "its HEAD is no commit"
-    if not git.run(f"--git-dir={admin}", "for-each-ref", "--count=1", "--contains", head).text.strip():
-        return f"its HEAD {head[:12]} is on no branch"
-    if (admin / "index").exists():
-        staged = git.run(f"--git-dir={admin}", f"--work-tree={admin}", "diff-index", "--cached", "--quiet", "HEAD")
-        if staged.returncode != 0:
-            return "something is staged in it"
-    return ""
 
 
 def _line(path: Path) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loki_hooks.actions.away import moved_by_git
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import MAX_WORKTREES
@@ -34,6 +35,7 @@ from loki_hooks.system.git import WorktreeEntry, list_worktrees
 from loki_hooks.system.landed import how_landed
 from loki_hooks.system.merges import Merged, merge_pairs
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.registrations import is_here, why_away
 
 PROCESSED_REF = "refs/loki/processed"
 
@@ -64,7 +66,8 @@ def gather(context: Context, memory: Memory) -> Facts:
     refs = git.refs("refs/heads/", PROCESSED_REF)
     worktrees = list_worktrees(git)
     tip = refs.get(context.integration_ref, "")
-    present = {str(w.path) for w in worktrees if w.path.is_dir()}
+    registered = {str(w.path) for w in worktrees}
+    present = {str(w.path) for w in worktrees if is_here(context.site, w.path)}
     ready = _signalled(context, state)
     memory.standings.clear()
     streams = []
@@ -77,6 +80,8 @@ def gather(context: Context, memory: Memory) -> Facts:
                 record=record,
                 tip=at,
                 worktree=record.path in present,
+                away="" if record.path in present or not record.path else why_away(context.site, Path(record.path)),
+                moved="" if record.path in registered else moved_by_git(context, record, state, worktrees),
                 session_alive=is_alive(record.session),
                 claim_alive=is_alive(record.claim),
                 signalled=record.stream in ready,
@@ -261,7 +266,7 @@ def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -
         if entry.bare or not entry.branch or str(entry.path) in known or entry.path == context.site.main:
             continue
         identity = identify(context, entry.branch)
-        if identity is None or identity.kind == "testing" or not entry.path.is_dir():
+        if identity is None or identity.kind == "testing" or not is_here(context.site, entry.path):
             continue
         taken = state.streams.get(identity.stream)
         if taken is not None and taken.status is not Status.ARCHIVED and not taken.resting:

@@ -38,6 +38,7 @@ from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, stamp
 from loki_hooks.system.files import held
+from loki_hooks.system.git_folder import astray
 from loki_hooks.system.merges import commit_tree, merge_trees
 from loki_hooks.system.status import Care
 
@@ -207,6 +208,8 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
         saved, folder = salvage.Salvage("", ""), ""
         if facts.folder:
             saved, folder = _empty(context, record, facts, time)
+        elif facts.away:
+            saved = salvage.save_registered(context, record)
         more = {"work": saved.work, "index": saved.index, "files": folder}
         try:
             removal = retire(context, record, Going.TO_TRASH, removal, time=time, work=saved.work, more=more)
@@ -227,14 +230,14 @@ def _empty(context: Context, record: StreamRecord, facts: WorktreeFacts, time: s
     if saved.work and not context.git.update_ref(pinned, saved.work, None, "uncommitted work"):
         raise LokiError(f"cannot pin the uncommitted work of {record.name}", "nothing was changed")
     folder = salvage.clear(context, record, saved, time)
-    if uncommitted_in(record, Care.HIDDEN) or facts_of(context, record).precious:
+    if uncommitted_in(context, record, Care.HIDDEN) or facts_of(context, record).precious:
         _refill(record, saved, folder)
         raise LokiError(f"{record.path} changed while it was being saved", "somebody works in it: try again")
     return saved, folder
 
 
 def _refill(record: StreamRecord, saved: Salvage, folder: str) -> None:
-    if record.path and Path(record.path).is_dir():
+    if record.path and not astray(Path(record.path)):
         salvage.bring_back(Path(record.path), saved.work, saved.index, folder)
 
 

@@ -184,7 +184,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     """Set the worktree up and run the command; ``suffix`` tells the logs of runs at the same time apart."""
     began = time.monotonic()
     config = context.config.in_force
-    git = Git(path)
+    git = Git(path, of=context.site.common)
     log = context.site.folder("logs") / f"gate-{job.gate.name}{suffix}.log"
     values = context.values(kind="testing", name=job.gate.worktree, stream=job.gate.worktree)
     runs = 0

@@ -16,6 +16,7 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.errors import GitFailedError
 from loki_hooks.system.git import Git, WorktreeEntry, last_line, list_worktrees, split_z
+from loki_hooks.system.git_folder import astray
 from loki_hooks.system.status import entries, flagged_paths
 from loki_hooks.system.worktrees import branch_held_by_operation, git_dir_of, operation_in
 
@@ -74,6 +75,9 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     where = holder.path
     if not where.is_dir():
         return f"the worktree {where} that holds the branch is missing"
+    stray = astray(where)
+    if stray:
+        return f"the worktree that holds the branch is none any more: {stray}"
     git_dir = git_dir_of(where)
     operation = operation_in(git_dir)
     if operation:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
     The commit runs the user's hooks, ours off. A hook that changes files (a formatter that wants a second commit, say)
     gets one more; one that refuses keeps everything as it is.
     """
-    git = Git(Path(record.path))
+    git = Git(Path(record.path), of=context.site.common)
     left = _leftovers(git, record, context.site.main)
     if not wanted:
         return left.paths, "" if not left.paths else "session.commit is off or the session did not end well"
@@ -113,7 +113,7 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     with _unstaged(git, left.kept):
         title = record.task.title or f"Work of {record.stream}"
         body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
-        done = Git(git.cwd, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
+        done = replace(git, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
     if done.returncode != 0:
         return f"the commit was refused: {done.error_text.strip()[-200:]}"
     files = [entry.path for entry in left.todo[:50]]

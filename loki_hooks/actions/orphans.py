@@ -1,17 +1,20 @@
 """What has lost its other half, each with the one command that resolves it. Looked up for `status`; changes nothing.
 
+A folder that is not there may come back (moved, unplugged): what is said of it names both ways.
+
 | what                         | command                                     |
 |---|---|
 | a worktree without a session | `loki-hooks finish NAME`                    |
 | a session without a worktree | `loki-hooks stop NAME`                      |
 | a stream without a worktree  | `loki-hooks restore NAME`                   |
 | a branch without either      | `loki-hooks spawn NAME --branch BRANCH …`   |
-| a registration, no folder    | `git worktree prune`                        |
+| a registration, no folder    | `git worktree remove PATH`, `repair`        |
 | a folder, no registration    | `loki-hooks restore PATH`                   |
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +28,10 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import WorktreeEntry
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.registrations import is_here, moved_to, registration_of, why_not_forget
 
 _WAITING = frozenset({Status.OPEN, Status.FAILED, Status.STOPPED, Status.ESCALATED})
+_HAS_WORKTREE = LIVING - {Status.PLANNED} | {Status.MERGED}
 MAX_FOLDERS = 2000
 
 
@@ -50,16 +55,16 @@ def orphans(
 ) -> tuple[Orphan, ...]:
     """Return every orphan. ``records``: the streams that are not standing nor archived; ``heads``: all branches."""
     return (
-        *_streams(records, heads),
+        *_streams(context, records, heads),
         *_branches(context, records, heads, worktrees),
-        *_registrations(records, worktrees),
+        *_registrations(context, records, worktrees),
         *_folders(context, worktrees),
     )
 
 
-def _streams(records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Iterator[Orphan]:
+def _streams(context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Iterator[Orphan]:
     for record in records:
-        here = bool(record.path) and (Path(record.path) / ".git").exists()
+        here = bool(record.path) and is_here(context.site, Path(record.path))
         alive = is_alive(record.session) or is_alive(record.claim)
         name = shlex.quote(record.name)
         if alive and not here:
@@ -68,8 +73,24 @@ def _streams(records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Itera
             continue
         elif here and record.status in _WAITING:
             yield Orphan(f"a worktree without a session ({record.status})", record.stream, f"loki-hooks finish {name}")
-        elif not here and record.status in LIVING - {Status.PLANNED} and f"refs/heads/{record.branch}" in heads:
-            yield Orphan("a stream whose worktree is gone", record.stream, f"loki-hooks restore {name}")
+        elif not here and record.status in _HAS_WORKTREE and f"refs/heads/{record.branch}" in heads:
+            yield _without_worktree(context, record)
+
+
+def _without_worktree(context: Context, record: StreamRecord) -> Orphan:
+    name = shlex.quote(record.name)
+    path = Path(record.path)
+    admin = registration_of(context.site, path) if record.path else None
+    if admin is not None and moved_to(admin, path) is not None:
+        return Orphan("a stream whose worktree was moved", record.stream, "loki-hooks doctor --fix")
+    if admin is not None and (record.status is Status.MERGED or why_not_forget(admin, path)):
+        lost = f"loki-hooks finish {name} --abandon"
+        return Orphan("a stream whose worktree is away: bring it back or, deleted for good", record.stream, lost)
+    if admin is None and os.path.lexists(path / ".git") and record.path:
+        command = f"loki-hooks restore {shlex.quote(record.path)}"
+        return Orphan("a stream whose worktree git does not know any more", record.stream, command)
+    what = "a stream whose worktree is gone, or away: bring it back, or get another one"
+    return Orphan(what, record.stream, f"loki-hooks restore {name}")
 
 
 def _branches(
@@ -86,13 +107,27 @@ def _branches(
         yield Orphan("a branch without worktree and without stream", branch, command)
 
 
-def _registrations(records: Sequence[StreamRecord], worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:
+def _registrations(
+    context: Context, records: Sequence[StreamRecord], worktrees: Sequence[WorktreeEntry]
+) -> Iterator[Orphan]:
     ours = {r.path for r in records}
     for entry in worktrees:
-        if not entry.bare and not entry.path.is_dir() and str(entry.path) not in ours:
-            locked = entry.locked is not None
-            command = f"git worktree unlock {shlex.quote(str(entry.path))}" if locked else "git worktree prune"
-            yield Orphan("a registered worktree whose folder is gone", str(entry.path), command)
+        if entry.bare or entry.path.is_dir() or str(entry.path) in ours:
+            continue
+        path = shlex.quote(str(entry.path))
+        admin = registration_of(context.site, entry.path)
+        if admin is not None and moved_to(admin, entry.path) is not None:
+            yield Orphan("a registered worktree that was moved", str(entry.path), "loki-hooks doctor --fix")
+        elif entry.locked is not None:
+            yield Orphan(
+                "a registered worktree, locked, whose folder is gone", str(entry.path), f"git worktree unlock {path}"
+            )
+        elif admin is None or not why_not_forget(admin, entry.path):
+            what = "a registered worktree whose folder is gone, or away: bring it back or, deleted for good"
+            yield Orphan(what, str(entry.path), f"git worktree remove {path}")
+        else:
+            what = f"a registered worktree whose folder is gone, or away, and {why_not_forget(admin, entry.path)}: look first"
+            yield Orphan(what, str(entry.path), "loki-hooks doctor")
 
 
 def _folders(context: Context, worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:

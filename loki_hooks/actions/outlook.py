@@ -39,14 +39,14 @@ def look_ahead(context: Context, record: StreamRecord) -> Outlook:
     """Return how the stream stands now. Changes nothing."""
     tip = context.git.commit_id(f"refs/heads/{record.branch}") or ""
     base = context.git.commit_id(context.integration_ref)
-    uncommitted = uncommitted_in(record)
+    uncommitted = uncommitted_in(context, record)
     if not tip or base is None:
         return Outlook(tip, uncommitted=uncommitted)
     ahead, behind = ahead_behind(context.site, base, [tip])[tip]
     return Outlook(tip, ahead, behind, merge_trees(context.git, base, tip).conflicts if behind else (), uncommitted)
 
 
-def uncommitted_in(record: StreamRecord, care: Care = Care.USUAL) -> tuple[str, ...]:
+def uncommitted_in(context: Context, record: StreamRecord, care: Care = Care.USUAL) -> tuple[str, ...]:
     """Return the paths in the stream's worktree that are changed, staged or untracked; () where it has no worktree.
 
     What git was told not to look at hinders no merge: only ``care`` finds it.
@@ -54,7 +54,7 @@ def uncommitted_in(record: StreamRecord, care: Care = Care.USUAL) -> tuple[str, 
     path = Path(record.path)
     if not record.path or not (path / ".git").exists():
         return ()
-    return tuple(entry.path for entry in entries(Git(path), care=care, submodules=False))
+    return tuple(entry.path for entry in entries(Git(path, of=context.site.common), care=care, submodules=False))
 
 
 def require_finishable(record: StreamRecord) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loki_hooks.actions.cleanup import TRASH
+from loki_hooks.actions.cleanup import PAST, TRASH, pin_past
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, untrusted_reason
 from loki_hooks.actions.salvage import bring_back, trailers
@@ -23,11 +23,13 @@ from loki_hooks.domain.status import IN_SESSION, LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events
-from loki_hooks.system.clock import now
+from loki_hooks.system.clock import now, stamp
 from loki_hooks.system.files import held, read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.git_folder import pointer
+from loki_hooks.system.registrations import forget_missing, is_here, reconnect, registration_of
 from loki_hooks.system.site import LOKI
-from loki_hooks.system.worktrees import add, forget_missing
+from loki_hooks.system.worktrees import add, git_dir_of
 
 PATIENCE = 60.0
 
@@ -164,13 +166,26 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
             f"`loki-hooks finish {record.name} --abandon` takes it off the list; then restore it",
         )
     _refuse_clashes(context, record, path, tip)
-    forget_missing(context.site, path)
+    _forget(context, record, path)
     add(context.site, path, record.branch, tip, new_branch=False)
     record = replace(record, path=str(path), reason="")
     context.store.update(lambda s: s.with_stream(replace(s.streams[record.stream], path=str(path), reason="")))
     _furnish(context, record)
     events.record(context.site, "restored", record.stream, commit=tip, evidence={"path": str(path)})
     return Restored(record)
+
+
+def _forget(context: Context, record: StreamRecord, path: Path) -> None:
+    """Put the registration of the stream's lost worktree aside, its commits pinned. Raises ``RefusedError``."""
+    if registration_of(context.site, path) is None:
+        return
+    past = f"{PAST}{record.stream}/{stamp()}"
+    pin_past(context, record, past)
+    try:
+        forget_missing(context.site, path)
+    except RefusedError:
+        context.git.run("update-ref", "-d", past)
+        raise
 
 
 def _bring_back(context: Context, entry: Trashed) -> Restored:
@@ -225,7 +240,9 @@ def _refuse_clashes(context: Context, record: StreamRecord, path: Path, tip: str
             f"the branch {record.branch} exists, at another commit ({at[:12]})",
             f"rename it (`git branch -m {record.branch} NEW`), then restore again",
         )
-    holder = next((w for w in list_worktrees(context.git) if w.branch == record.branch and w.path.is_dir()), None)
+    holder = next(
+        (w for w in list_worktrees(context.git) if w.branch == record.branch and is_here(context.site, w.path)), None
+    )
     if holder is not None:
         raise RefusedError(f"the branch {record.branch} is checked out in {holder.path}", "switch that worktree first")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -268,8 +285,8 @@ def reregister(context: Context, path: Path) -> Restored:
     if not pointer or admin.parent != context.site.common / "worktrees":
         raise BadInputError(f"{path} was no worktree of this repository", "name a stream, or such a folder")
     if admin.exists():
-        context.git.out("worktree", "repair", str(path))
-        return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("repaired by git",))
+        _reconnect(context, admin, path)
+        return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("git knows where it is now",))
     branch = _branch_of(context, path)
     tip = context.git.commit_id(f"refs/heads/{branch}") if branch else context.git.commit_id(context.integration_ref)
     if tip is None:
@@ -279,10 +296,18 @@ def reregister(context: Context, path: Path) -> Restored:
     context.git.out("worktree", "add", "--quiet", "--no-checkout", *words)
     (beside / ".git").replace(path / ".git")
     beside.rmdir()
-    context.git.out("worktree", "repair", str(path))
-    Git(path).out("reset", "--quiet", timeout=1800)
+    reconnect(git_dir_of(path), path)
+    Git(path, of=context.site.common).out("reset", "--quiet", timeout=1800)
     events.record(context.site, "registered", detail=str(path), evidence={"branch": branch})
     return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path), branch, tip=tip))
+
+
+def _reconnect(context: Context, admin: Path, path: Path) -> None:
+    """Tell git that a worktree was moved to ``path``. Raises ``RefusedError`` where its old place has it still."""
+    old = pointer(admin / "gitdir")
+    if old is not None and old.parent != path and is_here(context.site, old.parent):
+        raise RefusedError(f"{path} is a copy of the worktree {old.parent}", "git knows that one")
+    reconnect(admin, path)
 
 
 def _branch_of(context: Context, path: Path) -> str:

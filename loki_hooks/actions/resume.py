@@ -23,6 +23,7 @@ from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events, signal_files, spawn_environment
 from loki_hooks.system.git import list_worktrees
+from loki_hooks.system.registrations import is_here, why_away
 
 RESUMABLE = frozenset(
     {Status.FAILED, Status.STOPPED, Status.REJECTED, Status.ESCALATED, Status.CONFLICTED, Status.KEPT, Status.OPEN}
@@ -117,7 +118,7 @@ def _worktree_of(context: Context, record: StreamRecord) -> StreamRecord:
         raise RefusedError(
             f"the branch {record.branch} of {record.name} is gone", "`loki-hooks restore --list` shows what was removed"
         )
-    worktrees = [w for w in list_worktrees(git) if w.path.is_dir()]
+    worktrees = [w for w in list_worktrees(git) if is_here(context.site, w.path)]
     holder = next((w for w in worktrees if w.branch == record.branch), None)
     if holder is not None and str(holder.path) == record.path:
         return record
@@ -130,6 +131,11 @@ def _worktree_of(context: Context, record: StreamRecord) -> StreamRecord:
         raise RefusedError(
             f"{record.path} is not on {record.branch} any more",
             f"`git -C {shown(record.path)} switch {record.branch}` brings it back; look at its work first",
+        )
+    away = why_away(context.site, Path(record.path)) if record.path else ""
+    if away:
+        raise RefusedError(
+            f"{record.name}: {away}", f"bring it back, or `loki-hooks restore {record.name}` makes another"
         )
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

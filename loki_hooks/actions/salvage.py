@@ -27,6 +27,7 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import MAX_BYTES
 from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.registrations import commits_in, keeper_of, registration_of, staged_tree
 from loki_hooks.system.secrets import secret_paths, secrets_of
 from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, Care, as_stdin, entries, index_copy
 from loki_hooks.system.worktrees import NOBODY
@@ -50,7 +51,7 @@ class Salvage:
 
 def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvage:
     """Make the commits of what is uncommitted. Changes nothing in the worktree. Raises ``LokiError``."""
-    git = Git(Path(record.path))
+    git = Git(Path(record.path), of=context.site.common)
     tip = context.git.commit_id(f"refs/heads/{record.branch}") or ""
     head = git.commit_id("HEAD") or tip
     secrets = secrets_of(context.site.main, git.cwd, record.copied)
@@ -67,11 +68,31 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     index = ""
     if staged not in {tree, git.tree_id(head)}:
         index = _commit(git, staged, [head], f"What was staged in {record.stream}\n")
+    work = _work(git, record, tree, tip, head, index)
+    return Salvage(tip, head, work, tree, index, saved, aside)
+
+
+def save_registered(context: Context, record: StreamRecord) -> Salvage:
+    """The same for a worktree whose folder is gone, from what git still has of it: where HEAD is and was, what was staged."""
+    git = context.git
+    admin = registration_of(context.site, Path(record.path))
+    tip = git.commit_id(f"refs/heads/{record.branch}") or ""
+    if admin is None:
+        return Salvage(tip, tip)
+    head = Git(admin).run(f"--git-dir={admin}", "rev-parse", "--verify", "--quiet", "HEAD^{commit}").text.strip() or tip
+    tree = staged_tree(admin) or (git.tree_id(head) if head else "")
+    keeper = keeper_of(git, commits_in(admin), f"What the registration of {record.stream} still knew")
+    if not head or (head == tip and tree == git.tree_id(head) and not keeper):
+        return Salvage(tip, head)
+    return Salvage(tip, head, _work(git, record, tree, tip, head, "", keeper), tree)
+
+
+def _work(git: Git, record: StreamRecord, tree: str, tip: str, head: str, index: str, keeper: str = "") -> str:
+    """Make ``W``. ``keeper``: a commit of what else is to be kept with it."""
     lines = [f"Uncommitted work of {record.stream}", "", f"Loki-Branch: {record.branch}", f"Loki-Tip: {tip}"]
     lines += [f"Loki-Index: {index}"] if index else []
     lines += [f"Loki-Head: {head}"] if head != tip else []
-    work = _commit(git, tree, [*parents, *([index] if index else [])], "\n".join(lines) + "\n")
-    return Salvage(tip, head, work, tree, index, saved, aside)
+    return _commit(git, tree, [p for p in dict.fromkeys((tip, head, index, keeper)) if p], "\n".join(lines) + "\n")
 
 
 def _staged_secrets(git: Git, secrets: Secrets) -> frozenset[str]:
@@ -120,7 +141,7 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     Raises ``LokiError`` when something changed since; then everything is in its place.
     """
     path = Path(record.path)
-    git = Git(path)
+    git = Git(path, of=context.site.common)
     secret = [p for p in salvage.aside if p not in salvage.saved]
     if salvage.work and _trees(git, salvage.saved, [p for p in secret if _is_tracked(git, p)])[0] != salvage.tree:
         raise LokiError(f"{path} changed while it was being saved", "somebody works in it: try again later")

@@ -54,6 +54,7 @@ from loki_hooks.system.processes import (
     start_waiting,
     worker_argv,
 )
+from loki_hooks.system.registrations import why_away
 from loki_hooks.system.session_log import Pump
 from loki_hooks.system.session_tree import SessionTree, mark_of
 from loki_hooks.system.status import is_clean
@@ -123,6 +124,9 @@ def _run(
     path = Path(record.path)
     if not any(w.path == path and w.branch == record.branch for w in list_worktrees(context.git)[1:]):
         raise LokiError(f"{record.path or 'nowhere'} is no worktree on {record.branch}", "a session runs nowhere else")
+    why = why_away(context.site, path)
+    if why:
+        raise LokiError(why, "a session runs nowhere else")
     config = context.config.working
     values = context.values_of(record)
     logs = context.site.folder("logs")
@@ -241,7 +245,7 @@ def _watch(context: Context, child: Child, tree: SessionTree, pump: Pump, stop: 
 def _catch_up(context: Context, record: StreamRecord) -> None:
     """A stream that waited starts from the integration branch as it is now, if nobody has worked in it yet."""
     tip = context.git.commit_id(context.integration_ref)
-    git = Git(Path(record.path))
+    git = Git(Path(record.path), of=context.site.common)
     at = git.commit_id("HEAD")
     if record.explicit_base or tip is None or at != record.base or at == tip:
         return

@@ -45,7 +45,7 @@ def look_back(
 ) -> Ending:
     """See what the session left: commit it where that is wanted, count its commits, find its plan or its refusal."""
     path = Path(record.path)
-    git = Git(path)
+    git = Git(path, of=context.site.common)
     branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "a detached HEAD"
     wrong = "" if branch == record.branch else branch
     left: tuple[str, ...] = ()

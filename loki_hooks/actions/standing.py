@@ -81,7 +81,7 @@ def _left_branch(context: Context, kind: str) -> str:
 
 def _again(context: Context, record: StreamRecord) -> None:
     """Queue a stream that rests in its worktree, brought up to the integration branch. Raises ``LokiError``."""
-    git = Git(Path(record.path))
+    git = Git(Path(record.path), of=context.site.common)
     tip = context.git.commit_id(context.integration_ref) or ""
     if not is_clean(git, untracked="normal"):
         raise LokiError(f"{record.path} has changes that nobody committed")

@@ -32,6 +32,7 @@ from loki_hooks.system.config import FILE, PYPROJECT
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.graph import ahead_behind, merge_bases
 from loki_hooks.system.processes import is_alive
+from loki_hooks.system.registrations import why_away
 from loki_hooks.system.status import entries
 from loki_hooks.system.touched import touched_paths
 
@@ -55,8 +56,15 @@ class StreamStatus:
     """The same for people, '' where its task has only one."""
     evidence: Evidence | None = None
     """What is seen of its session, while there is one."""
+    away: str = ""
+    """Why its worktree is not in its place ('' when it is): looked at now, never stored."""
     not_in_force: tuple[str, ...] = ()
     """What it changed of the configuration that gates it, without effect on its own gate."""
+
+    @property
+    def reason(self) -> str:
+        """Why it stands as it does."""
+        return "; ".join(dict.fromkeys(filter(None, (self.away, self.record.reason))))
 
     def to_json(self) -> dict[str, Any]:
         r = self.record
@@ -83,7 +91,7 @@ class StreamStatus:
             "conflict_files": {name: list(files) for name, files in self.conflicts.items()},
             "gate": self.gate,
             "not_in_force": list(self.not_in_force),
-            "reason": r.reason,
+            "reason": self.reason,
             "agent": r.agent,
             "origin": r.origin,
             "commit": self.tip,
@@ -150,6 +158,7 @@ def overview(context: Context) -> Overview:
             stage=context.stage_of(r),
             shown_stage=shown_stage(context.stages_of(r), r.stage),
             evidence=evidence.get(r.stream),
+            away=why_away(site, Path(r.path)) if r.path and r.status is not Status.PLANNED else "",
             not_in_force=_not_in_force(context, tips[r.stream], touched.get(r.stream, ())),
         )
         for r in records

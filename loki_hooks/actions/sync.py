@@ -20,6 +20,7 @@ from loki_hooks.system import events
 from loki_hooks.system.files import held
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.processes import ancestors_inside
+from loki_hooks.system.registrations import why_away
 from loki_hooks.system.status import is_clean
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
@@ -55,6 +56,9 @@ def sync(context: Context, record: StreamRecord, *, say: Say) -> Synced:
     """
     require_finishable(record)
     path = Path(record.path)
+    away = why_away(context.site, path) if record.path else ""
+    if away:
+        raise RefusedError(f"{record.name} is not brought up to date: {away}", "its branch is as it was")
     if not record.path or not (path / ".git").exists():
         raise RefusedError(f"{record.name} has no worktree", f"`loki-hooks restore {record.name}` makes one")
     remote.catch_up(context, say)
@@ -68,7 +72,7 @@ def sync(context: Context, record: StreamRecord, *, say: Say) -> Synced:
 
 
 def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
-    git = Git(path)
+    git = Git(path, of=context.site.common)
     onto = context.git.commit_id(context.integration_ref)
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if onto is None or tip is None:

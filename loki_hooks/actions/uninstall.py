@@ -132,7 +132,7 @@ def _undo(site: Site, change: Change, done: list[str], left: list[str]) -> None:
     elif isinstance(change, Moved):
         _move_back(change, done, left)
     else:
-        _unwrite(change, done, left)
+        _unwrite(site, change, done, left)
 
 
 def _unconfigure(site: Site, change: Configured, done: list[str], left: list[str]) -> None:
@@ -165,12 +165,12 @@ def _move_back(change: Moved, done: list[str], left: list[str]) -> None:
     done.append(f"moved {change.target} back to {change.source}")
 
 
-def _unwrite(change: Written, done: list[str], left: list[str]) -> None:
+def _unwrite(site: Site, change: Written, done: list[str], left: list[str]) -> None:
     path = change.path
     now = image_of(path)
     if now == change.before:
         return
-    if path.name == FILE and change.before.absent and _is_tracked(path):
+    if path.name == FILE and change.before.absent and _is_tracked(site, path):
         left.append(f"{path} is committed: it stays")
         return
     if now.digest != change.after:
@@ -182,7 +182,7 @@ def _unwrite(change: Written, done: list[str], left: list[str]) -> None:
             folder.rmdir()
     done.append(f"removed {path}" if change.before.absent else f"put {path} back")
     if path.name in NAMES:
-        left.extend(_still_in_git(change))
+        left.extend(_still_in_git(site, change))
 
 
 def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[str]) -> None:
@@ -216,11 +216,14 @@ def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[st
         left.append(f"{path} was changed since: it stays")
 
 
-def _still_in_git(change: Written) -> list[str]:
+def _still_in_git(site: Site, change: Written) -> list[str]:
     """Return what to say where the last commit, or what is staged, has the file as we had written it."""
     path = change.path
+    top = site.main or site.here  # a folder below it has no .git, and git is never let up
+    if not path.is_relative_to(top):
+        return []
     for revision, how, todo in (("HEAD", "committed", "commit"), ("", "staged", "stage")):
-        done = Git(path.parent).run("cat-file", "blob", f"{revision}:./{path.name}")
+        done = Git(top).run("cat-file", "blob", f"{revision}:{path.relative_to(top)}")
         pieces = [piece.encode() for piece in change.inserted]
         whole = Image(done.stdout, change.before.mode or 0o644)
         if done.returncode == 0 and (whole.digest == change.after or any(piece in done.stdout for piece in pieces)):
@@ -228,8 +231,9 @@ def _still_in_git(change: Written) -> list[str]:
     return []
 
 
-def _is_tracked(path: Path) -> bool:
-    return Git(path.parent).ok("ls-files", "--error-unmatch", "--", path.name)
+def _is_tracked(site: Site, path: Path) -> bool:
+    top = site.main or site.here  # a folder below it has no .git, and git is never let up
+    return Git(top).ok("--literal-pathspecs", "ls-files", "--error-unmatch", "--", str(path))
 
 
 def _name_framework(site: Site, left: list[str]) -> None:

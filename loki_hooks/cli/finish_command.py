@@ -63,7 +63,7 @@ def finish(name: str, way: str | None, ungated: bool) -> None:
 
 
 def _offer_commit(context: Context, record: StreamRecord) -> None:
-    paths = uncommitted_in(record)
+    paths = uncommitted_in(context, record)
     say(f"not committed yet: {', '.join(paths[:10])}{' …' if len(paths) > 10 else ''}")
     if click.confirm("Commit it now?", default=True, err=True):
         left, why = commit_leftovers(context, record, wanted=True)

@@ -78,5 +78,5 @@ def _row(s: StreamStatus) -> tuple[str, ...]:
         f"+{s.ahead} -{s.behind}{dirt}",
         gate,
         "; ".join(f"{name} ({shown_files(files)})" for name, files in s.conflicts.items()),
-        s.record.reason or (str(infer(s.evidence)) if s.evidence else s.record.task.title),
+        s.reason or (str(infer(s.evidence)) if s.evidence else s.record.task.title),
     )

@@ -24,7 +24,6 @@ class Cure(Enum):
     MOVE_ENTRY_ASIDE = "move the half-made registration aside"
     UNLOCK_WORKTREE = "unlock the worktree"
     RECONNECT_WORKTREE = "tell git where the worktree is now"
-    FORGET_WORKTREE = "take the registration away"
     SET_STATE_ASIDE = "keep the state file under another name; the next pass builds it from git"
     DELETE_RESULT = "forget the unreadable gate result; the gate runs again"
     MAKE_LOKI = "make .loki/ again"

@@ -42,13 +42,18 @@ def _register(facts: Facts) -> Iterator[Step]:
         record = s.record
         if record.status is Status.PLANNED and not s.claim_alive:
             yield Step(Verb.PREPARE, record.stream)
-        elif record.status in LIVING and not s.tip and not s.worktree and not s.session_alive and not s.claim_alive:
+        elif s.session_alive or s.claim_alive:
+            continue
+        elif s.moved:
+            yield Step(Verb.MOVED, record.stream, f"its worktree is in {s.moved} now", path=s.moved)
+        elif record.status in LIVING and not s.tip and not s.worktree and not s.away:
             yield Step(Verb.VANISHED, record.stream, "its branch and its worktree were removed")
 
 
 def _sessions(facts: Facts) -> Iterator[Step]:
     for s in facts.streams:
-        if s.record.status in IN_SESSION and not s.session_alive and not s.claim_alive and (s.tip or s.worktree):
+        there = s.tip or s.worktree or s.away
+        if s.record.status in IN_SESSION and not s.session_alive and not s.claim_alive and there:
             yield Step(Verb.FAIL, s.record.stream, "its runner died (killed, or the machine went down)")
 
 
@@ -276,6 +281,8 @@ def _start(facts: Facts) -> Iterator[Step]:
         pending = [a for a in s.record.after if status.get(a, Status.ARCHIVED) not in {Status.MERGED, Status.ARCHIVED}]
         if facts.untrusted:
             yield from _note([s], facts.untrusted)
+        elif s.away:
+            yield from _note([s], s.away)
         elif pending:
             yield from _note([s], f"waits for {', '.join(pending)}")
         elif not s.worktree and facts.worktrees_max is not None and made >= facts.worktrees_max:

@@ -22,11 +22,13 @@ class WorktreeFacts:
     """What was found in and about a worktree. Lists hold examples for the person who reads the reasons.
 
     ``merged_by`` says how the branch's work is known to be in the integration branch ('' when it is not).
-    ``folder`` is False when the worktree's folder is gone already.
+    ``folder`` is False when there is no worktree's folder; ``away`` then says why that proves nothing, '' where git does
+    not know of any either.
     """
 
     is_main: bool = False
     folder: bool = True
+    away: str = ""
     modified: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     precious: tuple[str, ...] = ()
@@ -63,6 +65,8 @@ class Removal:
 def classify(facts: WorktreeFacts, going: Going = Going.ALL) -> Removal:
     """Return the verdict. Every reason to keep is named, not only the first."""
     keep = [*_in_use(facts)]
+    if facts.away and going is not Going.TO_TRASH:  # that is a person's word; what git still has of it is pinned
+        keep.append(facts.away)
     if going is not Going.TO_TRASH:
         keep += _uncommitted(facts)
     if going is Going.WORKTREE:

@@ -18,6 +18,7 @@ class Verb(StrEnum):
     FAIL = "fail"
     SEEN_MERGED = "seen-merged"
     VANISHED = "vanished"
+    MOVED = "moved"
     READY = "ready"
     CONFLICT = "conflict"
     TEST = "test"
@@ -42,7 +43,8 @@ class Step:
     """One thing to do. ``stream`` '' means that it is about the integration branch.
 
     ``commit`` and ``tree``: what is tested, landed, moved to; ``old``: what it moves from; ``path`` and
-    ``branch``: the worktree that is adopted. ``pin``: under which name the tested train is kept, '' for not at all;
+    ``branch``: the worktree that is adopted, or where a stream's is now. ``pin``: under which name the tested train is
+    kept, '' for not at all;
     ``places``: how many tests there may be at once when this one is made.
     """
 
@@ -79,12 +81,16 @@ class StreamFacts:
 
     ``merged``: its tip, with work of its own, is in the integration branch. ``solo``: how the tree of it
     alone merged into the integration branch stands, None when it ``conflicts`` (paths) or was not looked at.
+    ``worktree`` False: it is not in its place; ``away`` says why that does not prove that it is gone ('': git does not
+    know of any), ``moved`` where git says that it is now.
     ``proposes``: it lands by a pull request, tested alone as ``alone`` (None while that need not be tested).
     """
 
     record: StreamRecord
     tip: str = ""
     worktree: bool = True
+    away: str = ""
+    moved: str = ""
     session_alive: bool = False
     claim_alive: bool = False
     signalled: bool = False

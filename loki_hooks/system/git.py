@@ -1,19 +1,23 @@
 """The git program, as small verbs. Answers are read as porcelain, ``-z`` and exit codes, never as prose.
 
-Every call names its folder, runs without what git exports into hooks, never asks on a terminal, and, unless
-it is told otherwise, runs no hook at all: a framework's hook would stash the user's edits.
+Every call names its folder, the root of a worktree or a git dir, and git never goes up from there. It runs without what
+git exports into hooks, never asks on a terminal, and, unless it is told otherwise, runs no hook at all: a framework's
+hook would stash the user's edits. What git is told there is what is there: no file system monitor, no untracked cache,
+no graft and no replacement is believed.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loki_hooks.errors import GitFailedError, LokiError
+from loki_hooks.errors import GitFailedError, LokiError, RefusedError
 from loki_hooks.system.ancestry import WORK_MARK
+from loki_hooks.system.git_folder import CEILING, astray, with_ceiling
 from loki_hooks.system.processes import Completed, run, scrubbed
 
 NULL_OID = "0" * 40
@@ -38,12 +42,22 @@ def has_config_hooks() -> bool:
     return git_version() >= (2, 54)
 
 
+_NO_MONITOR = ("-c", "core.fsmonitor=false")
+"""A monitor says which files changed, and git believes it: the program may be anything, and may be wrong."""
+_NO_CACHE = ("-c", "core.untrackedCache=false")
+"""Only for `git status`: a command that writes the index would take the user's cache out of it."""
+_NO_GRAFTS = "/dev/null/none"
+"""A file that cannot be there. (For /dev/null itself git prints that grafts are deprecated.)"""
+
+
 @functools.cache
 def _silence(cwd: Path) -> tuple[str, ...]:
     """Return the options that keep git from running any hook in ``cwd``'s repository."""
-    options = ["-c", "core.hooksPath=/dev/null"]
+    options = ["-c", "core.hooksPath=/dev/null", *_NO_MONITOR]
     if has_config_hooks():
-        listed = run(["git", "config", "--name-only", "-z", "--get-regexp", r"^hook\..*\.command$"], cwd=cwd)
+        words = ["git", "config", "--name-only", "-z", "--get-regexp", r"^hook\..*\.command$"]
+        env = scrubbed()
+        listed = run(words, cwd=cwd, env=env | {CEILING: with_ceiling(env, cwd)})
         for key in filter(None, listed.text.split("\0")):
             options += ["-c", f"{key.removesuffix('.command')}.enabled=false"]
     return tuple(options)
@@ -58,12 +72,39 @@ def _only_reads(args: Sequence[str]) -> bool:
     return args[0] in _READERS or (args[0] == "symbolic-ref" and len(refs) == 1 and args[1] in {"-q", "--quiet"})
 
 
+_WRITES = frozenset(
+    {
+        *("add", "am", "checkout", "cherry-pick", "clean", "commit", "merge"),
+        *("rebase", "reset", "restore", "revert", "rm", "submodule", "switch"),
+    }
+)
+"""What changes a worktree's files, its index or where its HEAD is."""
+_WRITES_THE_INDEX = frozenset({"read-tree", "update-index"})
+"""The same, unless the index is another one, by ``GIT_INDEX_FILE``."""
+
+
+def _verb(args: Sequence[str]) -> str:
+    """Return git's subcommand: what follows its own options."""
+    words = iter(args)
+    for word in words:
+        if word in {"-c", "-C"}:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
 @dataclass(frozen=True)
 class Git:
-    """git in one folder. ``hooks`` runs the user's hooks with ours off; by default none runs."""
+    """git in one folder. ``hooks`` runs the user's hooks with ours off; by default none runs.
+
+    ``of``: the common git dir of which ``cwd`` is to be a worktree; every call then proves that first. Without it only
+    what writes proves that it stays in its own worktree.
+    """
 
     cwd: Path
     hooks: bool = False
+    of: Path | None = None
 
     def run(
         self,
@@ -72,12 +113,24 @@ class Git:
         env: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Completed:
-        """Run git to its end and return how it ended, whatever the exit status."""
+        """Run git to its end and return how it ended, whatever the exit status.
+
+        Raises ``RefusedError`` where git would work on another worktree than the one in ``cwd``.
+        """
+        verb = _verb(args)
+        writes = verb in _WRITES or (verb in _WRITES_THE_INDEX and "GIT_INDEX_FILE" not in (env or {}))
+        # Where the way here has a colon in it, no ceiling can be named (git(1)): then every call proves it.
+        unbound = os.pathsep in os.path.realpath(self.cwd) and not any(a.startswith("--git-dir=") for a in args)
+        if (writes or unbound or self.of is not None) and (why := astray(self.cwd, self.of)):
+            raise RefusedError(f"git would not work in the worktree {self.cwd}: {why}", "nothing was done there")
         silence = () if self.hooks or _only_reads(args) else _silence(self.cwd)
+        if verb == "status":
+            silence = (*silence, *_NO_CACHE)
         # Ours are off by a variable in any case: `install` may have configured them after `_silence` was asked.
         full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", LOKI_HOOKS_DISABLE="1")
+        full[CEILING] = with_ceiling(full, self.cwd)
         if not self.hooks:  # what is tested, landed and compared is what the objects are, not what refs/replace says
-            full["GIT_NO_REPLACE_OBJECTS"] = "1"
+            full |= {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": _NO_GRAFTS}
         else:  # a hook is not of our own doing, and an agent may have written it (`asker`)
             full.pop(WORK_MARK, None)
         full |= dict(env or {})

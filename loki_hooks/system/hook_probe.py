@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from loki_hooks.domain.install import Owner, owner_of
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git, git_version, has_config_hooks
+from loki_hooks.system.git_folder import CEILING, with_ceiling
 from loki_hooks.system.hook_files import configured, content
 from loki_hooks.system.precommit_config import NAMES
 from loki_hooks.system.processes import run, scrubbed
@@ -132,6 +133,7 @@ class Prober:
         with tempfile.TemporaryDirectory(prefix="loki-hooks-probe-") as folder:
             said = Path(folder, "said")
             full = scrubbed() | dict(env or {}) | {"LOKI_HOOKS_PROBE": str(said), "GIT_TERMINAL_PROMPT": "0"}
+            full[CEILING] = with_ceiling(full, cwd)
             full.pop("LOKI_HOOKS_DISABLE", None)
             done = run(argv, cwd=cwd, env=full, stdin=stdin, timeout=TIMEOUT)
             answered = (read_plain(said) or b"").decode("utf-8", "replace").strip().splitlines()

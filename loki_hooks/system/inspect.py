@@ -17,6 +17,7 @@ from loki_hooks.system.git import Git, WorktreeEntry, is_null, split_z
 from loki_hooks.system.history import has_own_commits
 from loki_hooks.system.landed import how_landed
 from loki_hooks.system.processes import identify, is_alive
+from loki_hooks.system.registrations import is_lost, why_away
 from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.status import Care, entries
@@ -72,9 +73,11 @@ def _look(
     path = Path(record.path)
     entry = next((w for w in worktrees if str(w.path) == record.path), None)
     lock = None if entry is None or entry.locked is None or lock_is_dead(entry.locked) else _lock_text(entry.locked)
-    if entry is None or not path.is_dir():
-        return _with(branch_facts, lock=lock)  # a locked one may be on a disk that is not plugged in
-    there = Git(path)
+    away = why_away(site, path) if record.path else ""
+    if entry is None or away:
+        lost = is_lost(site, path)  # else there is something to look into: nobody gives that up unseen
+        return _with(branch_facts, lock=lock, away=away if lost else "", unreadable="" if lost else away)
+    there = Git(path, of=site.common)
     uncommitted = entries(there, care=care, ignored=True)
     ignored = tuple(e.path for e in uncommitted if e.ignored)
     head = "" if is_null(entry.head) else entry.head

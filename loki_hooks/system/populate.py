@@ -30,6 +30,7 @@ from loki_hooks.domain.checkout import (
 from loki_hooks.domain.index_file import STAT_BYTES, Entry, Index, parse_index, with_stats
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git import Git
+from loki_hooks.system.git_folder import CEILING, with_ceiling
 from loki_hooks.system.processes import Child, TimeoutExpired, identify, scrubbed, start_piped
 
 if TYPE_CHECKING:
@@ -259,6 +260,7 @@ def _start(git: Git, folder: Path, number: int, share: Sequence[Entry], paths: S
     wanted.write_text("".join(f"{entry.oid}\n" for entry in share), encoding="ascii")
     job.write_bytes(b"".join(b"%06o %s\0" % (entry.mode, entry.path) for entry in share))
     env = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", GIT_NO_LAZY_FETCH="1")
+    env[CEILING] = with_ceiling(env, git.cwd)
     with wanted.open("rb") as ids:
         reader = start_piped(["git", "cat-file", "--batch", "--buffer"], cwd=git.cwd, env=env, stdin=ids)
     assert reader.stdout is not None

@@ -8,13 +8,13 @@ is none it is inside the common git dir. Whether loki-hooks is on is recorded in
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.errors import NotEnabledError
 from loki_hooks.system.files import write_atomic
+from loki_hooks.system.git_folder import config_value, pointer
 
 LOKI = ".loki"
 _FOUND = "found"
@@ -132,26 +132,17 @@ def discover(start: Path | None = None) -> Site:
         if dot.is_dir() and (dot / "HEAD").exists():
             return _site(dot, folder)
         if dot.is_file():
-            target = _pointer(dot, "gitdir: ")
-            if target is not None:
-                return _site(target, folder)
+            target = pointer(dot, "gitdir: ")
+            if target is None:  # what is around it is another repository: git goes no further up either
+                raise NotEnabledError(f"{dot} names no git dir", "`loki-hooks doctor` in the main worktree says more")
+            return _site(target, folder)
         if (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir():
             return _site(folder, folder)
     raise NotEnabledError("this is not a git repository", f"change to one, or `git init` ({begin})")
 
 
-def _pointer(file: Path, prefix: str) -> Path | None:
-    try:
-        text = file.read_text(encoding="utf-8", errors="surrogateescape").strip()
-    except OSError:
-        return None
-    if not text.startswith(prefix):
-        return None
-    return Path(os.path.realpath(file.parent / text.removeprefix(prefix)))
-
-
 def _site(git_dir: Path, here: Path) -> Site:
-    shared = _pointer(git_dir / "commondir", "") if (git_dir / "commondir").is_file() else None
+    shared = pointer(git_dir / "commondir") if (git_dir / "commondir").is_file() else None
     common = shared or git_dir
     main: Path | None = None
     if shared is None and here != git_dir and not _is_bare(common):
@@ -159,40 +150,20 @@ def _site(git_dir: Path, here: Path) -> Site:
     elif common.name == ".git" and not _is_bare(common):
         main = common.parent
     elif shared is not None and not _is_bare(common):
-        worktree = _config_value(common, "worktree")  # a submodule
+        worktree = config_value(common, "worktree")  # a submodule
         main = Path(os.path.realpath(common / worktree)) if worktree else _recorded_main(common)
     return Site(common, main, main if main is not None and here == common else here)  # asked from inside the git dir
 
 
 def _recorded_main(common: Path) -> Path | None:
     """Return the main worktree of a `git init --separate-git-dir`, as ``enable`` recorded it, if it is still there."""
-    main = _pointer(common / "loki" / "main", "")
-    return main if main is not None and _pointer(main / ".git", "gitdir: ") == common else None
+    main = pointer(common / "loki" / "main")
+    return main if main is not None and pointer(main / ".git", "gitdir: ") == common else None
 
 
 def _is_bare(common: Path) -> bool:
     """Whether git's configuration says so. A ``core.bare`` set beside a work tree's index is damage."""
-    return _config_value(common, "bare") == "true" and not (common.name == ".git" and (common / "index").is_file())
-
-
-def _config_value(common: Path, key: str) -> str | None:
-    """Return ``core.<key>`` of the repository's own configuration files.
-
-    With ``extensions.worktreeConfig`` git keeps a bare repository's ``core.bare`` in ``config.worktree``.
-    """
-    lines: list[str] = []
-    for name in ("config", "config.worktree"):
-        with contextlib.suppress(OSError):
-            lines += ["[]", *(common / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()]
-    section = ""
-    value = None
-    for line in lines:
-        text = line.strip()
-        if text.startswith("["):
-            section = text.strip("[]").strip().lower()
-        elif section == "core" and text.partition("=")[0].strip().lower() == key:
-            value = text.partition("=")[2].strip().strip('"')
-    return value
+    return config_value(common, "bare") == "true" and not (common.name == ".git" and (common / "index").is_file())
 
 
 def require_enabled(start: Path | None = None) -> Site:

@@ -21,6 +21,7 @@ from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
 from loki_hooks.system.files import held, read_plain
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.git_folder import pointer
 from loki_hooks.system.populate import is_writer, populate, sources
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
@@ -112,6 +113,11 @@ def _register(site: Site, git: Git, want: Wanted, taken: Collection[str]) -> Non
                 f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name"
             )
         with held(site.private / "worktrees.lock"):
+            if any(not is_half_made(admin) for admin in registrations_of(site, path)):
+                raise RefusedError(
+                    f"a worktree is registered in {path}, and its folder is not there",
+                    f"bring it back, or `git worktree remove {path}` if it was deleted for good",
+                )
             done = git.run(*words)
         if done.returncode == 0:
             return
@@ -133,36 +139,24 @@ def take_back(site: Site, git: Git, path: Path, branch: str, commit: str) -> Non
             shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             path.rmdir()  # only an empty one
-        for admin in _entries_of(site, path):
+        for admin in registrations_of(site, path):
             shutil.rmtree(admin, ignore_errors=True)
         if branch:
             git.delete_ref(f"refs/heads/{branch}", commit)
 
 
-def _entries_of(site: Site, path: Path) -> list[Path]:
+def registrations_of(site: Site, path: Path) -> list[Path]:
     """Return the registrations (folders below ``worktrees/`` of the common git dir) that say that they are at ``path``."""
     found = []
+    here = {path / ".git", Path(os.path.realpath(path), ".git")}
     for admin in sorted((site.common / "worktrees").glob("*")):
         text = (read_plain(admin / "gitdir") or b"").decode("utf-8", "surrogateescape").strip()
-        if text and Path(os.path.normpath(admin / text)) == path / ".git":
+        if text and Path(os.path.normpath(admin / text)) in here:
             found.append(admin)
     return found
 
 
-def forget_missing(site: Site, path: Path) -> None:
-    """Take away the registration of a worktree whose folder is gone: of this one only, and only when it is not locked.
-
-    (`git worktree prune` would take everybody's: another one may be on a disk that is not plugged in.)
-    """
-    if os.path.lexists(path / ".git"):
-        return
-    for admin in _entries_of(site, path):
-        lock_file = admin / "locked"
-        if not lock_file.exists() or lock_is_dead(lock_file.read_text(errors="replace")) or _is_half_made(admin):
-            shutil.rmtree(admin, ignore_errors=True)
-
-
-def _is_half_made(admin: Path) -> bool:
+def is_half_made(admin: Path) -> bool:
     """Whether `git worktree add` ended before it said what is checked out."""
     head = (read_plain(admin / "HEAD") or b"").decode("ascii", "replace").strip()
     return not head.strip("0")
@@ -174,8 +168,8 @@ def clear_half_made(site: Site, path: Path) -> None:
         pointer = path / ".git"
         if path.is_dir() and any(entry != pointer for entry in path.iterdir()):
             return
-        admins = {*_entries_of(site, path), *([git_dir_of(path)] if pointer.is_file() else [])}
-        if any(admin.parent != site.common / "worktrees" or not _is_half_made(admin) for admin in admins):
+        admins = {*registrations_of(site, path), *([git_dir_of(path)] if pointer.is_file() else [])}
+        if any(admin.parent != site.common / "worktrees" or not is_half_made(admin) for admin in admins):
             return
         for admin in admins:
             shutil.rmtree(admin, ignore_errors=True)
@@ -194,7 +188,7 @@ def finish(site: Site, path: Path) -> None:
     git_dir = git_dir_of(path)
     if not (git_dir / "index").exists():
         (git_dir / "index.lock").unlink(missing_ok=True)
-        Git(path).out("reset", "--hard", "--quiet", timeout=1800)
+        Git(path, of=site.common).out("reset", "--hard", "--quiet", timeout=1800)
     fill_submodules(site, path)
 
 
@@ -217,12 +211,15 @@ def wait_for_git(path: Path, timeout: float) -> bool:
 
 
 def git_dir_of(worktree: Path) -> Path:
-    """Return the git dir of a worktree (``.git`` itself, or what the ``.git`` file points at)."""
+    """Return the git dir of a worktree (``.git`` itself, or what the ``.git`` file points at), or a bare one's own.
+
+    Raises ``LokiError`` for a folder that has none: what belongs there must not be written into the folder.
+    """
     dot = worktree / ".git"
-    if dot.is_file():
-        text = dot.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir: ").strip()
-        return (worktree / text).resolve()
-    return dot if dot.is_dir() else worktree
+    found = pointer(dot, "gitdir: ") if dot.is_file() else dot if dot.is_dir() else worktree
+    if found is None or (found == worktree and not os.path.lexists(worktree / "HEAD")):
+        raise LokiError(f"{worktree} is no worktree any more: its .git is gone", "`loki-hooks doctor` says more")
+    return found
 
 
 _OPERATIONS = {
@@ -316,7 +313,7 @@ def remove(site: Site, path: Path) -> None:
     git refuses any worktree whose index has a submodule. There, submodules are taken out by git's own careful ways
     first: `deinit` (refuses what is modified), then a checkout of an empty commit.
     """
-    git = Git(path)
+    git = Git(path, of=site.common)
     if gitlinks(git):
         branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD")
         git.out("submodule", "deinit", "--quiet", "--all")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.removal import WorktreeFacts, classify
+from loki_hooks.domain.removal import Going, WorktreeFacts, classify
 
 SAFE = WorktreeFacts(own_commits=True, merged_by="abc is in main")
 REASONS: list[tuple[dict[str, object], str]] = [
@@ -27,6 +27,7 @@ REASONS: list[tuple[dict[str, object], str]] = [
     ({"is_current": True}, "you are in it"),
     ({"unreadable": "permission denied"}, "permission denied"),
     ({"own_commits": False}, "it is new"),
+    ({"away": "it was moved, or unplugged"}, "moved, or unplugged"),
     ({"merged_by": ""}, "not in the integration branch"),
 ]
 
@@ -63,6 +64,15 @@ def test_a_branch_with_no_commit_of_its_own_is_new_never_merged() -> None:
     facts = WorktreeFacts(own_commits=False, merged_by="abc is in main")
     assert not classify(facts).remove
     assert "new" in classify(facts).reasons[0]
+
+
+def test_what_is_away_goes_by_a_persons_word_alone() -> None:
+    facts = replace(SAFE, away="it was moved, or unplugged", folder=False)
+    assert {going: classify(facts, going).remove for going in Going} == {
+        Going.ALL: False,
+        Going.WORKTREE: False,
+        Going.TO_TRASH: True,
+    }
 
 
 def test_every_fact_is_covered_here() -> None:

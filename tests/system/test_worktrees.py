@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import pytest
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, RefusedError
-from loki_hooks.system import worktrees
+from loki_hooks.system import registrations, worktrees
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.processes import myself
 from loki_hooks.system.site import Site, discover
@@ -78,20 +79,44 @@ def test_a_failure_takes_nobody_elses_missing_worktree(repo: Repo, site: Site) -
     place.rename(place.with_name("unplugged"))
     with pytest.raises(LokiError):
         worktrees.add(site, repo.path.parent / "w", "main/x", repo.git("rev-parse", "main"), new_branch=True)
-    worktrees.forget_missing(site, repo.path.parent / "other")
+    registrations.forget_missing(site, repo.path.parent / "other")
     place.with_name("unplugged").rename(place)
     assert repo.git("rev-parse", "HEAD", cwd=place) == repo.git("rev-parse", "main")
 
 
-def test_a_missing_one_is_forgotten_only_when_nobody_locked_it(repo: Repo, site: Site) -> None:
-    for name, locked in (("a", False), ("b", True)):
+def test_a_missing_one_is_forgotten_only_when_nothing_speaks_for_it(repo: Repo, site: Site) -> None:
+    for name in ("deleted", "locked", "moved", "staged"):
         place = repo.path.parent / name
         repo.git("worktree", "add", "-q", "-b", name, str(place))
-        if locked:
+        if name == "locked":
             repo.git("worktree", "lock", str(place))
-        place.rename(place.with_name(f"{name}-away"))
-        worktrees.forget_missing(site, place)
-        assert any(w.path == place for w in list_worktrees(Git(repo.path))) == locked
+        if name == "staged":
+            repo.write("new.txt", "new\n", place)
+            repo.git("add", "new.txt", cwd=place)
+        if name == "moved":
+            place.rename(place.with_name("elsewhere"))
+        else:
+            shutil.rmtree(place)
+        if name == "deleted":
+            registrations.forget_missing(site, place)
+            (kept,) = (repo.path / ".git" / "loki" / "aside").iterdir()
+            assert (kept / "HEAD").read_text() == "ref: refs/heads/deleted\n"
+        else:
+            with pytest.raises(RefusedError, match=name):
+                registrations.forget_missing(site, place)
+        assert any(w.path == place for w in list_worktrees(Git(repo.path))) == (name != "deleted")
+
+
+def test_a_worktree_that_is_away_keeps_its_place(repo: Repo, site: Site) -> None:
+    place = repo.path.parent / "w"
+    tip = repo.git("rev-parse", "main")
+    repo.git("worktree", "add", "-q", "--detach", str(place))
+    place.rename(repo.path.parent.parent / "far")
+    with pytest.raises(RefusedError, match="registered"):
+        worktrees.add(site, place, "new", tip, new_branch=True)
+    assert repo.git("branch", "--list", "new") == ""
+    (repo.path.parent.parent / "far").rename(place)
+    assert repo.git("rev-parse", "HEAD", cwd=place) == tip
 
 
 def test_detached_and_on_an_existing_branch(repo: Repo, site: Site) -> None:
