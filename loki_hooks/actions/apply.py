@@ -146,11 +146,12 @@ class Applier(Moves):
         )
         known = git.commit_id(base_ref(record.stream))
         if known is not None and git.is_ancestor(known, step.commit):
-            # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known.
-            base = known
+            # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known, but
+            # not whether somebody chose it.
+            record = replace(record, base=known, explicit_base=not git.is_ancestor(known, self.context.integration_ref))
         else:
             base = git.maybe("merge-base", step.commit, self.context.integration_ref) or step.commit
-        record = replace(record, base=base)
+            record = replace(record, base=base)
         self.context.store.update(
             lambda s: (
                 s

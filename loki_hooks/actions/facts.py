@@ -19,6 +19,7 @@ from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.actions.standing import writers
+from loki_hooks.actions.taken_out import PROCESSED_REF, Gone
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
 from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
@@ -35,8 +36,6 @@ from loki_hooks.system.landed import how_landed
 from loki_hooks.system.merges import Merged, merge_pairs
 from loki_hooks.system.processes import is_alive
 
-PROCESSED_REF = "refs/loki/processed"
-
 
 @dataclass
 class Memory:
@@ -52,6 +51,7 @@ class Memory:
     kept: set[str] = field(default_factory=set)
     landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     """By (stream, its tip, the integration branch's): whether its work is in there."""
+    gone: dict[str, Gone] = field(default_factory=dict)
     inside: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     orders: dict[tuple[object, ...], tuple[StreamRecord, ...]] = field(default_factory=dict)
     trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
@@ -145,16 +145,23 @@ def _is_member(s: StreamFacts) -> bool:
 
 def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[StreamFacts], slots: int) -> Look:
     """Look at the train of the streams that may land, and at each of them alone. Raises ``LokiError``."""
-    members = [s for s in streams if _is_member(s)]
+    was = memory.gone.setdefault(tip, Gone(context, tip, [s.record for s in streams]))
+    looked = {
+        s.record.stream: replace(s, taken_out=was.of(s.tip).reason(s.record.name, context.integration))
+        for s in streams
+        if _is_member(s)
+    }
+    members = [s for s in looked.values() if not s.taken_out]
     tip_tree = context.git.tree_id(tip)
     memory.tested = gate_results.tested_trees(context.git)
     _merge_all(context, memory, tip, members)
     base = _standing(context, memory, tip_tree)
-    looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
+    looked |= {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
     able = [
         s
         for s in looked.values()
-        if not (s.merged or s.conflicts or s.proposes) and s.solo not in {Standing.FAILED, Standing.BLOCKED}
+        if not (s.merged or s.conflicts or s.proposes or s.taken_out)
+        and s.solo not in {Standing.FAILED, Standing.BLOCKED}
     ]
     chosen = not context.config.working.merge.auto or base is Standing.FAILED  # then one may be asked for that mends it
     if chosen and any(s.wanted for s in able):

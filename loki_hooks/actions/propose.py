@@ -16,6 +16,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.guard import guard_push
 from loki_hooks.actions.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
 from loki_hooks.actions.remote import PUSH_TIMEOUT, upstream_of
+from loki_hooks.actions.taken_out import require_nothing_taken_out
 from loki_hooks.actions.train import merge
 from loki_hooks.domain.gates import Standing, standing
 from loki_hooks.domain.push import RefUpdate
@@ -70,6 +71,7 @@ def propose_tested(context: Context, record: StreamRecord) -> Proposal:
 
 
 def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) -> Proposal:
+    require_nothing_taken_out(context, record, outlook.tip)
     remote = upstream_of(context).remote
     if not remote:
         raise RefusedError("there is no remote to propose it to", "`git remote add origin URL`, or use --merge")

@@ -75,15 +75,17 @@ def _ready(facts: Facts) -> Iterator[Step]:
 def _train(facts: Facts) -> Iterator[Step]:
     """Decide on the train, then start what must be tested as far as there is room, and end what no longer need be."""
     members = [s for s in facts.streams if s.record.status in IN_TRAIN and not s.merged and s.tip == s.record.tip]
-    waiting = [s for s in members if not s.conflicts]
+    able = [s for s in members if not s.conflicts]
+    waiting = [s for s in able if not s.taken_out]
     for s in members if facts.tip else ():
         if s.conflicts:
             reason = f"conflicts in {', '.join(s.conflicts[:5])}"
             yield Step(Verb.CONFLICT, s.record.stream, reason, commit=facts.tip, paths=s.conflicts)
-    trouble = _trouble(facts) if waiting and facts.tip else ""
+    trouble = _trouble(facts) if able and facts.tip else ""
     if trouble:
-        yield from _note(waiting, trouble)
+        yield from _note(able, trouble)
         return
+    yield from _hold_back([s for s in able if s.taken_out])
     steps = list(_land_or_test(facts, waiting)) if waiting and facts.tip else []
     wanted = [step for step in steps if step.verb is Verb.TEST]
     useful = {step.tree for step in wanted}
@@ -95,6 +97,15 @@ def _train(facts: Facts) -> Iterator[Step]:
     new = [step for step in wanted if step.tree not in facts.running][:room]
     for step in new:  # one that was ended still has its worktree for a moment: that is waited for
         yield replace(step, places=len(facts.running & useful) + len(new))
+
+
+def _hold_back(streams: list[StreamFacts]) -> Iterator[Step]:
+    """What has passed, with what was taken out of the integration branch since, may be merged by nobody any more."""
+    for s in streams:
+        if s.record.status in {Status.PASSED, Status.MERGING}:
+            yield Step(Verb.READY, s.record.stream, s.taken_out, commit=s.tip)
+        else:
+            yield from _note([s], s.taken_out)
 
 
 def _trouble(facts: Facts) -> str:

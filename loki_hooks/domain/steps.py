@@ -94,6 +94,8 @@ class StreamFacts:
     conflicts: tuple[str, ...] = ()
     proposes: bool = False
     alone: Car | None = None
+    taken_out: str = ""
+    """Why it must not land as it is ('' when it may): it has what was taken out of the integration branch."""
 
     @property
     def wanted(self) -> bool:

@@ -39,6 +39,7 @@ _DIFF = (
     "--no-color",
     "--root",
 )
+_TO_FIRST_PARENT = "--diff-merges=first-parent"
 _MARK = re.compile(rb"(?:\A|\n)\0([0-9a-f]{40,64})\n")
 
 
@@ -97,6 +98,25 @@ def _as_copies(git: Git, tip: str, integration_ref: str, into: str) -> str:
     return _contained(git, tip, target, into, candidates)
 
 
+def not_copied(git: Git, commits: Sequence[str], target: str) -> tuple[str, ...]:
+    """Return those of ``commits`` that change something, and not what stands in ``target`` as a copy.
+
+    None of them is in ``target``. A merge changes what differs from its first parent.
+    """
+    if not commits:
+        return ()
+    if len(commits) > MAX_COMMITS:
+        return tuple(commits)
+    listed = git.out("rev-list", "--boundary", *commits, f"^{target}").split()
+    before = (f"^{entry[1:]}" for entry in listed if entry.startswith("-"))
+    there = _commits(git, target, *before)
+    if len(there) > MAX_COMMITS:
+        return tuple(commits)
+    changes = _changes(git, commits, _TO_FIRST_PARENT)
+    found = standing_copies(changes.values(), _patches(git, there, _TO_FIRST_PARENT))
+    return tuple(commit for commit in commits if changes[commit].patch and changes[commit].patch not in found)
+
+
 def _contained(git: Git, tip: str, target: str, into: str, candidates: Sequence[str]) -> str:
     if merge_trees(git, target, tip).tree == git.tree_id(target):
         return f"merging it into {into} changes nothing (squashed)"
@@ -151,8 +171,8 @@ def _patches(git: Git, commits: Sequence[str], *words: str) -> list[tuple[str, s
     return [(commit, found.get(commit, "")) for commit in commits]
 
 
-def _changes(git: Git, commits: Sequence[str]) -> dict[str, Change]:
-    there, back = _patches(git, commits), _patches(git, commits, "-R")
+def _changes(git: Git, commits: Sequence[str], *words: str) -> dict[str, Change]:
+    there, back = _patches(git, commits, *words), _patches(git, commits, *words, "-R")
     return {commit: Change(patch, inverse) for (commit, patch), (_, inverse) in zip(there, back, strict=True)}
 
 
