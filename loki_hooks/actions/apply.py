@@ -262,8 +262,11 @@ class Applier(Moves):
             return DONE
         return "waits", moved.reason
 
-    def _push(self, _: Step) -> Taken:
-        problem = remote.push(self.context)
+    def _push(self, step: Step) -> Taken:
+        if step.reason:
+            remote.not_pushed(self.context, "push-held", step.commit, step.reason)
+            return "waits", step.reason
+        problem = remote.push(self.context, step.commit)
         return ("waits", problem) if problem else DONE
 
     def _follow(self, step: Step) -> Taken:

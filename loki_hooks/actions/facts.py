@@ -17,7 +17,7 @@ from loki_hooks.actions.gate_runners import runners
 from loki_hooks.actions.identity import identify as identify
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
-from loki_hooks.actions.remote import upstream_of
+from loki_hooks.actions.remote import compared
 from loki_hooks.actions.standing import writers
 from loki_hooks.actions.taken_out import PROCESSED_REF, Gone
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
@@ -92,7 +92,9 @@ def gather(context: Context, memory: Memory) -> Facts:
             look = _look_at_train(context, memory, tip, streams, slots)
         except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
             problem = f"the merge train cannot be built: {error.message}"
-    upstream = _upstream(context, tip)
+    upstream = compared(context, tip)
+    if upstream.ahead and context.config.working.merge.push and not look.tip_tree:
+        look = _look_at_tip(context, memory, tip, look)
     writing = writers(context, state)
     queued = any(s.record.status is Status.QUEUED for s in streams)
     return Facts(
@@ -170,6 +172,15 @@ def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence
     standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
     rests = _rests(context, memory, train, able, to_compare(standings, base, slots)) if train else {}
     return Look(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
+
+
+def _look_at_tip(context: Context, memory: Memory, tip: str, look: Look) -> Look:
+    """Look at how the integration branch's own tree stands: only what passed is pushed."""
+    if not tip or not context.config.in_force.gates:
+        return look
+    memory.tested = gate_results.tested_trees(context.git)
+    tree = context.git.tree_id(tip)
+    return replace(look, tip_tree=tree, base=_standing(context, memory, tree))
 
 
 def _cap(context: Context, memory: Memory) -> int:
@@ -375,23 +386,3 @@ def _rests(
         if [car.stream for car in rest.cars] == [r.stream for r in left]:
             found[index] = Rest(rest, _standing(context, memory, rest.cars[-1].tree))
     return found
-
-
-@dataclass(frozen=True)
-class Compared:
-    commit: str = ""
-    behind: bool = False
-    ahead: bool = False
-    diverged: bool = False
-
-
-def _upstream(context: Context, tip: str) -> Compared:
-    upstream = upstream_of(context)
-    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
-    if theirs is None:
-        return Compared(ahead=bool(upstream.remote and tip))
-    if not tip or theirs == tip:
-        return Compared(theirs)
-    counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
-    ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
-    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)

@@ -87,6 +87,7 @@ def _train(facts: Facts) -> Iterator[Step]:
         return
     yield from _hold_back([s for s in able if s.taken_out])
     steps = list(_land_or_test(facts, waiting)) if waiting and facts.tip else []
+    steps += _prove(facts, [step.tree for step in steps])
     wanted = [step for step in steps if step.verb is Verb.TEST]
     useful = {step.tree for step in wanted}
     yield from [step for step in steps if step.verb is not Verb.TEST]
@@ -244,11 +245,37 @@ def _note(streams: list[StreamFacts], reason: str) -> Iterator[Step]:
             yield Step(Verb.NOTE, s.record.stream, reason)
 
 
+def _to_push(facts: Facts) -> bool:
+    return facts.merge_push and facts.ahead and not facts.diverged and bool(facts.tip)
+
+
+def _prove(facts: Facts, under_test: list[str]) -> Iterator[Step]:
+    """What moved the integration branch past the gate is tested before it is pushed."""
+    unknown = facts.gates and facts.base is Standing.UNKNOWN and facts.tip_tree not in {"", *under_test}
+    if _to_push(facts) and unknown and not facts.untrusted:
+        yield Step(Verb.TEST, commit=facts.tip, tree=facts.tip_tree)
+
+
+def _unproved(facts: Facts) -> str:
+    """Return why the integration branch must not be pushed as it is, '' when it may: only what passed is."""
+    if not facts.gates:
+        return "no gate is configured on it, and only what passed one is pushed"
+    match facts.base:
+        case Standing.PASSED:
+            return ""
+        case Standing.FAILED:
+            return "the gate fails on it: see test-results.json"
+        case Standing.BLOCKED:
+            return "the gate could not be run on it: see test-results.json"
+        case Standing.UNKNOWN:
+            return facts.untrusted or "it has not passed the gate yet"
+
+
 def _after_landing(facts: Facts) -> Iterator[Step]:
     if facts.tip and facts.processed != facts.tip:
         yield Step(Verb.FOLLOW, commit=facts.tip, old=facts.processed)
-    if facts.merge_push and facts.ahead and not facts.diverged:
-        yield Step(Verb.PUSH, commit=facts.tip)
+    if _to_push(facts):
+        yield Step(Verb.PUSH, reason=_unproved(facts), commit=facts.tip)
     for s in facts.streams:
         if s.record.status is Status.MERGED and s.record.items:
             yield Step(Verb.SETTLE, s.record.stream)

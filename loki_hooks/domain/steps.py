@@ -41,9 +41,10 @@ class Verb(StrEnum):
 class Step:
     """One thing to do. ``stream`` '' means that it is about the integration branch.
 
-    ``commit`` and ``tree``: what is tested, landed, moved to; ``old``: what it moves from; ``path`` and
-    ``branch``: the worktree that is adopted. ``pin``: under which name the tested train is kept, '' for not at all;
-    ``places``: how many tests there may be at once when this one is made.
+    ``commit`` and ``tree``: what is tested, landed, moved to, pushed; ``old``: what it moves from; ``path`` and
+    ``branch``: the worktree that is adopted. ``reason`` of a push: why it has to wait, '' when it need not. ``pin``:
+    under which name the tested train is kept, '' for not at all; ``places``: how many tests there may be at once when
+    this one is made.
     """
 
     verb: Verb
