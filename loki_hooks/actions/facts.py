@@ -15,6 +15,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import MAX_WORKTREES
 from loki_hooks.actions.gate_runners import runners
 from loki_hooks.actions.identity import identify as identify
+from loki_hooks.actions.join import look_at_join
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import compared
@@ -25,7 +26,7 @@ from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
 from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
-from loki_hooks.domain.steps import Facts, Found, StreamFacts
+from loki_hooks.domain.steps import Facts, Found, Join, StreamFacts
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Rest, Train, to_compare
 from loki_hooks.errors import LokiError
@@ -51,6 +52,7 @@ class Memory:
     kept: set[str] = field(default_factory=set)
     landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     """By (stream, its tip, the integration branch's): whether its work is in there."""
+    joins: dict[tuple[str, str], Join] = field(default_factory=dict)
     gone: dict[str, Gone] = field(default_factory=dict)
     inside: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     orders: dict[tuple[object, ...], tuple[StreamRecord, ...]] = field(default_factory=dict)
@@ -93,7 +95,8 @@ def gather(context: Context, memory: Memory) -> Facts:
         except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
             problem = f"the merge train cannot be built: {error.message}"
     upstream = compared(context, tip)
-    if upstream.ahead and context.config.working.merge.push and not look.tip_tree:
+    pushes = upstream.ahead and context.config.working.merge.push and bool(context.config.in_force.gates)
+    if pushes and tip and not look.tip_tree:
         look = _look_at_tip(context, memory, tip, look)
     writing = writers(context, state)
     queued = any(s.record.status is Status.QUEUED for s in streams)
@@ -105,6 +108,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         behind=upstream.behind,
         diverged=upstream.diverged,
         ahead=upstream.ahead,
+        join=_join(context, memory, tip, upstream.commit) if upstream.diverged and pushes else None,
         processed=refs.get(PROCESSED_REF, ""),
         train=look.train,
         standings=look.standings,
@@ -118,7 +122,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees_max,
         untrusted=untrusted_reason(context)
-        if queued or any(_is_member(s) for s in streams) or any(w.begins for w in writing)
+        if queued or pushes or any(_is_member(s) for s in streams) or any(w.begins for w in writing)
         else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
@@ -176,11 +180,18 @@ def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence
 
 def _look_at_tip(context: Context, memory: Memory, tip: str, look: Look) -> Look:
     """Look at how the integration branch's own tree stands: only what passed is pushed."""
-    if not tip or not context.config.in_force.gates:
-        return look
     memory.tested = gate_results.tested_trees(context.git)
     tree = context.git.tree_id(tip)
     return replace(look, tip_tree=tree, base=_standing(context, memory, tree))
+
+
+def _join(context: Context, memory: Memory, tip: str, theirs: str) -> Join:
+    """Look at the integration branch merged with its upstream."""
+    if (tip, theirs) not in memory.joins:
+        memory.joins[tip, theirs] = look_at_join(context, tip, theirs)
+    join = memory.joins[tip, theirs]
+    memory.tested = gate_results.tested_trees(context.git)
+    return join if join.problem else replace(join, standing=_standing(context, memory, join.tree))
 
 
 def _cap(context: Context, memory: Memory) -> int:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from loki_hooks.domain import train as search
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
-from loki_hooks.domain.steps import Facts, Step, StreamFacts, Verb
+from loki_hooks.domain.steps import Facts, Join, Step, StreamFacts, Verb
 from loki_hooks.domain.train import Car, Train
 
 PRE_EXISTING = "pre-existing: the same gate fails on the integration branch itself"
@@ -55,6 +55,29 @@ def _sessions(facts: Facts) -> Iterator[Step]:
 def _integration(facts: Facts) -> Iterator[Step]:
     if facts.behind and not facts.diverged:
         yield Step(Verb.FORWARD, commit=facts.upstream, old=facts.tip)
+    match facts.join:
+        case Join(problem="", standing=Standing.PASSED) as join:
+            yield Step(Verb.FORWARD, commit=join.commit, old=facts.tip)
+        case Join(problem="", standing=Standing.UNKNOWN) as join if (
+            not facts.untrusted and join.tree not in facts.running
+        ):
+            yield Step(Verb.TEST, commit=join.commit, tree=join.tree)
+
+
+def _diverged(facts: Facts) -> str:
+    """Return how it is with an integration branch and an upstream that have diverged."""
+    told = "the integration branch and its upstream have diverged"
+    match facts.join:
+        case None:
+            return told
+        case Join(problem="", standing=Standing.UNKNOWN):
+            return f"{told}: {facts.untrusted or 'the two merged are being tested'}"
+        case Join(problem="", standing=Standing.PASSED):
+            return f"{told}: the integration branch waits to move on to the two merged"
+        case Join(problem=""):
+            return f"{told}: the gate does not pass on the two merged, see test-results.json"
+        case Join(problem=problem):
+            return f"{told}: {problem}"
 
 
 def _ready(facts: Facts) -> Iterator[Step]:
@@ -89,7 +112,7 @@ def _train(facts: Facts) -> Iterator[Step]:
     steps = list(_land_or_test(facts, waiting)) if waiting and facts.tip else []
     steps += _prove(facts, [step.tree for step in steps])
     wanted = [step for step in steps if step.verb is Verb.TEST]
-    useful = {step.tree for step in wanted}
+    useful = {step.tree for step in wanted} | ({facts.join.tree} if facts.join else set())
     yield from [step for step in steps if step.verb is not Verb.TEST]
     if all(step.verb in {Verb.TEST, Verb.NOTE} for step in steps):  # else what is useful is seen when those are taken
         for tree in sorted(facts.running - useful):
@@ -113,7 +136,7 @@ def _trouble(facts: Facts) -> str:
     """Return why nothing may be tested or land now, '' for nothing."""
     troubles = (
         (not facts.gates, "no gate is configured on the integration branch: nothing lands by itself"),
-        (facts.diverged, "the integration branch and its upstream have diverged"),
+        (facts.diverged, _diverged(facts)),
         (facts.behind, "the integration branch is behind its upstream and must catch up first"),
     )
     return next((why for there, why in troubles if there), facts.train_problem)

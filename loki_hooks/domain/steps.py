@@ -105,6 +105,16 @@ class StreamFacts:
 
 
 @dataclass(frozen=True)
+class Join:
+    """What merging the integration branch with its upstream gives, or the ``problem`` that there is with it."""
+
+    commit: str = ""
+    tree: str = ""
+    problem: str = ""
+    standing: Standing = Standing.UNKNOWN
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that a pass looks at.
 
@@ -122,6 +132,8 @@ class Facts:
     behind: bool = False
     diverged: bool = False
     ahead: bool = False
+    join: Join | None = None
+    """Where the two have diverged and pushing is ours: the two merged."""
     processed: str = ""
     train: Train | None = None
     standings: tuple[Standing, ...] = ()

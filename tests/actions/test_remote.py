@@ -224,3 +224,73 @@ def test_the_server_is_quoted_where_it_refuses(repo: Repo, tmp_path: Path) -> No
     made.once()
     assert "POLICY-42: no pushes here" in told(made)
     assert len(made.events("push-failed")) == 1
+
+
+# Somebody else pushed at the same time -----------------------------------------------------------------------
+
+
+def meet(repo: Repo, tmp_path: Path, files: dict[str, str]) -> tuple[Yard, Repo]:
+    """Something landed, and is not pushed when a colleague's commit with ``files`` is there already."""
+    made, colleague = with_remote(repo, tmp_path, PUSH)
+    hook = tmp_path / "remote.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\n[ -e open ]\n")
+    hook.chmod(0o755)
+    made.streams({"x": {"x.txt": "x\n"}})
+    made.run()
+    assert made.landed() == ["x"]
+    (tmp_path / "remote.git" / "open").touch()
+    colleague.commit("Theirs", files)
+    colleague.git("push", "-q")
+    repo.git("fetch", "-q")
+    return made, colleague
+
+
+def test_both_sides_are_merged_tested_and_pushed(repo: Repo, tmp_path: Path) -> None:
+    made, colleague = meet(repo, tmp_path, {"theirs.txt": "t\n"})
+    runs = len(made.runs())
+    made.run()
+    assert on_server(colleague) == repo.git("rev-parse", "main")
+    assert {"x.txt", "theirs.txt"} <= made.on_main()
+    assert made.runs()[runs:] == [repo.git("rev-parse", "main^{tree}")]
+    made.streams({"y": {"y.txt": "y"}})
+    made.run()
+    assert "y" in made.landed()
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [({"x.txt": "theirs\n"}, "conflict in x.txt"), ({"bad.txt": "red\n"}, "does not pass on the two merged")],
+)
+def test_what_cannot_be_merged_or_is_red_waits_for_a_person(
+    repo: Repo, tmp_path: Path, files: dict[str, str], why: str
+) -> None:
+    made, colleague = meet(repo, tmp_path, files)
+    main, theirs = repo.git("rev-parse", "main"), on_server(colleague)
+    made.open("y")
+    made.work("y", {"y.txt": "y"})
+    made.run()
+    assert (repo.git("rev-parse", "main"), on_server(colleague)) == (main, theirs)
+    assert why in made.record("y")["reason"]
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_what_one_side_took_out_does_not_come_back_from_the_other(repo: Repo, tmp_path: Path, where: str) -> None:
+    made, colleague = with_remote(repo, tmp_path, PUSH)
+    repo.commit("Leak", {"leaked.cfg": "TOKEN\n"})
+    made.run()
+    colleague.git("pull", "-q")
+    changed = repo if where == "here" else colleague
+    changed.git("rm", "-q", "leaked.cfg")
+    changed.commit("In its place", {"instead.txt": "i\n"})
+    changed.git("reset", "-q", "--soft", "HEAD~2")
+    changed.git("commit", "-q", "-m", "In its place")
+    if where == "there":
+        colleague.git("push", "-q", "--force")
+        repo.git("fetch", "-q")
+        repo.commit("Go on", {"on.txt": "o\n"})
+    main, theirs = repo.git("rev-parse", "main"), on_server(colleague)
+    made.open("y")
+    made.work("y", {"y.txt": "y"})
+    made.run()
+    assert (repo.git("rev-parse", "main"), on_server(colleague)) == (main, theirs)
+    assert "rewritten" in made.record("y")["reason"]
