@@ -150,8 +150,8 @@ class Applier(Moves):
             # not whether somebody chose it.
             record = replace(record, base=known, explicit_base=not git.is_ancestor(known, self.context.integration_ref))
         else:
-            base = git.maybe("merge-base", step.commit, self.context.integration_ref) or step.commit
-            record = replace(record, base=base)
+            base = git.maybe("merge-base", step.commit, self.context.integration_ref)
+            record = replace(record, base=base or step.commit, explicit_base=base is None)
         self.context.store.update(
             lambda s: (
                 s

@@ -139,7 +139,8 @@ def push(context: Context, commit: str) -> str:
         return ""
     why = refusal(done, PUSH_TIMEOUT)
     not_pushed(context, "push-failed", commit, why)
-    fetch(context, every=0.0)  # somebody else may have pushed
+    if not done.timed_out:
+        fetch(context, every=0.0)  # somebody else may have pushed
     return f"cannot push {context.integration} to {upstream.remote}: {why}"
 
 

@@ -7,13 +7,14 @@ message) was not taken out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.remote import upstream_of
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import RefusedError
+from loki_hooks.system.git import Git
 from loki_hooks.system.landed import not_copied
 
 PROCESSED_REF = "refs/loki/processed"
@@ -86,14 +87,24 @@ def gone(context: Context, tip: str) -> Gone:
 def _gone(context: Context, tip: str, records: Iterable[StreamRecord]) -> frozenset[str]:
     git, upstream = context.git, upstream_of(context).ref
     theirs = git.commit_id(upstream) if upstream else None
-    tips = {record.base for record in records if record.base and not record.explicit_base}
-    for ref in (context.integration_ref, upstream if theirs else ""):
-        tips.update((git.maybe("rev-list", "--walk-reflogs", ref, "--") or "").split() if ref else ())
-    processed = git.commit_id(PROCESSED_REF)
-    known = sorted(tips | ({processed} if processed else set()))
-    words = [*known, f"^{tip}", *([f"^{theirs}"] if theirs else [])]
-    listed = git.out("rev-list", "--ignore-missing", "--stdin", stdin="".join(f"{word}\n" for word in words).encode())
-    return frozenset(listed.split())
+    without = [tip, *([theirs] if theirs else [])]
+    was = [git.maybe("rev-list", "--walk-reflogs", ref, "--") for ref in (context.integration_ref, upstream) if ref]
+    streams = tuple(records)
+    began = {record.base for record in streams if record.base and not record.explicit_base}
+    began |= set(git.refs(PROCESSED_REF).values())
+    logged = " ".join(filter(None, was)).split()
+    found = _reached(git, [*logged, *began], without)
+    if not found:
+        return found
+    # Another branch may have been the integration branch then: what that one has was not taken out of anything.
+    ours = {f"refs/heads/{record.branch}" for record in streams}
+    others = [at for ref, at in git.refs("refs/heads/").items() if ref not in ours]
+    return _reached(git, logged, without) | _reached(git, list(began), [*without, *others])
+
+
+def _reached(git: Git, tips: Sequence[str], without: Sequence[str]) -> frozenset[str]:
+    lines = "".join(f"{commit}\n" for commit in (*tips, *(f"^{commit}" for commit in without)))
+    return frozenset(git.out("rev-list", "--ignore-missing", "--stdin", stdin=lines.encode()).split())
 
 
 def require_nothing_taken_out(context: Context, record: StreamRecord, at: str) -> None:

@@ -223,3 +223,49 @@ def test_without_any_reflog_the_stream_itself_proves_where_it_began(repo: Repo) 
     assert (made.status("a"), made.landed()) == ("ready", [])
     assert repo.loki("sync", "a").code == 0
     assert repo.git("log", "--format=%s", "main..feature/a") == "Work of a"
+
+
+def test_a_landing_rewritten_by_a_pull_is_still_there_and_one_that_was_amended_is_not(repo: Repo) -> None:
+    made = begun(repo, "y")
+    repo.commit("More of y", {"more.txt": "m\n"}, cwd=made.tree_of("y"))
+    made.ready("y")
+    made.run()
+    assert made.landed() == ["y"]
+    made.open("a", "b")
+    repo.git(
+        "rebase", "-q", "--no-ff", "main~1"
+    )  # as `git pull --rebase` does: the merge is gone, its commits are copies
+    made.work("a", {"a.txt": "a\n"})
+    made.run()
+    assert "a.txt" in made.on_main()
+    repo.git("reset", "-q", "--hard", "feature/y~2")
+    made.work("b", {"b.txt": "b\n"})
+    made.run()
+    assert made.status("b") == "ready"
+    assert "b.txt" not in made.on_main()
+
+
+def test_what_another_integration_branch_has_was_not_taken_out(repo: Repo) -> None:
+    made = leaked(repo, "a")
+    repo.git("branch", "-q", "develop", "main~1")
+    text = (repo.path / "loki-hooks.toml").read_text()
+    repo.git("switch", "-q", "develop")
+    repo.commit("Develop", {"loki-hooks.toml": f'integration_branch = "develop"\n{text}'})
+    made.ready("a")
+    made.run()
+    assert made.record("a")["status"] == "merged"
+    assert "a.txt" in repo.git("ls-tree", "--name-only", "develop")
+
+
+def test_a_branch_without_a_common_commit_is_all_its_own(repo: Repo) -> None:
+    made = begun(repo)
+    there = made.tree_of("new")
+    repo.git("worktree", "add", "-q", "--detach", str(there))
+    repo.git("switch", "-q", "--orphan", "feature/new", cwd=there)
+    repo.commit("Anew", {"anew.txt": "a\n"}, cwd=there)
+    made.once()
+    assert made.status("new") == "open"
+    (there / ".loki" / "signals").mkdir(parents=True, exist_ok=True)
+    made.work("new", {"more.txt": "m\n"})
+    made.once()
+    assert "taken out" not in made.record("new")["reason"]
