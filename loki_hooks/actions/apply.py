@@ -149,11 +149,12 @@ class Applier(Moves):
         )
         known = git.commit_id(base_ref(record.stream))
         if known is not None and git.is_ancestor(known, step.commit):
-            # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known.
-            base = known
+            # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known, but
+            # not whether somebody chose it.
+            record = replace(record, base=known, explicit_base=not git.is_ancestor(known, self.context.integration_ref))
         else:
-            base = git.maybe("merge-base", step.commit, self.context.integration_ref) or step.commit
-        record = replace(record, base=base)
+            base = git.maybe("merge-base", step.commit, self.context.integration_ref)
+            record = replace(record, base=base or step.commit, explicit_base=base is None)
         self.context.store.update(
             lambda s: (
                 s
@@ -273,8 +274,11 @@ class Applier(Moves):
             return DONE
         return "waits", moved.reason
 
-    def _push(self, _: Step) -> Taken:
-        problem = remote.push(self.context)
+    def _push(self, step: Step) -> Taken:
+        if step.reason:
+            remote.not_pushed(self.context, "push-held", step.commit, step.reason)
+            return "waits", step.reason
+        problem = remote.push(self.context, step.commit)
         return ("waits", problem) if problem else DONE
 
     def _follow(self, step: Step) -> Taken:

@@ -16,16 +16,18 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gate_run import MAX_WORKTREES
 from loki_hooks.actions.gate_runners import runners
 from loki_hooks.actions.identity import identify as identify
+from loki_hooks.actions.join import look_at_join
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
-from loki_hooks.actions.remote import upstream_of
+from loki_hooks.actions.remote import compared
 from loki_hooks.actions.standing import writers
+from loki_hooks.actions.taken_out import PROCESSED_REF, Gone
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
 from loki_hooks.domain.gates import Seen, Standing, standing
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
 from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
-from loki_hooks.domain.steps import Facts, Found, StreamFacts
+from loki_hooks.domain.steps import Facts, Found, Join, StreamFacts
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Rest, Train, to_compare
 from loki_hooks.errors import LokiError
@@ -36,8 +38,6 @@ from loki_hooks.system.landed import how_landed
 from loki_hooks.system.merges import Merged, merge_pairs
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.registrations import is_here, why_away
-
-PROCESSED_REF = "refs/loki/processed"
 
 
 @dataclass
@@ -54,6 +54,8 @@ class Memory:
     kept: set[str] = field(default_factory=set)
     landed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     """By (stream, its tip, the integration branch's): whether its work is in there."""
+    joins: dict[tuple[str, str], Join] = field(default_factory=dict)
+    gone: dict[str, Gone] = field(default_factory=dict)
     inside: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     orders: dict[tuple[object, ...], tuple[StreamRecord, ...]] = field(default_factory=dict)
     trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
@@ -97,7 +99,10 @@ def gather(context: Context, memory: Memory) -> Facts:
             look = _look_at_train(context, memory, tip, streams, slots)
         except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
             problem = f"the merge train cannot be built: {error.message}"
-    upstream = _upstream(context, tip)
+    upstream = compared(context, tip)
+    pushes = upstream.ahead and context.config.working.merge.push and bool(context.config.in_force.gates)
+    if pushes and tip and not look.tip_tree:
+        look = _look_at_tip(context, memory, tip, look)
     writing = writers(context, state)
     queued = any(s.record.status is Status.QUEUED for s in streams)
     return Facts(
@@ -108,6 +113,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         behind=upstream.behind,
         diverged=upstream.diverged,
         ahead=upstream.ahead,
+        join=_join(context, memory, tip, upstream.commit) if upstream.diverged and pushes else None,
         processed=refs.get(PROCESSED_REF, ""),
         train=look.train,
         standings=look.standings,
@@ -121,7 +127,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees_max,
         untrusted=untrusted_reason(context)
-        if queued or any(_is_member(s) for s in streams) or any(w.begins for w in writing)
+        if queued or pushes or any(_is_member(s) for s in streams) or any(w.begins for w in writing)
         else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
@@ -150,16 +156,23 @@ def _is_member(s: StreamFacts) -> bool:
 
 def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[StreamFacts], slots: int) -> Look:
     """Look at the train of the streams that may land, and at each of them alone. Raises ``LokiError``."""
-    members = [s for s in streams if _is_member(s)]
+    was = memory.gone.setdefault(tip, Gone(context, tip, [s.record for s in streams]))
+    looked = {
+        s.record.stream: replace(s, taken_out=was.of(s.tip).reason(s.record.name, context.integration))
+        for s in streams
+        if _is_member(s)
+    }
+    members = [s for s in looked.values() if not s.taken_out]
     tip_tree = context.git.tree_id(tip)
     memory.tested = gate_results.tested_trees(context.git)
     _merge_all(context, memory, tip, members)
     base = _standing(context, memory, tip_tree)
-    looked = {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
+    looked |= {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
     able = [
         s
         for s in looked.values()
-        if not (s.merged or s.conflicts or s.proposes) and s.solo not in {Standing.FAILED, Standing.BLOCKED}
+        if not (s.merged or s.conflicts or s.proposes or s.taken_out)
+        and s.solo not in {Standing.FAILED, Standing.BLOCKED}
     ]
     chosen = not context.config.working.merge.auto or base is Standing.FAILED  # then one may be asked for that mends it
     if chosen and any(s.wanted for s in able):
@@ -168,6 +181,22 @@ def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence
     standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
     rests = _rests(context, memory, train, able, to_compare(standings, base, slots)) if train else {}
     return Look(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
+
+
+def _look_at_tip(context: Context, memory: Memory, tip: str, look: Look) -> Look:
+    """Look at how the integration branch's own tree stands: only what passed is pushed."""
+    memory.tested = gate_results.tested_trees(context.git)
+    tree = context.git.tree_id(tip)
+    return replace(look, tip_tree=tree, base=_standing(context, memory, tree))
+
+
+def _join(context: Context, memory: Memory, tip: str, theirs: str) -> Join:
+    """Look at the integration branch merged with its upstream."""
+    if (tip, theirs) not in memory.joins:
+        memory.joins[tip, theirs] = look_at_join(context, tip, theirs)
+    join = memory.joins[tip, theirs]
+    memory.tested = gate_results.tested_trees(context.git)
+    return join if join.problem else replace(join, standing=_standing(context, memory, join.tree))
 
 
 def _cap(context: Context, memory: Memory) -> int:
@@ -373,23 +402,3 @@ def _rests(
         if [car.stream for car in rest.cars] == [r.stream for r in left]:
             found[index] = Rest(rest, _standing(context, memory, rest.cars[-1].tree))
     return found
-
-
-@dataclass(frozen=True)
-class Compared:
-    commit: str = ""
-    behind: bool = False
-    ahead: bool = False
-    diverged: bool = False
-
-
-def _upstream(context: Context, tip: str) -> Compared:
-    upstream = upstream_of(context)
-    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
-    if theirs is None:
-        return Compared(ahead=bool(upstream.remote and tip))
-    if not tip or theirs == tip:
-        return Compared(theirs)
-    counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
-    ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
-    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)

@@ -28,6 +28,7 @@ from loki_hooks.actions.outlook import (
 )
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.actions.salvage import Salvage
+from loki_hooks.actions.taken_out import require_nothing_taken_out
 from loki_hooks.actions.telling import Telling
 from loki_hooks.actions.train import message_of
 from loki_hooks.domain.asker import Deed
@@ -70,6 +71,7 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
     outlook = look_ahead(context, record)
     require_committed(record, outlook)
     require_work(context, record, outlook)
+    require_nothing_taken_out(context, record, outlook.tip)
 
     def wish(state: State) -> State:
         current = state.streams.get(record.stream)
@@ -127,6 +129,7 @@ def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:
         if old is None:
             raise RefusedError(f"{context.integration} has no commit yet", "make a first one")
         _refuse_diverged(context, old)
+        require_nothing_taken_out(context, record, outlook.tip)
         merged = merge_trees(git, old, outlook.tip)
         if merged.conflicts:
             files = ", ".join(merged.conflicts[:10])

@@ -11,9 +11,9 @@ from pathlib import Path
 from loki_hooks.actions.blog import follow_blog
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.docs import follow_docs
-from loki_hooks.actions.facts import PROCESSED_REF
 from loki_hooks.actions.gate_worktrees import rest
 from loki_hooks.actions.queues import show_queues
+from loki_hooks.actions.taken_out import PROCESSED_REF
 from loki_hooks.domain.queue import Noted
 from loki_hooks.system import events
 from loki_hooks.system.files import held

@@ -16,7 +16,8 @@ from loki_hooks.actions.asker import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.guard import guard_push
 from loki_hooks.actions.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
-from loki_hooks.actions.remote import PUSH_TIMEOUT, upstream_of
+from loki_hooks.actions.remote import PUSH_TIMEOUT, refusal, upstream_of
+from loki_hooks.actions.taken_out import require_nothing_taken_out
 from loki_hooks.actions.train import merge
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.gates import Standing, standing
@@ -74,6 +75,7 @@ def propose_tested(context: Context, record: StreamRecord) -> Proposal:
 
 
 def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) -> Proposal:
+    require_nothing_taken_out(context, record, outlook.tip)
     remote = upstream_of(context).remote
     if not remote:
         raise RefusedError("there is no remote to propose it to", "`git remote add origin URL`, or use --merge")
@@ -116,10 +118,8 @@ def push_branch(context: Context, record: StreamRecord, tip: str, remote: str, *
     git = Git(context.site.root, hooks=True)
     done = git.run("push", "--porcelain", remote, f"{tip}:{ref}", timeout=PUSH_TIMEOUT)
     if done.returncode != 0:
-        refused = [line.split("\t")[-1] for line in done.text.splitlines() if line.startswith("!")]
-        why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else (*refused, last_line(done.error_text))[0]
         raise LokiError(
-            f"cannot push {record.branch} to {remote}: {why}",
+            f"cannot push {record.branch} to {remote}: {refusal(done, PUSH_TIMEOUT)}",
             "where it was rebased since it was pushed: `git push --force-with-lease`",
         )
     git.run("branch", "--set-upstream-to", f"{remote}/{record.branch}", record.branch)

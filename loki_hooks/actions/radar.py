@@ -116,7 +116,7 @@ def conflicts_of_tips(context: Context, records: Sequence[StreamRecord]) -> Mapp
             _write(context, radar)
         except LokiError:  # then the order is that of age
             pass
-    return conflicts_between(heads, _without_additive(context, radar.pairs))
+    return _without_additive(context, conflicts_between(heads, radar.pairs))
 
 
 # What there is to merge -----------------------------------------------------------------------------------
@@ -224,15 +224,18 @@ def _conflicts(context: Context, radar: Radar) -> dict[str, dict[str, Files]]:
     heads = {stream: seen.head for stream, seen in radar.looks.items()}
     if radar.onto:
         heads[""] = radar.onto
-    found = conflicts_between(heads, _without_additive(context, radar.pairs))
+    found = _without_additive(context, conflicts_between(heads, radar.pairs))
     found.pop("", None)
     return found
 
 
-def _without_additive(context: Context, pairs: Mapping[Pair, Files]) -> dict[Pair, Files]:
-    """Return the pairs that conflict in more than files whose additions are both kept when they land."""
+def _without_additive(context: Context, conflicts: Mapping[str, Mapping[str, Files]]) -> dict[str, dict[str, Files]]:
+    """Return those that conflict in more than files whose additions are both kept when they land."""
     patterns = context.config.in_force.merge.additive
-    return {pair: files for pair, files in pairs.items() if not all(is_additive(path, patterns) for path in files)}
+    return {
+        name: {it: files for it, files in others.items() if not all(is_additive(path, patterns) for path in files)}
+        for name, others in conflicts.items()
+    }
 
 
 # Remembering ----------------------------------------------------------------------------------------------

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.land import advance
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
-from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.files import dump_json, read_json, read_plain, write_atomic
 from loki_hooks.system.git import last_line
+from loki_hooks.system.processes import Completed
 
 FETCH_TIMEOUT = 15.0
 PUSH_TIMEOUT = 120.0
 FETCH_EVERY = 20.0
 AFTER_FAILURE = 60.0
+SAID = 3
+"""So many lines of what a server says are told on."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,29 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
     return f"cannot fetch {upstream.remote}: {why}"
 
 
+@dataclass(frozen=True)
+class Compared:
+    """``commit`` is the upstream's, '' for none; whether the integration branch lacks any of it, has more, or both."""
+
+    commit: str = ""
+    behind: bool = False
+    ahead: bool = False
+    diverged: bool = False
+
+
+def compared(context: Context, tip: str) -> Compared:
+    """Return how the integration branch, which is at ``tip``, stands to its upstream as that was fetched last."""
+    upstream = upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    if theirs is None:
+        return Compared(ahead=bool(upstream.remote and tip))
+    if not tip or theirs == tip:
+        return Compared(theirs)
+    counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
+    ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
+    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
+
+
 def catch_up(context: Context, say: Callable[[str], None]) -> None:
     """Fetch, and bring a local integration branch that is merely behind to its upstream, by the rule that landing has."""
     problem = fetch(context, every=2.0)
@@ -93,24 +120,61 @@ def catch_up(context: Context, say: Callable[[str], None]) -> None:
             say(f"{context.integration} is behind {upstream.remote} and stays there: {moved.reason}")
 
 
-def push(context: Context) -> str:
-    """Push the integration branch with the user's own hooks (ours off). Return '' or why it did not work."""
+def push(context: Context, commit: str) -> str:
+    """Push the integration branch at ``commit``, which passed, with the user's own hooks (ours off).
+
+    Return '' or why it did not work.
+    """
     upstream = upstream_of(context)
     if not upstream.remote:
         return ""
     from loki_hooks.system.git import Git
 
     with_hooks = Git(context.site.root, hooks=True)
-    done = with_hooks.run(
-        "push",
-        "--porcelain",
-        upstream.remote,
-        f"{context.integration_ref}:refs/heads/{upstream.branch}",
-        timeout=PUSH_TIMEOUT,
-    )
+    branch = f"refs/heads/{upstream.branch}"
+    done = with_hooks.run("push", "--porcelain", upstream.remote, f"{commit}:{branch}", timeout=PUSH_TIMEOUT)
     if done.returncode == 0:
-        events.record(context.site, "pushed", detail=f"{context.integration} to {upstream.remote}")
+        _path(context).unlink(missing_ok=True)
+        events.record(context.site, "pushed", commit=commit, detail=f"{context.integration} to {upstream.remote}")
         return ""
-    why = f"no answer in {PUSH_TIMEOUT:.0f} s" if done.timed_out else last_line(done.error_text)
-    events.record(context.site, "push-failed", detail=why)
+    why = refusal(done, PUSH_TIMEOUT)
+    not_pushed(context, "push-failed", commit, why)
+    if not done.timed_out:
+        fetch(context, every=0.0)  # somebody else may have pushed
     return f"cannot push {context.integration} to {upstream.remote}: {why}"
+
+
+def refusal(done: Completed, timeout: float) -> str:
+    """Return why a push (`--porcelain`) did not work: what the server said, else git's word for the ref, else its last line."""
+    if done.timed_out:
+        return f"no answer in {timeout:.0f} s"
+    lines = [
+        line.removeprefix("remote:").strip() for line in done.error_text.splitlines() if line.startswith("remote:")
+    ]
+    said = [line for line in lines if line]
+    refused = [line.split("\t")[-1] for line in done.text.splitlines() if line.startswith("!")]
+    return "; ".join([*said[:SAID], *refused[:1]]) or last_line(done.error_text)
+
+
+def not_pushed(context: Context, event: str, commit: str, why: str) -> None:
+    """Remember why the integration branch is not pushed at ``commit``; the event is recorded when that is news."""
+    known = {"commit": commit, "reason": why}
+    if read_json(_path(context)) != known:
+        context.site.folder("state")
+        write_atomic(_path(context), dump_json(known))
+        events.record(context.site, event, commit=commit, detail=why)
+
+
+def why_not_pushed(context: Context) -> str:
+    """Return why the integration branch, as it is now, was not pushed, as a sentence; '' where it was or need not be."""
+    known, upstream = read_json(_path(context)), upstream_of(context)
+    tip = context.git.commit_id(context.integration_ref)
+    if not isinstance(known, dict) or not upstream.remote or tip is None or known.get("commit") != tip:
+        return ""
+    if not context.config.working.merge.push or context.git.commit_id(upstream.ref) == tip:
+        return ""
+    return f"{context.integration} is not pushed to {upstream.remote}: {known.get('reason')}"
+
+
+def _path(context: Context) -> Path:
+    return context.site.loki / "state" / "not-pushed.json"

@@ -113,15 +113,16 @@ def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord
     if not dash or kind not in {*STANDARD_KINDS, *context.config.working.branches}:
         kind, name = "feature", stream
     values = context.values(kind=kind, name=name, stream=stream)
-    base = context.git.maybe("merge-base", tip, context.integration_ref) or tip
+    base = context.git.maybe("merge-base", tip, context.integration_ref)
     return StreamRecord(
         kind,
         name,
         Status.KEPT,
         str(context.path_for(values)),
         branch or context.branch_for(kind, values, name),
-        base=base,
+        base=base or tip,
         created_at=now(),
+        explicit_base=base is None,
     )
 
 

@@ -19,6 +19,7 @@ from loki_hooks.actions.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.orphans import Orphan, orphans
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import names_of, survey
+from loki_hooks.actions.remote import why_not_pushed
 from loki_hooks.domain.evidence import Evidence
 from loki_hooks.domain.gates import GateResult
 from loki_hooks.domain.stages import shown_stage
@@ -274,6 +275,7 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
         notes.append(
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
+    notes += filter(None, [why_not_pushed(context)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from loki_hooks.actions.continuity import note_sync
 from loki_hooks.actions.outlook import require_finishable
 from loki_hooks.actions.prepare import base_ref
 from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.actions.taken_out import gone
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.files import held
 from loki_hooks.system.git import Git, split_z
+from loki_hooks.system.history import made_here
+from loki_hooks.system.merges import commit_tree
 from loki_hooks.system.processes import ancestors_inside
 from loki_hooks.system.registrations import why_away
 from loki_hooks.system.status import is_clean
@@ -38,6 +41,8 @@ class Synced:
     how: str
     before: str
     after: str
+    left_out: tuple[str, ...] = ()
+    """What was taken out of the integration branch, and is not in the stream any more either."""
 
 
 def stream_here(context: Context) -> StreamRecord:
@@ -78,10 +83,14 @@ def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
     if onto is None or tip is None:
         raise LokiError(f"{context.integration if onto is None else record.branch} has no commit", "nothing was done")
     _require_quiet(context, record, git)
-    if git.is_ancestor(onto, tip):
+    taken = gone(context, onto).of(tip)
+    if not taken.commits and git.is_ancestor(onto, tip):
         return Synced(record, "", tip, tip)
-    how = context.config.working.sync.how
-    words = _merge_words(context, onto) if how == "merge" else _rebase_words(git, onto, tip)
+    how = "rebase" if taken.commits else context.config.working.sync.how
+    if taken.commits:
+        words = _replay_words(git, record, onto, tip, frozenset(taken.once))
+    else:
+        words = _merge_words(context, onto) if how == "merge" else _rebase_words(git, onto, tip)
     done = git.run(*words, env=_QUIET, timeout=_LONG)
     if done.returncode != 0:
         raise _take_back(git, record, tip, how, done.error_text)
@@ -89,9 +98,9 @@ def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
     context.git.update_ref(base_ref(record.stream), onto, None, "synced")
     context.store.update(lambda state: _based(state, record.stream, onto))
     note_sync(context, path, onto)
-    evidence = {"before": tip, "onto": onto}
+    evidence = {"before": tip, "onto": onto, "left_out": list(taken.commits)}
     events.record(context.site, "synced", record.stream, commit=after, detail=how, evidence=evidence)
-    return Synced(record, how, tip, after)
+    return Synced(record, how, tip, after, taken.commits)
 
 
 def _merge_words(context: Context, onto: str) -> tuple[str, ...]:
@@ -107,9 +116,42 @@ def _merge_words(context: Context, onto: str) -> tuple[str, ...]:
     )
 
 
+_REBASE = ("-c", "rebase.updateRefs=false", "rebase", "--quiet", "--no-autostash", "--no-fork-point")
+
+
 def _rebase_words(git: Git, onto: str, tip: str) -> tuple[str, ...]:
     merges = ("--rebase-merges",) if git.out("rev-list", "--merges", "--max-count=1", f"{onto}..{tip}") else ()
-    return ("-c", "rebase.updateRefs=false", "rebase", "--quiet", "--no-autostash", "--no-fork-point", *merges, onto)
+    return (*_REBASE, *merges, onto)
+
+
+def _replay_words(git: Git, record: StreamRecord, onto: str, tip: str, once: frozenset[str]) -> tuple[str, ...]:
+    """Return what makes the stream's own commits again on ``onto``, and nothing that was in the integration branch ``once``.
+
+    What was made in the stream is its own, though it was in there too (merged by hand, and taken back). Raises
+    ``RefusedError`` where the one cannot be told from the other.
+    """
+    log = (commit for ref in (f"refs/heads/{record.branch}", "HEAD") for commit in made_here(git, ref))
+    made = once.intersection(log)
+    parents = {
+        commit: its for commit, *its in map(str.split, git.out("rev-list", "--parents", tip, f"^{onto}").splitlines())
+    }
+    foreign = once - made
+    ends = sorted(foreign.difference(parent for commit in foreign for parent in parents[commit]))
+    if not ends:
+        return (*_REBASE, "--no-ff", *(["--rebase-merges"] if _merges(parents) else []), onto)
+    if made.intersection(git.out("rev-list", *ends, f"^{onto}").split()):
+        raise RefusedError(
+            f"{record.name} has commits of its own below what was taken out of the integration branch",
+            f"leave that out by hand, in {record.path}: `git rebase -i {onto[:12]}`",
+        )
+    cut = ends[0] if len(ends) == 1 else commit_tree(git, git.tree_id(onto), ends, "what is left out\n")
+    own = {commit: its for commit, its in parents.items() if commit not in once}
+    kept = _merges(own) and not any(foreign.intersection(its) for its in _merges(own))
+    return (*_REBASE, *(["--rebase-merges"] if kept else []), "--onto", onto, cut)
+
+
+def _merges(parents: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
+    return [its for its in parents.values() if len(its) > 1]
 
 
 def _based(state: State, stream: str, onto: str) -> State:

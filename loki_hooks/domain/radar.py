@@ -147,11 +147,22 @@ def _is_oid(value: object) -> bool:
 def conflicts_between(
     heads: Mapping[str, str], pairs: Mapping[Pair, Sequence[str]]
 ) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return name → name → files, for all that conflict, in the order of ``heads`` (name → head). Symmetric."""
+    """Return name → name → files, for all that conflict, in the order of ``heads`` (name → head). Symmetric.
+
+    '' is the integration branch's name. What a stream conflicts in with that one is said of these two only: two
+    streams conflict in the files that neither of them conflicts in with the integration branch already.
+    """
+    onto = heads.get("", "")
+    settled = {head: frozenset(pairs.get(pair_of(head, onto), ())) for head in heads.values()}
     found: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in heads}
     for name, head in heads.items():
         for other, its in heads.items():
-            files = pairs.get(pair_of(head, its)) if other != name and its != head else None
+            if other == name or its == head:
+                continue
+            files = pairs.get(pair_of(head, its), ())
+            if name and other:
+                known = settled[head] | settled[its]
+                files = () if onto in {head, its} else tuple(file for file in files if file not in known)
             if files:
                 found[name][other] = tuple(files)
     return found

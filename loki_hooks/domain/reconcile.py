@@ -12,7 +12,7 @@ from dataclasses import replace
 from loki_hooks.domain import train as search
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
-from loki_hooks.domain.steps import Facts, Step, StreamFacts, Verb
+from loki_hooks.domain.steps import Facts, Join, Step, StreamFacts, Verb
 from loki_hooks.domain.train import Car, Train
 
 PRE_EXISTING = "pre-existing: the same gate fails on the integration branch itself"
@@ -60,6 +60,29 @@ def _sessions(facts: Facts) -> Iterator[Step]:
 def _integration(facts: Facts) -> Iterator[Step]:
     if facts.behind and not facts.diverged:
         yield Step(Verb.FORWARD, commit=facts.upstream, old=facts.tip)
+    match facts.join:
+        case Join(problem="", standing=Standing.PASSED) as join:
+            yield Step(Verb.FORWARD, commit=join.commit, old=facts.tip)
+        case Join(problem="", standing=Standing.UNKNOWN) as join if (
+            not facts.untrusted and join.tree not in facts.running
+        ):
+            yield Step(Verb.TEST, commit=join.commit, tree=join.tree)
+
+
+def _diverged(facts: Facts) -> str:
+    """Return how it is with an integration branch and an upstream that have diverged."""
+    told = "the integration branch and its upstream have diverged"
+    match facts.join:
+        case None:
+            return told
+        case Join(problem="", standing=Standing.UNKNOWN):
+            return f"{told}: {facts.untrusted or 'the two merged are being tested'}"
+        case Join(problem="", standing=Standing.PASSED):
+            return f"{told}: the integration branch waits to move on to the two merged"
+        case Join(problem=""):
+            return f"{told}: the gate does not pass on the two merged, see test-results.json"
+        case Join(problem=problem):
+            return f"{told}: {problem}"
 
 
 def _ready(facts: Facts) -> Iterator[Step]:
@@ -80,18 +103,21 @@ def _ready(facts: Facts) -> Iterator[Step]:
 def _train(facts: Facts) -> Iterator[Step]:
     """Decide on the train, then start what must be tested as far as there is room, and end what no longer need be."""
     members = [s for s in facts.streams if s.record.status in IN_TRAIN and not s.merged and s.tip == s.record.tip]
-    waiting = [s for s in members if not s.conflicts]
+    able = [s for s in members if not s.conflicts]
+    waiting = [s for s in able if not s.taken_out]
     for s in members if facts.tip else ():
         if s.conflicts:
             reason = f"conflicts in {', '.join(s.conflicts[:5])}"
             yield Step(Verb.CONFLICT, s.record.stream, reason, commit=facts.tip, paths=s.conflicts)
-    trouble = _trouble(facts) if waiting and facts.tip else ""
+    trouble = _trouble(facts) if able and facts.tip else ""
     if trouble:
-        yield from _note(waiting, trouble)
+        yield from _note(able, trouble)
         return
+    yield from _hold_back([s for s in able if s.taken_out])
     steps = list(_land_or_test(facts, waiting)) if waiting and facts.tip else []
+    steps += _prove(facts, [step.tree for step in steps])
     wanted = [step for step in steps if step.verb is Verb.TEST]
-    useful = {step.tree for step in wanted}
+    useful = {step.tree for step in wanted} | ({facts.join.tree} if facts.join else set())
     yield from [step for step in steps if step.verb is not Verb.TEST]
     if all(step.verb in {Verb.TEST, Verb.NOTE} for step in steps):  # else what is useful is seen when those are taken
         for tree in sorted(facts.running - useful):
@@ -102,11 +128,20 @@ def _train(facts: Facts) -> Iterator[Step]:
         yield replace(step, places=len(facts.running & useful) + len(new))
 
 
+def _hold_back(streams: list[StreamFacts]) -> Iterator[Step]:
+    """What has passed, with what was taken out of the integration branch since, may be merged by nobody any more."""
+    for s in streams:
+        if s.record.status in {Status.PASSED, Status.MERGING}:
+            yield Step(Verb.READY, s.record.stream, s.taken_out, commit=s.tip)
+        else:
+            yield from _note([s], s.taken_out)
+
+
 def _trouble(facts: Facts) -> str:
     """Return why nothing may be tested or land now, '' for nothing."""
     troubles = (
         (not facts.gates, "no gate is configured on the integration branch: nothing lands by itself"),
-        (facts.diverged, "the integration branch and its upstream have diverged"),
+        (facts.diverged, _diverged(facts)),
         (facts.behind, "the integration branch is behind its upstream and must catch up first"),
     )
     return next((why for there, why in troubles if there), facts.train_problem)
@@ -238,11 +273,37 @@ def _note(streams: list[StreamFacts], reason: str) -> Iterator[Step]:
             yield Step(Verb.NOTE, s.record.stream, reason)
 
 
+def _to_push(facts: Facts) -> bool:
+    return facts.merge_push and facts.ahead and not facts.diverged and bool(facts.tip)
+
+
+def _prove(facts: Facts, under_test: list[str]) -> Iterator[Step]:
+    """What moved the integration branch past the gate is tested before it is pushed."""
+    unknown = facts.gates and facts.base is Standing.UNKNOWN and facts.tip_tree not in {"", *under_test}
+    if _to_push(facts) and unknown and not facts.untrusted:
+        yield Step(Verb.TEST, commit=facts.tip, tree=facts.tip_tree)
+
+
+def _unproved(facts: Facts) -> str:
+    """Return why the integration branch must not be pushed as it is, '' when it may: only what passed is."""
+    if not facts.gates:
+        return "no gate is configured on it, and only what passed one is pushed"
+    match facts.base:
+        case Standing.PASSED:
+            return ""
+        case Standing.FAILED:
+            return "the gate fails on it: see test-results.json"
+        case Standing.BLOCKED:
+            return "the gate could not be run on it: see test-results.json"
+        case Standing.UNKNOWN:
+            return facts.untrusted or "it has not passed the gate yet"
+
+
 def _after_landing(facts: Facts) -> Iterator[Step]:
     if facts.tip and facts.processed != facts.tip:
         yield Step(Verb.FOLLOW, commit=facts.tip, old=facts.processed)
-    if facts.merge_push and facts.ahead and not facts.diverged:
-        yield Step(Verb.PUSH, commit=facts.tip)
+    if _to_push(facts):
+        yield Step(Verb.PUSH, reason=_unproved(facts), commit=facts.tip)
     for s in facts.streams:
         if s.record.status is Status.MERGED and s.record.items:
             yield Step(Verb.SETTLE, s.record.stream)

@@ -42,10 +42,10 @@ class Verb(StrEnum):
 class Step:
     """One thing to do. ``stream`` '' means that it is about the integration branch.
 
-    ``commit`` and ``tree``: what is tested, landed, moved to; ``old``: what it moves from; ``path`` and
-    ``branch``: the worktree that is adopted, or where a stream's is now. ``pin``: under which name the tested train is
-    kept, '' for not at all;
-    ``places``: how many tests there may be at once when this one is made.
+    ``commit`` and ``tree``: what is tested, landed, moved to, pushed; ``old``: what it moves from; ``path`` and
+    ``branch``: the worktree that is adopted, or where a stream's is now. ``reason`` of a push: why it has to wait, '' when it need not. ``pin``:
+    under which name the tested train is kept, '' for not at all; ``places``: how many tests there may be at once when
+    this one is made.
     """
 
     verb: Verb
@@ -100,11 +100,23 @@ class StreamFacts:
     conflicts: tuple[str, ...] = ()
     proposes: bool = False
     alone: Car | None = None
+    taken_out: str = ""
+    """Why it must not land as it is ('' when it may): it has what was taken out of the integration branch."""
 
     @property
     def wanted(self) -> bool:
         """Whether a person asked to merge just this tip."""
         return bool(self.tip) and self.record.wanted == self.tip
+
+
+@dataclass(frozen=True)
+class Join:
+    """What merging the integration branch with its upstream gives, or the ``problem`` that there is with it."""
+
+    commit: str = ""
+    tree: str = ""
+    problem: str = ""
+    standing: Standing = Standing.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,8 @@ class Facts:
     behind: bool = False
     diverged: bool = False
     ahead: bool = False
+    join: Join | None = None
+    """Where the two have diverged and pushing is ours: the two merged."""
     processed: str = ""
     train: Train | None = None
     standings: tuple[Standing, ...] = ()

@@ -16,6 +16,8 @@ _TROUBLE = frozenset(
         "step-failed",
         "landing-waits",
         "proposal-waits",
+        "push-held",
+        "push-failed",
     }
 )
 

@@ -36,10 +36,12 @@ def has_own_commits(
     line = git.out("rev-list", "--first-parent", integration, "--not", f"{base}^@").split()
     if tip not in line:
         return True
-    log = git.maybe("reflog", "show", "--format=%H %gs", f"refs/heads/{branch}", "--") or ""
-    for entry in log.splitlines():
-        made, _, what = entry.partition(" ")
-        # A rebase that had nothing to pick ends at the very commit that it went onto; what was reset away is no work.
-        if what.startswith(_MADE_HERE) and not what.endswith(made) and git.is_ancestor(made, tip):
-            return True
-    return False
+    return any(git.is_ancestor(made, tip) for made in made_here(git, f"refs/heads/{branch}"))
+
+
+def made_here(git: Git, ref: str) -> tuple[str, ...]:
+    """Return the commits that the reflog of ``ref`` shows to have been made there, newest first."""
+    log = git.maybe("reflog", "show", "--format=%H %gs", ref, "--") or ""
+    entries = (entry.partition(" ") for entry in log.splitlines())
+    # A rebase that had nothing to pick ends at the very commit that it went onto; what was reset away is no work.
+    return tuple(made for made, _, what in entries if what.startswith(_MADE_HERE) and not what.endswith(made))

@@ -39,6 +39,7 @@ _DIFF = (
     "--no-color",
     "--root",
 )
+_TO_FIRST_PARENT = "--diff-merges=first-parent"
 _MARK = re.compile(rb"(?:\A|\n)\0([0-9a-f]{40,64})\n")
 
 
@@ -97,6 +98,26 @@ def _as_copies(git: Git, tip: str, integration_ref: str, into: str) -> str:
     return _contained(git, tip, target, into, candidates)
 
 
+def not_copied(git: Git, commits: Sequence[str], target: str) -> tuple[str, ...]:
+    """Return those of ``commits`` that change something, and not what stands in ``target`` as a copy.
+
+    None of them is in ``target``. A merge changes something only where git would not make it just so again: then it is
+    what differs from its first parent.
+    """
+    if not commits or len(commits) > MAX_COMMITS:
+        return tuple(commits)
+    merges = git.out("rev-list", "--no-walk", "--merges", *commits).split()
+    plain = {commit for commit in merges if _plain_merge(git, commit)}
+    listed = git.out("rev-list", "--boundary", *commits, f"^{target}").split()
+    before = (f"^{entry[1:]}" for entry in listed if entry.startswith("-"))
+    there = _commits(git, target, *before)
+    if len(there) > MAX_COMMITS:
+        return tuple(commits)
+    changes = _changes(git, [commit for commit in commits if commit not in plain], _TO_FIRST_PARENT)
+    found = standing_copies(changes.values(), _patches(git, there, _TO_FIRST_PARENT))
+    return tuple(commit for commit, change in changes.items() if change.patch and change.patch not in found)
+
+
 def _contained(git: Git, tip: str, target: str, into: str, candidates: Sequence[str]) -> str:
     if merge_trees(git, target, tip).tree == git.tree_id(target):
         return f"merging it into {into} changes nothing (squashed)"
@@ -151,18 +172,21 @@ def _patches(git: Git, commits: Sequence[str], *words: str) -> list[tuple[str, s
     return [(commit, found.get(commit, "")) for commit in commits]
 
 
-def _changes(git: Git, commits: Sequence[str]) -> dict[str, Change]:
-    there, back = _patches(git, commits), _patches(git, commits, "-R")
+def _changes(git: Git, commits: Sequence[str], *words: str) -> dict[str, Change]:
+    there, back = _patches(git, commits, *words), _patches(git, commits, *words, "-R")
     return {commit: Change(patch, inverse) for (commit, patch), (_, inverse) in zip(there, back, strict=True)}
 
 
 def _plain_merges(git: Git, target: str, tip: str) -> bool:
     """Whether every merge on the branch is just what git makes of its parents: nobody's work is in it."""
-    for line in git.out("rev-list", "--merges", "--parents", f"{target}..{tip}").splitlines():
-        commit, *parents = line.split()
-        if len(parents) != 2 or merge_trees(git, parents[0], parents[1]).tree != git.tree_id(commit):
-            return False
-    return True
+    merges = git.out("rev-list", "--merges", f"{target}..{tip}").split()
+    return all(_plain_merge(git, commit) for commit in merges)
+
+
+def _plain_merge(git: Git, commit: str) -> bool:
+    """Whether the commit is a merge that is just what git makes of its two parents."""
+    _, *parents = git.out("rev-list", "--parents", "--max-count=1", commit).split()
+    return len(parents) == 2 and merge_trees(git, parents[0], parents[1]).tree == git.tree_id(commit)
 
 
 def _pairs(changes: Mapping[str, Change], found: Mapping[str, str], most: int = 3) -> str:

@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Entry:
 def ask(git: Git, *options: str, care: Care = Care.USUAL) -> Completed:
     """Return how `git status` with ``options`` ended. Raises ``GitFailedError`` where the index cannot be read."""
     words = (*_QUIET, *LOOK_YOURSELF, "-c", f"core.ignoreCase={_ignores_case(git.cwd)}", "status", "-z", *options)
-    reader = Git(git.cwd, hooks=True)
+    reader = replace(git, hooks=True)
     flagged = Flagged() if care is Care.USUAL else _flagged(git)
     if not flagged and care is not Care.CONTENT:
         return reader.run(*words, env=_OBJECTS, timeout=_TIMEOUT)
@@ -150,7 +150,7 @@ class Flagged:
 
 
 def _flagged(git: Git) -> Flagged:
-    listed = Git(git.cwd, hooks=True).out(*_QUIET, *LOOK_YOURSELF, "ls-files", "-v", "-z", timeout=_TIMEOUT)
+    listed = replace(git, hooks=True).out(*_QUIET, *LOOK_YOURSELF, "ls-files", "-v", "-z", timeout=_TIMEOUT)
     assumed, skipped = [], []
     for tag, path in ((entry[0], entry[2:]) for entry in split_z(listed)):
         absent = tag in "Ss" and not os.path.lexists(git.cwd / path)

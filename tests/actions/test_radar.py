@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +17,9 @@ from conftest import Repo, eventually
 from actions.scripted import Yard, snapshot, yard
 from loki_hooks.actions.facts import Memory, gather
 from loki_hooks.actions.notices import write_notices
+from loki_hooks.actions.radar import survey
+from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system import snapshots
 
 BASE = "".join(f"line {n}\n" for n in range(20))
@@ -145,8 +150,8 @@ def test_histories_that_have_nothing_in_common_hide_nobody_elses_conflict(repo: 
     repo.commit("Anew", {"shared.txt": "quite different\n"}, cwd=there)
     repo.git("branch", "-f", "feature/c", "other")
     found = status(made)
-    assert found["a"]["conflicts"] == ["b", "c"]
-    assert found["c"]["conflicts"] == ["a", "b", "main"]
+    assert found["a"]["conflicts"] == ["b"]
+    assert found["c"]["conflicts"] == ["main"]
 
 
 def test_additions_to_a_changelog_are_no_conflict_and_both_land_later(repo: Repo) -> None:
@@ -154,6 +159,112 @@ def test_additions_to_a_changelog_are_no_conflict_and_both_land_later(repo: Repo
     for name in ("a", "b"):
         repo.commit("Log", {"CHANGELOG.md": f"- {name}\n"}, cwd=made.tree_of(name))
     assert status(made)["a"]["conflicts"] == []
+
+
+# Whom it accuses -------------------------------------------------------------------------------------------
+
+
+def test_who_conflicts_with_the_integration_branch_is_not_said_to_conflict_with_all_that_follow_it(repo: Repo) -> None:
+    made = two(repo, "late", "a", "b")
+    edit(made, "late", "shared.txt", "from late")
+    repo.commit("Meanwhile", {"shared.txt": BASE.replace("line 5\n", "from main\n")})
+    for name in ("a", "b"):
+        repo.git("merge", "-q", "main", cwd=made.tree_of(name))
+    repo.commit("A", {"a.txt": "a"}, cwd=made.tree_of("a"))
+    edit(made, "a", "d/x.txt", "from a")
+    edit(made, "late", "d/x.txt", "late too")
+    found = status(made)
+    assert found["late"]["conflict_files"] == {"a": ["d/x.txt"], "main": ["shared.txt"]}
+    assert found["a"]["conflict_files"] == {"late": ["d/x.txt"]}
+    assert found["b"]["conflicts"] == [], "it is where the integration branch is"
+
+
+FILES = {f"f{n}": [f"f{n} line {line}" for line in range(9)] for n in range(3)}
+
+
+def _change(random: Random, tree: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the tree after one edit, removal, addition or renaming."""
+    tree = {path: list(lines) for path, lines in tree.items()}
+    path, how = random.choice(sorted(tree)), random.randrange(10)
+    if how < 6:
+        tree[path][random.randrange(len(tree[path]))] = f"edited {random.randrange(3)}"
+    elif how < 7 and len(tree) > 1:
+        del tree[path]
+    elif how < 8:
+        tree[random.choice(["new", "f0/in"])] = [f"new {random.randrange(2)}"]
+    else:
+        tree[random.choice(["f3", "f4"])] = tree.pop(path)
+    return {path: lines for path, lines in tree.items() if not any(other.startswith(f"{path}/") for other in tree)}
+
+
+def _world(repo: Repo, seed: int) -> dict[str, str]:
+    """Make random branches that begin at random commits of one another; return name → commit, '' the integration branch's."""
+    random = Random(seed)
+    trees, log = [FILES], []
+    ends: dict[str, int] = {}
+    for name, starts, length in [("", [0], random.randint(1, 3)), *((n, None, random.randint(1, 2)) for n in "abcd")]:
+        at = (starts or [random.choice([0, *range(len(trees)), ends[""]])])[0]
+        for _ in range(length):
+            log.append((len(trees), at))
+            trees.append(_change(random, trees[at]))
+            at = len(trees) - 1
+        ends[name] = at
+    stream = []
+    for number, parent in [(0, None), *log]:
+        stream += [f"commit refs/world/{number}", f"mark :{number + 1}", "committer T <t@example.invalid> 0 +0000"]
+        stream += ["data 0", *([] if parent is None else [f"from :{parent + 1}"]), "deleteall"]
+        for path, lines in trees[number].items():
+            text = "\n".join(lines) + "\n"
+            stream += [f"M 100644 inline {path}", f"data {len(text)}", text]
+    subprocess.run(
+        ["git", "fast-import", "--quiet", "--force"],
+        cwd=repo.path,
+        input="\n".join(stream) + "\n",
+        text=True,
+        check=True,
+    )
+    ids = dict(
+        line.split()
+        for line in repo.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/world").splitlines()
+    )
+    return {name: ids[f"refs/world/{at}"] for name, at in ends.items()}
+
+
+def _by_git(repo: Repo, a: str, b: str) -> set[str]:
+    """Return what merging the two conflicts in, asked of git itself."""
+    done = repo.try_git("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", a, b)
+    paths = done.out.split("\0")[1:-1] if done.code == 1 else []
+    return {path.partition("~")[0] for path in paths}
+
+
+def _radar(made: Yard, tips: dict[str, str]) -> dict[str, dict[str, set[str]]]:
+    records = [StreamRecord("feature", name, Status.READY) for name in tips if name]
+    seen = survey(made.context(), records, {f"feature-{n}": tip for n, tip in tips.items() if n}, tips[""])
+    return {
+        name: {
+            other.removeprefix("feature-"): set(files)
+            for other, files in seen.conflicts.get(f"feature-{name}", {}).items()
+        }
+        for name in tips
+        if name
+    }
+
+
+@pytest.mark.parametrize("seed", [5, 8, 12, 16, 20, 21])
+def test_a_pair_is_told_of_what_neither_conflicts_in_with_the_integration_branch(repo: Repo, seed: int) -> None:
+    made = yard(repo)
+    tips = _world(repo, seed)
+    found = _radar(made, tips)
+    alone = {name: _by_git(repo, tips[""], tip) for name, tip in tips.items()}
+    for a, others in found.items():
+        assert others.get("", set()) == alone[a]
+        for b in set(found) - {a}:
+            wanted = set() if tips[""] in {tips[a], tips[b]} else _by_git(repo, *sorted((tips[a], tips[b])))
+            assert others.get(b, set()) == wanted - alone[a] - alone[b], (a, b)
+    for a in found:  # who is where the integration branch is has no part in any conflict
+        there = _radar(made, {**tips, a: tips[""]})
+        assert there[a] == {}
+        assert all(a not in others for others in there.values())
 
 
 # What it leaves out ----------------------------------------------------------------------------------------

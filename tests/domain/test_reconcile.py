@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
-from loki_hooks.domain.steps import Facts, Found, Step, StreamFacts, Verb
+from loki_hooks.domain.steps import Facts, Found, Join, Step, StreamFacts, Verb
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Car, Rest, Train, to_compare
 
@@ -102,6 +102,45 @@ def test_a_moved_tip_is_followed_pushed_and_forwarded() -> None:
 
 def train_of(*names: str) -> Train:
     return Train("main", tuple(Car(f"feature-{n}", f"tip-{n}", f"commit-{n}", f"tree-{n}") for n in names))
+
+
+@pytest.mark.parametrize("gates", [True, False])
+@pytest.mark.parametrize("base", list(Standing))
+@pytest.mark.parametrize("untrusted", ["", "no word"])
+def test_only_what_passed_is_pushed_and_what_is_not_known_is_tested(
+    gates: bool, base: Standing, untrusted: str
+) -> None:
+    facts = replace(FACTS, ahead=True, merge_push=True, gates=gates, base=base, tip_tree="tree", untrusted=untrusted)
+    steps = {step.verb: step for step in decide(facts)}
+    assert (steps[Verb.PUSH].reason == "") == (gates and base is Standing.PASSED)
+    assert (Verb.TEST in steps) == (gates and base is Standing.UNKNOWN and not untrusted)
+    under_way = {step.verb for step in decide(replace(facts, running=frozenset({"tree"})))}
+    assert (Verb.CANCEL in under_way) == (Verb.TEST not in steps)
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+def test_two_that_diverged_go_on_as_what_passed_merged(standing: Standing) -> None:
+    facts = replace(
+        FACTS, streams=(stream("a", Status.READY),), ahead=True, behind=True, diverged=True, merge_push=True
+    )
+    steps = {s.verb: s for s in decide(replace(facts, join=Join("both", "tree", standing=standing)))}
+    assert (Verb.FORWARD in steps) == (standing is Standing.PASSED)
+    assert (Verb.TEST in steps) == (standing is Standing.UNKNOWN)
+    assert "diverged" in steps[Verb.NOTE].reason
+    assert {Verb.LAND, Verb.PUSH, Verb.REJECT}.isdisjoint(steps)
+    assert [s.verb for s in decide(replace(facts, join=Join(problem="they conflict")))] == [Verb.NOTE]
+
+
+@pytest.mark.parametrize("status", sorted(IN_TRAIN))
+def test_what_would_bring_back_what_was_taken_out_waits_and_others_do_not(status: Status) -> None:
+    held = stream("a", status, taken_out="taken out")
+    facts = replace(FACTS, streams=(held, stream("b", Status.READY)), train=train_of("b"), standings=(Standing.PASSED,))
+    steps = decide(facts)
+    assert [s.verb for s in steps if s.stream == "feature-a"] == [
+        Verb.READY if status in {Status.PASSED, Status.MERGING} else Verb.NOTE
+    ]
+    (land,) = [s for s in steps if s.verb is Verb.LAND]
+    assert [car.stream for car in land.cars] == ["feature-b"]
 
 
 @pytest.mark.parametrize(
