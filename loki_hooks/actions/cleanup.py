@@ -11,13 +11,15 @@ removal that is refused then leaves nothing behind.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref
+from loki_hooks.actions.safe import Safe, holds_work, snapshot_of
+from loki_hooks.actions.safe import forget as forget_snapshot
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.removal import Going, Removal, WorktreeFacts, classify
 from loki_hooks.domain.signals import SignalName
@@ -99,6 +101,8 @@ def retire(
     path = Path(record.path)
     branch = f"refs/heads/{record.branch}"
     tip = git.commit_id(branch) or ""
+    lost = _lost_work(context, record, path, tip)
+    work = work or (lost.commit if lost is not None and lost.tip == (tip or lost.tip) else "")
     trash = f"{TRASH}{record.stream}/{time}" if going is not Going.WORKTREE and (work or tip) else ""
     worktrees = list_worktrees(git)
     if trash and any(w.branch == record.branch and w.path != path for w in worktrees):
@@ -107,7 +111,7 @@ def retire(
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
     archive = _archive(context, record, time, facts)
-    _pin_past(context, record, time)
+    _pin_past(context, record, time, (lost.commit,) if lost is not None and lost.commit != work else ())
     try:
         entry = next((w for w in worktrees if str(w.path) == record.path), None)
         if entry is not None and path.is_dir():
@@ -124,6 +128,8 @@ def retire(
         _undo(context, record, time, trash, archive)
         raise
     spawn_environment.forget(site, record.stream)
+    if lost is None or going is not Going.WORKTREE:  # else it is the only place of what was uncommitted
+        forget_snapshot(context, record.stream)
     if going is not Going.WORKTREE:
         _remove_branch(context, record, tip)
         _move_logs(context, record, archive)
@@ -146,13 +152,22 @@ def retire(
     return removal
 
 
-def _pin_past(context: Context, record: StreamRecord, time: str) -> None:
-    """Keep the commits that only the reflogs of this branch and this worktree know: as parents of an empty commit."""
+def _lost_work(context: Context, record: StreamRecord, path: Path, tip: str) -> Safe | None:
+    """Return the safe snapshot of a worktree that somebody else took away, with anything that is not at ``tip``."""
+    if not record.path or path.is_dir():
+        return None
+    safe = snapshot_of(context, record.stream)
+    return safe if safe is not None and holds_work(context, safe, tip) else None
+
+
+def _pin_past(context: Context, record: StreamRecord, time: str, more: Sequence[str] = ()) -> None:
+    """Keep the commits that only the reflogs of this branch and this worktree know, and ``more``: as parents of an
+    empty commit."""
     git = context.git
     logs = (git.maybe("reflog", "show", "--format=%H", f"refs/heads/{record.branch}", "--") or "").split()
     if record.path and (Path(record.path) / ".git").exists():
         logs += (Git(Path(record.path)).maybe("reflog", "show", "--format=%H", "HEAD", "--") or "").split()
-    known = list(dict.fromkeys(logs))[:_MAX_PAST]
+    known = list(dict.fromkeys([*more, *logs]))[:_MAX_PAST]
     if not known:
         return
     stdin = "\n".join(known).encode()

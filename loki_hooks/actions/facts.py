@@ -18,6 +18,7 @@ from loki_hooks.actions.identity import identify as identify
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import upstream_of
+from loki_hooks.actions.safe import is_only_place
 from loki_hooks.actions.standing import writers
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
 from loki_hooks.domain.gates import Seen, Standing, standing
@@ -80,6 +81,7 @@ def gather(context: Context, memory: Memory) -> Facts:
                 session_alive=is_alive(record.session),
                 claim_alive=is_alive(record.claim),
                 signalled=record.stream in ready,
+                safe=not at and record.path not in present and is_only_place(context, record.stream),
                 merged=_has_landed(context, memory, record, at, tip),
             )
         )

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,17 @@ def looks_secret(path: str) -> bool:
     return any(fnmatch.fnmatchcase(name, p) for p in SECRETS) and not any(
         fnmatch.fnmatchcase(name, p) for p in NOT_SECRET
     )
+
+
+def withheld_of(record: StreamRecord) -> Callable[[str], bool]:
+    """Return what tells of a path in the stream's worktree whether it may be in no snapshot, by its name."""
+    copied = {name for name, _ in record.copied}
+    return lambda path: path in copied or looks_secret(path)
+
+
+def holds_secret(worktree: Path, name: str, record: StreamRecord) -> bool:
+    """Whether the content of a file says that it may be in no snapshot: a private key, or a copy of what we copied in."""
+    return _copied(worktree / name, name, dict(record.copied)) or _has_key(worktree / name)
 
 
 def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:

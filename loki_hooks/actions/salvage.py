@@ -14,8 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from loki_hooks.domain.removal import WorktreeFacts
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git import Git
+from loki_hooks.system.snapshots import Trees, trees
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -58,49 +58,38 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     parents = [p for p in dict.fromkeys((tip, head)) if p]
     if not saved and len(parents) < 2:
         return Salvage(tip, head, aside=aside)
-    tree, staged = _trees(git, saved, secret)
-    index = ""
-    if staged not in {tree, git.tree_id(head)}:
-        index = _commit(git, staged, [head], f"What was staged in {record.stream}\n")
-    lines = [f"Uncommitted work of {record.stream}", "", f"Loki-Branch: {record.branch}", f"Loki-Tip: {tip}"]
-    lines += [f"Loki-Index: {index}"] if index else []
-    lines += [f"Loki-Head: {head}"] if head != tip else []
-    work = _commit(git, tree, [*parents, *([index] if index else [])], "\n".join(lines) + "\n")
-    return Salvage(tip, head, work, tree, index, saved, tuple(p for p in facts.untracked if p in saved), aside)
+    made = _trees(git, saved, secret)
+    index = staged_commit(git, record.stream, made.index, head)
+    facts_of_it = {"Branch": record.branch, "Tip": tip} | ({"Index": index} if index else {})
+    facts_of_it |= {"Head": head} if head != tip else {}
+    work = commit_work(git, record.stream, made.files, [*parents, *([index] if index else [])], facts_of_it)
+    untracked = tuple(p for p in facts.untracked if p in saved)
+    return Salvage(tip, head, work, made.files, index, saved, untracked, aside)
+
+
+def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> Trees:
+    made = trees(git.cwd, saved, withheld=secret)
+    if made.unreadable:
+        raise LokiError(f"git cannot read {made.unreadable[0]}", "nothing was changed")
+    return made
+
+
+def staged_commit(git: Git, stream: str, index: str, head: str) -> str:
+    """Return a commit of what is staged, '' when that is nothing (or no tree)."""
+    if not index or index == git.tree_id(head):
+        return ""
+    return _commit(git, index, [head], f"What was staged in {stream}\n")
+
+
+def commit_work(git: Git, stream: str, tree: str, parents: Sequence[str], facts: Mapping[str, str]) -> str:
+    """Return ``W``: ``facts`` become its trailers."""
+    lines = [f"Uncommitted work of {stream}", "", *(f"Loki-{key}: {value}" for key, value in facts.items())]
+    return _commit(git, tree, parents, "\n".join(lines) + "\n")
 
 
 def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
     words = [word for parent in parents for word in ("-p", parent)]
     return git.out("commit-tree", tree, *words, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"), env=NOBODY)
-
-
-def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:
-    """Return (tree of the worktree, tree of the index), both without what is secret; the index stays as it is."""
-    with tempfile.TemporaryDirectory(prefix="loki-hooks-") as folder:
-        copy = Path(folder, "index")
-        index = Path(git.out("rev-parse", "--path-format=absolute", "--git-path", "index"))
-        if index.exists():
-            shutil.copyfile(index, copy)
-        env = {"GIT_INDEX_FILE": str(copy)}
-        if secret:
-            git.out(
-                "--literal-pathspecs",
-                "reset",
-                "--quiet",
-                "--pathspec-from-file=-",
-                "--pathspec-file-nul",
-                stdin=_nul(secret),
-                env=env,
-            )
-        staged = git.out("write-tree", env=env)
-        git.out(
-            "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=_nul(saved), env=env, timeout=1800
-        )
-        return git.out("write-tree", env=env), staged
-
-
-def _nul(paths: Iterable[str]) -> bytes:
-    return "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
 
 
 def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -> str:
@@ -111,7 +100,7 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     path = Path(record.path)
     git = Git(path)
     secret = [p for p in salvage.aside if p not in salvage.saved]
-    if salvage.work and _trees(git, salvage.saved, [p for p in secret if _is_tracked(git, p)])[0] != salvage.tree:
+    if salvage.work and _trees(git, salvage.saved, [p for p in secret if _is_tracked(git, p)]).files != salvage.tree:
         raise LokiError(f"{path} changed while it was being saved", "somebody works in it: try again later")
     folder = ""
     if salvage.aside:

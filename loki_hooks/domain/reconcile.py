@@ -42,13 +42,18 @@ def _register(facts: Facts) -> Iterator[Step]:
         record = s.record
         if record.status is Status.PLANNED and not s.claim_alive:
             yield Step(Verb.PREPARE, record.stream)
-        elif record.status in LIVING and not s.tip and not s.worktree and not s.session_alive and not s.claim_alive:
+        elif record.status in LIVING and not (s.tip or s.worktree or s.safe or s.session_alive or s.claim_alive):
             yield Step(Verb.VANISHED, record.stream, "its branch and its worktree were removed")
 
 
 def _sessions(facts: Facts) -> Iterator[Step]:
     for s in facts.streams:
-        if s.record.status in IN_SESSION and not s.session_alive and not s.claim_alive and (s.tip or s.worktree):
+        if (
+            s.record.status in IN_SESSION
+            and not s.session_alive
+            and not s.claim_alive
+            and (s.tip or s.worktree or s.safe)
+        ):
             yield Step(Verb.FAIL, s.record.stream, "its runner died (killed, or the machine went down)")
 
 

@@ -79,6 +79,7 @@ class StreamFacts:
 
     ``merged``: its tip, with work of its own, is in the integration branch. ``solo``: how the tree of it
     alone merged into the integration branch stands, None when it ``conflicts`` (paths) or was not looked at.
+    ``safe``: branch and worktree are gone, and a safe snapshot has work that is nowhere else.
     ``proposes``: it lands by a pull request, tested alone as ``alone`` (None while that need not be tested).
     """
 
@@ -88,6 +89,7 @@ class StreamFacts:
     session_alive: bool = False
     claim_alive: bool = False
     signalled: bool = False
+    safe: bool = False
     merged: bool = False
     solo: Standing | None = None
     solo_tree: str = ""
