@@ -32,7 +32,7 @@ def at_work(repo: Repo, *names: str) -> Yard:
     repo.commit("Files", {f"{name}.txt": f"{name}\n" for name in ("kept", "staged", "edited", "both", "old", "gone")})
     for name in names:
         made.agent(name, WAITING % {"outside": made.outside})
-    assert [m["status"] for m in made.spawn(*names)] == ["queued"] * len(names)
+    made.spawn(*names)
     for name in names:
         made.wait_for(name, "running")
     return made
@@ -61,7 +61,11 @@ def listing(tree: Path, repo: Repo) -> dict[str, Any]:
     files = {}
     for base, folders, names in os.walk(tree):
         folders[:] = [f for f in folders if f not in {".git", ".loki"} and not Path(base, f).is_symlink()]
-        for path in (Path(base, name) for name in (*names, *os.listdir(base)) if name not in {".git", ".loki"}):
+        for path in (
+            Path(base, name)
+            for name in (*names, *(p.name for p in Path(base).iterdir()))
+            if name not in {".git", ".loki"}
+        ):
             if path.is_symlink():
                 files[str(path.relative_to(tree))] = f"-> {path.readlink()}"
             elif path.is_file():
@@ -128,8 +132,8 @@ def test_what_rm_took_in_the_middle_of_a_session_comes_back_as_it_was(repo: Repo
     for name in ("b", "a"):
         done = restored(repo, name)
         assert listing(made.tree_of(name), repo) == before[name]
-        assert "seconds ago" in done.out or "minutes ago" in done.out
-        assert ".env.local (it looks like a secret" in done.out
+        assert "seconds ago" in done.err or "minutes ago" in done.err
+        assert ".env.local (it looks like a secret" in done.err
         assert made.status(name) == "stopped"
     again = repo.loki("restore", "a")
     assert (again.code, "is here" in again.err) == (1, True)
@@ -171,7 +175,7 @@ def test_a_worktree_that_is_half_deleted_does_not_take_the_place_of_the_whole_on
     until_safe(repo, "a", "edited.txt", "edited while it went\n")
     shutil.rmtree(tree)
     done = restored(repo, "a")
-    assert "had just gone" in done.out
+    assert "had just gone" in done.err
     after = listing(tree, repo)
     assert {**after["files"], "edited.txt": "", "hard": ""} == {**before["files"], "edited.txt": "", "hard": ""}
     assert (tree / "edited.txt").read_text() == "edited while it went\n"
@@ -239,7 +243,8 @@ def test_after_git_clean_in_the_main_worktree(repo: Repo) -> None:
     before = listing(tree, repo)
     repo.git("clean", "-q", "-xdff")
     assert not tree.exists()
-    repo.git("branch", "-D", "feature/a", env={"GIT_DIR": str(repo.path / ".git")})
+    repo.git("worktree", "prune")
+    repo.git("branch", "-D", "feature/a")
     assert [entry["name"] for entry in listed(made)] == ["a"]
     restored(repo, "a")
     assert listing(tree, repo) == before
@@ -268,7 +273,7 @@ def test_what_is_there_stays(repo: Repo) -> None:
     repo.git("branch", "-f", "feature/c", repo.git("commit-tree", "main^{tree}", "-p", "main", "-m", "Other"))
     other = repo.git("rev-parse", "feature/c")
     done = restored(repo, "c")
-    assert "feature/c-restored" in done.out
+    assert "feature/c-restored" in done.err
     assert repo.git("rev-parse", "feature/c") == other
     assert repo.git("rev-parse", "HEAD", "feature/c-restored", cwd=trees["c"]).split() == [tip, tip]
     assert (trees["c"] / "untracked.txt").read_text() == "c\n"
@@ -289,7 +294,7 @@ def test_a_merge_or_rebase_in_progress_is_said_and_nothing_of_it_lost(repo: Repo
         repo.git("worktree", "prune")
         repo.git("branch", "-D", f"feature/{name}")
         done = restored(repo, name)
-        assert f"a {what} was in progress" in done.out
+        assert f"a {what} was in progress" in done.err
         assert repo.git("rev-parse", "HEAD", f"feature/{name}", cwd=made.tree_of(name)) == heads[name]
         assert (made.tree_of(name) / "README.md").read_text() == texts[name]
         assert "<<<<<<<" in texts[name]
@@ -314,7 +319,7 @@ def test_no_secret_gets_into_a_snapshot(repo: Repo) -> None:
     assert repo.git("diff", "--cached", "--name-only", cwd=tree) == ".env", "the user's own index is as it was"
     shutil.rmtree(tree)
     done = restored(repo, "a")
-    assert all(name in done.out for name in (".env", "note.txt", "key.pem")), done.out
+    assert all(name in done.err for name in (".env", "note.txt", "key.pem")), done.err
 
 
 def test_a_planted_ref_does_no_harm(repo: Repo) -> None:
