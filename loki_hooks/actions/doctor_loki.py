@@ -165,6 +165,8 @@ def check_state(context: Context) -> list[Finding]:
 
 def _lost_worktrees(context: Context) -> list[Finding]:
     gone = lost(context, context.store.read())
+    if not gone:
+        return []
     return [
         Finding(
             "state",
@@ -173,7 +175,7 @@ def _lost_worktrees(context: Context) -> list[Finding]:
             f"their snapshots are there: {', '.join(f'{SAFE}{safe.stream} of {safe.time[:19]}Z' for safe in gone)}",
             "`loki-hooks restore NAME` brings each back, with what was uncommitted",
         )
-    ] * bool(gone)
+    ]
 
 
 def check_configuration(context: Context) -> list[Finding]:

@@ -78,10 +78,14 @@ class Keeper:
         if not _is_whole(self._context.site, path):
             return
         seen = look(path, withheld_of(record))
-        if seen is None or not seen.head:  # a branch without a commit has nothing that a worktree could be made at
+        if seen is None:
             return
         git = self._context.git
         tip = seen.head if seen.branch == record.branch else git.commit_id(f"refs/heads/{record.branch}") or seen.head
+        if not tip:  # there is nothing yet that a worktree could be made at
+            return
+        if not seen.head:  # a branch without a commit: what there is counts as changes to the stream's own
+            seen = replace(seen, head=tip)
         key = f"{seen.branch} {seen.head} {tip} {seen.operation} {seen.mark}"
         if (key == self.key and self.doubt is None) or (spare_new and not seen.dirty and seen.head == record.base):
             self.key = key
@@ -92,34 +96,23 @@ class Keeper:
         seen = replace(seen, left=(*seen.left, *((name, "git cannot read it") for name in made.unreadable)))
         old = git.commit_id(f"{SAFE}{record.stream}") or ""
         before = read(git, record.stream, old) if old else None
-        full = before.tree if before else git.tree_id(seen.head)
-        missing = _missing(git, before, seen.head, made)
+        safe = self._believed(record, _new(git, record, seen, tip, made), made.index, before)
+        if safe is not None and self._publish(record, safe, before, old):
+            self.key = key
+
+    def _believed(self, record: StreamRecord, safe: Safe, index: str, before: Safe | None) -> Safe | None:
+        """Return the snapshot as far as it may take the place of the one before; None while it may not."""
+        git = self._context.git
+        full = before.tree if before else git.tree_id(safe.head)
+        missing = _missing(git, before, safe, index)
         trust, self.doubt = judge(self.doubt, missing, _count(git, full) if missing else 0, time.time())
         if trust is Trust.NOT_YET:
-            return
-        vanished: tuple[str, ...] = ()
+            return None
         if trust is Trust.BUT_FOR_MISSING:
             vanished = tuple(sorted(missing))
-            made = replace(made, files=filled(path, made.files, full, vanished))
-        index = staged_commit(git, record.stream, made.index, seen.head)
-        safe = Safe(
-            record.stream,
-            "",
-            made.files,
-            record.branch,
-            tip,
-            seen.head,
-            now(),
-            index,
-            "" if seen.branch == record.branch else seen.branch,
-            seen.operation,
-            left=seen.left[:MAX_LEFT],
-            vanished=vanished[:MAX_LEFT],
-        )
-        if before is not None:
-            safe = self._with_fuller(safe, before, lacks=bool(missing) and not vanished)
-        if self._publish(record, safe, before, old):
-            self.key = key
+            tree = filled(Path(record.path), safe.tree, full, vanished)
+            safe = replace(safe, tree=tree, vanished=vanished[:MAX_LEFT])
+        return self._with_fuller(safe, before, lacks=bool(missing) and trust is Trust.WHOLE)
 
     def _new_bytes(self, worktree: Path, paths: tuple[str, ...]) -> int:
         sizes = {}
@@ -133,8 +126,10 @@ class Keeper:
         self._sizes = sizes
         return new
 
-    def _with_fuller(self, safe: Safe, before: Safe, *, lacks: bool) -> Safe:
+    def _with_fuller(self, safe: Safe, before: Safe | None, *, lacks: bool) -> Safe:
         """Return the snapshot with the fuller one before it reachable, for as long as somebody may miss its files."""
+        if before is None:
+            return safe
         if before.before and 0 <= (seconds_since(before.lacking_since) or -1) < KEEP:
             return replace(safe, before=before.before, lacking_since=before.lacking_since)
         if not lacks:
@@ -188,14 +183,29 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _missing(git: Git, before: Safe | None, head: str, made: Trees) -> frozenset[str]:
+def _new(git: Git, record: StreamRecord, seen: WorktreeLook, tip: str, made: Trees) -> Safe:
+    return Safe(
+        record.stream,
+        "",
+        made.files,
+        record.branch,
+        tip,
+        seen.head,
+        now(),
+        staged_commit(git, record.stream, made.index, seen.head),
+        "" if seen.branch == record.branch else seen.branch,
+        seen.operation,
+        left=seen.left[:MAX_LEFT],
+    )
+
+
+def _missing(git: Git, before: Safe | None, safe: Safe, index: str) -> frozenset[str]:
     """Return the files that the worktree had before (or HEAD has), and that went without git being told."""
-    full = before.tree if before else git.tree_id(head)
-    gone = _deleted(git, full, made.files)
+    gone = _deleted(git, before.tree if before else git.tree_id(safe.head), safe.tree)
     if not gone:
         return frozenset()
-    known = before.index or before.head if before else head
-    return gone - _deleted(git, known, made.index or made.files)
+    known = before.index or before.head if before else safe.head
+    return gone - _deleted(git, known, index or safe.tree)
 
 
 def _deleted(git: Git, old: str, new: str) -> frozenset[str]:

@@ -117,6 +117,10 @@ def _why_detached(path: Path, branch: str, safe: Safe) -> str:
 
 def _about(git: Git, path: Path, safe: Safe) -> list[str]:
     notes = []
+    if safe.on and safe.head == safe.tip:
+        notes.append(
+            f"{shown(safe.on)} was checked out, which had no commit of its own: its files are here, as changes"
+        )
     if safe.operation and safe.head == safe.tip:
         notes.append(f"a {safe.operation} was in progress: the files are as they were, the {safe.operation} is not")
     if safe.left:

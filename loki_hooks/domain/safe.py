@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 SETTLE = 5.0
-WAIT = 30.0
+WAIT = 15.0
 LONG = 600.0
 KEEP = 3600.0
 """For so many seconds the fuller snapshot stays reachable from those that lack some of its files."""

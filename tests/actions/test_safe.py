@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from conftest import Done, Repo, eventually
 
 from actions.finishing import begun, listed
 from actions.scripted import Yard, end, yard
+from loki_hooks.actions.keeper import Keeper
 from loki_hooks.domain.safe import LONG, SETTLE, WAIT, Trust, fitting, judge, pause
 
 WAITING = """\
@@ -182,6 +186,41 @@ def test_a_worktree_that_is_half_deleted_does_not_take_the_place_of_the_whole_on
     (made.outside / "over").touch()
 
 
+def test_whoever_deletes_while_a_snapshot_is_made_takes_nothing_from_it(repo: Repo) -> None:
+    """Looks follow each other without a pause while the worktree goes: file by file, in any order, its `.git`, too."""
+    made = begun(repo)
+    made.open("a")
+    tree = made.tree_of("a")
+    context = made.context()
+    keeper = Keeper(context)
+    for number in range(40):
+        repo.write(f"d{number % 7}/f{number}.txt", f"{number}\n", tree)
+    repo.git("add", "d1", "d2", cwd=tree)
+    keeper.renew_quietly("feature-a")
+    whole = safe_files(repo, "a")
+    assert len(whole) > 40
+    over = threading.Event()
+
+    def look_again_and_again() -> None:
+        while not over.is_set():
+            keeper.renew_quietly("feature-a")
+
+    looking = threading.Thread(target=look_again_and_again)
+    looking.start()
+    entries = sorted(tree.rglob("*"), key=lambda path: hashlib.sha256(str(path.name).encode()).digest())
+    for path in entries:
+        if path.is_file():
+            path.unlink()
+            time.sleep(0.02)
+    shutil.rmtree(tree)
+    over.set()
+    looking.join()
+    keeper.renew_quietly("feature-a")
+    assert safe_files(repo, "a") == whole
+    restored(repo, "a")
+    assert len(listing(tree, repo)["files"]) == len(whole)
+
+
 def test_the_end_of_a_session_is_in_the_snapshot(repo: Repo) -> None:
     made = yard(repo)
     made.agent("a", "echo left > left.txt; exit 3")
@@ -340,6 +379,46 @@ def test_a_planted_ref_does_no_harm(repo: Repo) -> None:
     shutil.rmtree(tree)
     restored(repo, "a")
     assert repo.git("rev-parse", "HEAD", cwd=tree) == repo.git("rev-parse", "feature/a")
+
+
+def test_however_the_worktree_stands_nothing_is_lost(repo: Repo) -> None:
+    """Detached, on another branch, on one without a commit; a link in a folder's place; a file that nobody can read."""
+    made = begun(repo, "a", "b", "c")
+    a, b, c = (made.tree_of(name) for name in ("a", "b", "c"))
+    repo.git("switch", "-q", "--detach", cwd=a)
+    repo.commit("Nowhere else", {"lonely.txt": "x\n"}, cwd=a)
+    repo.write("lonely.txt", "changed\n", a)
+    repo.git("switch", "-q", "-c", "side", cwd=b)
+    repo.commit("Folder", {"folder/x": "x\n"}, cwd=b)
+    shutil.rmtree(b / "folder")
+    (b / "folder").symlink_to("/nowhere")
+    os.mkfifo(b / "pipe")
+    (b / "repository").mkdir()
+    repo.git("init", "-q", cwd=b / "repository")
+    repo.write("hidden/.gitignore", "*\n", b)
+    repo.git("switch", "-q", "--orphan", "fresh", cwd=c)
+    repo.write("fresh.txt", "fresh\n", c)
+    made.once()
+    time.sleep(SETTLE)  # what is missing is believed then
+    made.once()
+    assert safe_files(repo, "b")
+    shown = []
+    before = [listing(a, repo), listing(b, repo)]
+    for name in ("a", "b", "c"):
+        shutil.rmtree(made.tree_of(name))
+        repo.git("worktree", "prune")
+        repo.git("branch", "-D", f"feature/{name}")
+        shown.append(restored(repo, name).err)
+    assert "it was detached: HEAD is at" in shown[0]
+    assert {**listing(a, repo)} == before[0]
+    after = listing(b, repo)
+    assert "'side' was checked out" in shown[1]
+    assert "repository/ (it is a repository of its own)" in shown[1]
+    assert after["head"] == before[1]["head"]
+    assert after["files"]["folder"] == "-> /nowhere"
+    assert "'fresh' was checked out, which had no commit" in shown[2]
+    assert {p.name for p in c.iterdir()} == {".git", ".loki", "fresh.txt"}
+    assert repo.git("rev-parse", "--verify", "feature/c")
 
 
 # How long it is kept ----------------------------------------------------------------------------------------
