@@ -17,7 +17,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.leftovers import holds_secret, withheld_of
-from loki_hooks.actions.safe import SAFE, Safe, read, write
+from loki_hooks.actions.safe import SAFE, Safe, missing, read, write
 from loki_hooks.actions.salvage import staged_commit
 from loki_hooks.domain.safe import KEEP, Doubt, Trust, judge, pause
 from loki_hooks.domain.status import Status
@@ -65,7 +65,7 @@ class Keeper:
             record = self._context.store.read().streams.get(stream)
             if record is not None and record.path:
                 self.renew(record)
-        except (LokiError, OSError):
+        except (LokiError, OSError, ValueError):
             return  # the worktree changed or went while it was looked at: the next look sees
 
     def renew(self, record: StreamRecord, *, spare_new: bool = False) -> None:
@@ -85,34 +85,34 @@ class Keeper:
         if not tip:  # there is nothing yet that a worktree could be made at
             return
         if not seen.head:  # a branch without a commit: what there is counts as changes to the stream's own
-            seen = replace(seen, head=tip)
+            seen = replace(seen, head=tip, dirty=True)
         key = f"{seen.branch} {seen.head} {tip} {seen.operation} {seen.mark}"
         if (key == self.key and self.doubt is None) or (spare_new and not seen.dirty and seen.head == record.base):
             self.key = key
             return
         paths, seen = _chosen(path, record, seen)
         self.stored = self._new_bytes(path, paths)
-        made = trees(path, paths, withheld=seen.withheld)
+        made = trees(path, paths, withheld=seen.withheld) if seen.dirty else _of_head(git, seen.head)
         seen = replace(seen, left=(*seen.left, *((name, "git cannot read it") for name in made.unreadable)))
         old = git.commit_id(f"{SAFE}{record.stream}") or ""
         before = read(git, record.stream, old) if old else None
-        safe = self._believed(record, _new(git, record, seen, tip, made), made.index, before)
+        safe = self._believed(record, _new(git, record, seen, tip, made), before)
         if safe is not None and self._publish(record, safe, before, old):
             self.key = key
 
-    def _believed(self, record: StreamRecord, safe: Safe, index: str, before: Safe | None) -> Safe | None:
+    def _believed(self, record: StreamRecord, safe: Safe, before: Safe | None) -> Safe | None:
         """Return the snapshot as far as it may take the place of the one before; None while it may not."""
         git = self._context.git
         full = before.tree if before else git.tree_id(safe.head)
-        missing = _missing(git, before, safe, index)
-        trust, self.doubt = judge(self.doubt, missing, _count(git, full) if missing else 0, time.time())
+        gone = missing(git, before, safe)
+        trust, self.doubt = judge(self.doubt, gone, _count(git, full) if gone else 0, time.time())
         if trust is Trust.NOT_YET:
             return None
         if trust is Trust.BUT_FOR_MISSING:
-            vanished = tuple(sorted(missing))
+            vanished = tuple(sorted(gone))
             tree = filled(Path(record.path), safe.tree, full, vanished)
             safe = replace(safe, tree=tree, vanished=vanished[:MAX_LEFT])
-        return self._with_fuller(safe, before, lacks=bool(missing) and trust is Trust.WHOLE)
+        return self._with_fuller(safe, before, lacks=bool(gone) and trust is Trust.WHOLE)
 
     def _new_bytes(self, worktree: Path, paths: tuple[str, ...]) -> int:
         sizes = {}
@@ -183,6 +183,11 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _of_head(git: Git, head: str) -> Trees:
+    tree = git.tree_id(head)
+    return Trees(tree, tree)
+
+
 def _new(git: Git, record: StreamRecord, seen: WorktreeLook, tip: str, made: Trees) -> Safe:
     return Safe(
         record.stream,
@@ -197,22 +202,6 @@ def _new(git: Git, record: StreamRecord, seen: WorktreeLook, tip: str, made: Tre
         seen.operation,
         left=seen.left[:MAX_LEFT],
     )
-
-
-def _missing(git: Git, before: Safe | None, safe: Safe, index: str) -> frozenset[str]:
-    """Return the files that the worktree had before (or HEAD has), and that went without git being told."""
-    gone = _deleted(git, before.tree if before else git.tree_id(safe.head), safe.tree)
-    if not gone:
-        return frozenset()
-    known = before.index or before.head if before else safe.head
-    return gone - _deleted(git, known, index or safe.tree)
-
-
-def _deleted(git: Git, old: str, new: str) -> frozenset[str]:
-    if old == new:
-        return frozenset()
-    listed = git.out("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=D", old, new)
-    return frozenset(filter(None, listed.split("\0")))
 
 
 def _count(git: Git, tree: str) -> int:
@@ -257,7 +246,7 @@ def _is_due(entry: Mapping[str, object], tip: str) -> bool:
 
 def _renewed(context: Context, record: StreamRecord, entry: Mapping[str, object]) -> dict[str, object]:
     keeper = Keeper(context, _doubt_in(entry.get("doubt")), str(entry.get("key", "")))
-    with contextlib.suppress(LokiError, OSError):  # the next pass looks again
+    with contextlib.suppress(LokiError, OSError, ValueError):  # the next pass looks again
         keeper.renew(record, spare_new=True)
     return {"key": keeper.key, "doubt": asdict(keeper.doubt) if keeper.doubt else None}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loki_hooks.actions.cleanup import PAST
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.safe import Safe
+from loki_hooks.actions.safe import Safe, missing, read
 from loki_hooks.actions.salvage import bring_back
 from loki_hooks.domain.names import shown
 from loki_hooks.errors import LokiError, RefusedError
@@ -138,12 +138,8 @@ def _about(git: Git, path: Path, safe: Safe) -> list[str]:
 
 
 def _only_before(git: Git, safe: Safe) -> list[str]:
-    if not safe.before:
-        return []
-    listed = git.out(
-        "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=D", safe.before, safe.commit
-    )
-    return [path for path in listed.split("\0") if path]
+    before = read(git, safe.stream, safe.before) if safe.before else None
+    return sorted(missing(git, before, safe)) if before else []
 
 
 def _few(words: object) -> str:

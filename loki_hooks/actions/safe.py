@@ -95,6 +95,22 @@ def _listed(text: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+def missing(git: Git, before: Safe | None, safe: Safe) -> frozenset[str]:
+    """Return the files that the snapshot before had (or HEAD has), and that went without git being told."""
+    gone = _deleted(git, before.tree if before else git.tree_id(safe.head), safe.tree)
+    if not gone:
+        return frozenset()
+    known = before.index or before.head if before else safe.head
+    return gone - _deleted(git, known, safe.index or safe.head)
+
+
+def _deleted(git: Git, old: str, new: str) -> frozenset[str]:
+    if old == new:
+        return frozenset()
+    listed = git.out("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=D", old, new)
+    return frozenset(filter(None, listed.split("\0")))
+
+
 def snapshot_of(context: Context, stream: str) -> Safe | None:
     """Return the stream's safe snapshot, None when there is none."""
     oid = context.git.commit_id(f"{SAFE}{stream}")
