@@ -18,7 +18,7 @@ from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref
-from loki_hooks.actions.safe import Safe, holds_work, snapshot_of
+from loki_hooks.actions.safe import SAFE, Safe, holds_work, snapshot_of
 from loki_hooks.actions.safe import forget as forget_snapshot
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.removal import Going, Removal, WorktreeFacts, classify
@@ -171,7 +171,8 @@ def _pin_past(context: Context, record: StreamRecord, time: str, more: Sequence[
     if not known:
         return
     stdin = "\n".join(known).encode()
-    lonely = set(git.out("rev-list", "--ignore-missing", "--stdin", "--not", "--all", stdin=stdin).split())
+    but = f"--exclude={SAFE}{record.stream}"  # which goes
+    lonely = set(git.out("rev-list", "--ignore-missing", "--stdin", "--not", but, "--all", stdin=stdin).split())
     parents = [word for commit in known if commit in lonely for word in ("-p", commit)]
     if parents:
         tree = git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b"")

@@ -95,6 +95,8 @@ def _place(context: Context, branch: str, safe: Safe, *, ours: bool) -> _Place:
 
 def _on_top(context: Context, path: Path, commit: str, safe: Safe) -> tuple[str, str]:
     """Return (the tree of what was uncommitted, brought onto ``commit``; what to say of it)."""
+    if not safe.has_uncommitted(context.git):
+        return "", "nothing was uncommitted"
     merged = merge_trees(context.git, commit, safe.commit)
     if not merged.conflicts:
         return merged.tree, "what was uncommitted is put on top of it, not staged"

@@ -51,6 +51,8 @@ class Trashed:
     files: str = ""
     archive: Path | None = None
     reasons: tuple[str, ...] = ()
+    safe: Safe | None = None
+    """The snapshot that it is, of a worktree that we did not remove."""
 
     @property
     def words(self) -> frozenset[str]:
@@ -86,15 +88,22 @@ class Restored:
 def to_restore(context: Context) -> list[Trashed]:
     """Return what can be brought back: worktrees that somebody else took away, then what we removed; newest first."""
     state = context.store.read()
-    found = []
-    for safe in lost(context, state):
-        record = state.streams.get(safe.stream) or _guess_of(context, safe)
-        work = safe.commit if safe.has_uncommitted(context.git) else ""
-        ref = f"{SAFE}{safe.stream}"
-        found.append(
-            Trashed(record, safe.time, ref, safe.tip, work, safe.index, reasons=("not by us: its worktree is gone",))
-        )
-    return found + trashed(context)
+    gone = [_lost(context, safe, state.streams.get(safe.stream)) for safe in lost(context, state)]
+    return gone + trashed(context)
+
+
+def _lost(context: Context, safe: Safe, record: StreamRecord | None) -> Trashed:
+    """Return the entry of a snapshot; ``record``: what is known of its stream."""
+    return Trashed(
+        record or _guess(context, safe.stream, safe.branch, safe.tip),
+        safe.time,
+        f"{SAFE}{safe.stream}",
+        safe.tip,
+        work=safe.commit if safe.has_uncommitted(context.git) else "",
+        index=safe.index,
+        reasons=("its worktree is gone, not by us",),
+        safe=safe,
+    )
 
 
 def trashed(context: Context) -> list[Trashed]:
@@ -159,24 +168,15 @@ def restore(context: Context, word: str) -> Restored:
             raise RefusedError("a pass is under way and does not end", "try again")
         if living is not None and living.status is not Status.ARCHIVED:
             return _give_worktree(context, living)
-        everything = trashed(context)
-        wanted = [t for t in everything if word in t.words]
-        safe = [
-            s for s in lost(context, context.store.read()) if word in {s.stream, s.branch, _guess_of(context, s).name}
-        ]
-        if safe and (not wanted or "/" not in word):
-            return _from_snapshot(context, _guess_of(context, safe[0]), safe[0])
-        if wanted:
-            return _bring_back(context, wanted[0])
+        everything = to_restore(context)
+        wanted = next((entry for entry in everything if word in entry.words), None)
+        if wanted is not None:
+            return _bring_back(context, wanted) if wanted.safe is None else _from_snapshot(context, wanted)
     near = nearest(word, [t.record.name for t in everything])
     raise BadInputError(
         f"there is nothing to restore that is called {shown(word)}",
         f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is",
     )
-
-
-def _guess_of(context: Context, safe: Safe) -> StreamRecord:
-    return _guess(context, safe.stream, safe.branch, safe.tip)
 
 
 def _without_session(context: Context, record: StreamRecord) -> StreamRecord:
@@ -202,7 +202,7 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
         )
     safe = snapshot_of(context, record.stream) if record.path else None
     if safe is not None:
-        return _from_snapshot(context, record, safe)
+        return _from_snapshot(context, _lost(context, safe, record))
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if tip is None:
         raise RefusedError(
@@ -219,11 +219,13 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
     return Restored(record)
 
 
-def _from_snapshot(context: Context, record: StreamRecord, safe: Safe) -> Restored:
+def _from_snapshot(context: Context, entry: Trashed) -> Restored:
     """Bring a worktree back from its safe snapshot: its branch, and what was uncommitted as uncommitted.
 
     What exists is not written over: the branch moves forward at most, and the path must be free.
     """
+    record, safe = entry.record, entry.safe
+    assert safe is not None
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
     if require_branch_name(context.git, record.branch) == context.integration:
         raise RefusedError(f"{record.branch} is the integration branch", "nothing was changed")

@@ -132,6 +132,7 @@ def test_what_rm_took_in_the_middle_of_a_session_comes_back_as_it_was(repo: Repo
     assert index
     names = {entry["name"]: entry for entry in listed(made)}
     assert set(names) == {"a", "b"}
+    assert names["a"]["ref"] == "refs/loki/safe/feature-a"
     assert names["a"]["uncommitted"]
     for name in ("b", "a"):
         done = restored(repo, name)
@@ -285,7 +286,7 @@ def test_after_git_clean_in_the_main_worktree(repo: Repo) -> None:
     repo.git("worktree", "prune")
     repo.git("branch", "-D", "feature/a")
     assert [entry["name"] for entry in listed(made)] == ["a"]
-    restored(repo, "a")
+    restored(repo, f"feature-a/{listed(made)[0]['time']}")
     assert listing(tree, repo) == before
 
 
@@ -436,6 +437,21 @@ def test_what_was_uncommitted_outlives_the_end_of_its_stream(repo: Repo) -> None
     assert repo.try_git("rev-parse", "--verify", "-q", "refs/loki/safe/feature-a").code == 1
     restored(repo, "a")
     assert (made.tree_of("a") / "untracked.txt").read_text() == "a\n"
+
+
+def test_a_snapshot_that_does_not_fit_the_branch_any_more_is_pinned_when_its_stream_goes(repo: Repo) -> None:
+    made = open_with(repo, "a")
+    tree = made.tree_of("a")
+    repo.git("commit", "-q", "--amend", "-m", "Amended", cwd=tree)
+    made.once()
+    shutil.rmtree(tree)
+    repo.git("worktree", "prune")
+    snapshot = repo.git("rev-parse", "refs/loki/safe/feature-a")
+    repo.git("branch", "-f", "feature/a", repo.git("commit-tree", "main^{tree}", "-p", "main", "-m", "Other"))
+    assert repo.loki("finish", "a", "--abandon").code == 0
+    assert repo.git("for-each-ref", "refs/loki/safe/") == ""
+    kept = repo.git("for-each-ref", "--format=%(refname)", "--contains", snapshot)
+    assert kept.startswith("refs/loki/past/feature-a/")
 
 
 def test_a_stream_that_is_given_up_or_lands_has_no_snapshot_any_more(repo: Repo) -> None:
