@@ -55,9 +55,9 @@ class Keeper:
         """Renew the stream's snapshot until ``over`` is set. Raises nothing: a session does not fail for this."""
         wait = 0.0
         while not over.wait(wait):
-            began = time.monotonic()
+            began, used = time.monotonic(), sum(os.times()[:4])
             self.renew_quietly(stream)
-            wait = pause(time.monotonic() - began, self.stored)
+            wait = pause(sum(os.times()[:4]) - used, time.monotonic() - began, self.stored)
 
     def renew_quietly(self, stream: str) -> None:
         """Renew the stream's snapshot if that is possible now."""

@@ -60,9 +60,10 @@ def judge(before: Doubt | None, missing: Collection[str], of: int, at: float) ->
     return Trust.NOT_YET if at - first < WAIT else Trust.BUT_FOR_MISSING, Doubt(mark, since, first)
 
 
-def pause(cost: float, size: int) -> float:
-    """Return how many seconds to wait after a look that took ``cost`` seconds and stored ``size`` bytes."""
-    return min(max(RENEW, cost * SHARE, size / BYTES), SLOWEST)
+def pause(cost: float, took: float, size: int) -> float:
+    """Return how many seconds to wait after a look that cost so many seconds of processor time, ``took`` so many, and
+    stored ``size`` bytes. (On a busy machine a look takes long and costs no more.)"""
+    return min(max(RENEW, cost * SHARE, took, size / BYTES), SLOWEST)
 
 
 def fitting(paths: Sequence[str], most: int) -> tuple[str, ...]:
