@@ -230,7 +230,8 @@ def renew_all(context: Context) -> None:
             for record, entry in zip(due, found, strict=True):
                 after[record.stream] = {**entry, "tip": heads.get(f"refs/heads/{record.branch}", ""), "seen_at": now()}
     if after != memory:
-        write_atomic(path, dump_json(after))
+        with contextlib.suppress(LokiError):  # then they are looked into again
+            write_atomic(path, dump_json(after))
 
 
 def _is_for_passes(record: StreamRecord) -> bool:
