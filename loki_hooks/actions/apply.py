@@ -14,6 +14,7 @@ from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of, body_of_main
 from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.gate_worktrees import keep_testing
+from loki_hooks.actions.keeper import renew_all
 from loki_hooks.actions.land import advance
 from loki_hooks.actions.moves import DONE, Moves, Taken
 from loki_hooks.actions.notices import write_notices
@@ -21,6 +22,7 @@ from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.queues import show_queues
 from loki_hooks.actions.retention import expire_when_due
+from loki_hooks.actions.safe import forget as forget_snapshot
 from loki_hooks.actions.train import forget_trains
 from loki_hooks.actions.train_steps import TrainSteps
 from loki_hooks.actions.turns import see_to_turns
@@ -112,6 +114,7 @@ class Applier(Moves):
         look_for_stories(self.context)
         show_queues(self.context)
         self._forget_train()
+        renew_all(self.context)
         see_to_turns(self.context, self.began)
         try:
             expire_when_due(self.context)
@@ -236,6 +239,7 @@ class Applier(Moves):
         release(self.context, step.stream)
         self.context.store.update(lambda s: s.without(step.stream))
         forget(self.site, step.stream)
+        forget_snapshot(self.context, step.stream)
         events.record(self.site, "vanished", step.stream, detail=step.reason)
         return "done", step.reason
 

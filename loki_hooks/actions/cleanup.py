@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref
+from loki_hooks.actions.safe import Safe, holds_work, snapshot_of
+from loki_hooks.actions.safe import forget as forget_snapshot
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.removal import Going, Removal, WorktreeFacts, classify
 from loki_hooks.domain.signals import SignalName
@@ -109,6 +111,8 @@ def retire(
     path = Path(record.path)
     branch = f"refs/heads/{record.branch}"
     tip = git.commit_id(branch) or ""
+    lost = _lost_work(context, record, path, tip)
+    work = work or (lost.commit if lost is not None and lost.tip == (tip or lost.tip) else "")
     trash = f"{TRASH}{record.stream}/{time}" if going is not Going.WORKTREE and (work or tip) else ""
     worktrees = list_worktrees(git)
     if trash and any(w.branch == record.branch and w.path != path for w in worktrees):
@@ -117,7 +121,8 @@ def retire(
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
     archive = _archive(context, record, time, facts)
-    pin_past(context, record, f"{PAST}{record.stream}/{time}")
+    more_lost = (lost.commit,) if lost is not None and lost.commit != work else ()
+    pin_past(context, record, f"{PAST}{record.stream}/{time}", more_lost)
     try:
         admin = registration_of(site, path) if record.path else None
         if admin is not None:
@@ -135,6 +140,8 @@ def retire(
         _undo(context, record, time, trash, archive)
         raise
     spawn_environment.forget(site, record.stream)
+    if lost is None or going is not Going.WORKTREE:  # else it is the only place of what was uncommitted
+        forget_snapshot(context, record.stream)
     if going is not Going.WORKTREE:
         _remove_branch(context, record, tip)
         _move_logs(context, record, archive)
@@ -157,8 +164,8 @@ def retire(
     return removal
 
 
-def pin_past(context: Context, record: StreamRecord, ref: str) -> None:
-    """Keep as ``ref`` the commits that only this branch's reflog and this worktree's git dir know, and what is staged."""
+def pin_past(context: Context, record: StreamRecord, ref: str, more: Sequence[str] = ()) -> None:
+    """Keep as ``ref`` the commits that only this branch's reflog and this worktree's git dir know, what is staged, and ``more``."""
     git, site, path = context.git, context.site, Path(record.path)
     known = (git.maybe("reflog", "show", "--format=%H", f"refs/heads/{record.branch}", "--") or "").split()
     admin = registration_of(site, path) if record.path else None
@@ -167,9 +174,17 @@ def pin_past(context: Context, record: StreamRecord, ref: str) -> None:
         known = [*commits_in(admin), *known]
         if not is_here(site, path):  # else it was looked at, and saved
             staged, head = staged_tree(admin) or "", known[0] if known else ""
-    keeper = keeper_of(git, known, f"What the reflogs of {record.stream} still knew", staged, head)
+    keeper = keeper_of(git, [*more, *known], f"What the reflogs of {record.stream} still knew", staged, head)
     if keeper and git.commit_id(ref) != keeper:
         git.update_ref(ref, keeper, None, record.branch)
+
+
+def _lost_work(context: Context, record: StreamRecord, path: Path, tip: str) -> Safe | None:
+    """Return the safe snapshot of a worktree that somebody else took away, with anything that is not at ``tip``."""
+    if not record.path or path.is_dir():
+        return None
+    safe = snapshot_of(context, record.stream)
+    return safe if safe is not None and holds_work(context, safe, tip) else None
 
 
 def _undo(context: Context, record: StreamRecord, time: str, trash: str, archive: Path) -> None:

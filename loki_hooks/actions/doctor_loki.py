@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.actions.prepare import untrusted_reason
+from loki_hooks.actions.safe import SAFE, lost
 from loki_hooks.domain.diagnosis import Cure, Finding, Repair
 from loki_hooks.domain.status import Status
 from loki_hooks.system import trust
@@ -159,7 +160,22 @@ def check_state(context: Context) -> list[Finding]:
         found.append(Finding("state", True, "the state can be read", f"{path}, {len(state.streams)} streams"))
     elif site.enabled:
         found.append(Finding("state", True, "there is no state yet", f"no {path}"))
-    return found
+    return [*found, *_lost_worktrees(context)]
+
+
+def _lost_worktrees(context: Context) -> list[Finding]:
+    gone = lost(context, context.store.read())
+    if not gone:
+        return []
+    return [
+        Finding(
+            "state",
+            True,
+            f"worktrees that are gone: {', '.join(safe.stream for safe in gone)}",
+            f"their snapshots are there: {', '.join(f'{SAFE}{safe.stream} of {safe.time[:19]}Z' for safe in gone)}",
+            "`loki-hooks restore NAME` brings each back, with what was uncommitted",
+        )
+    ]
 
 
 def check_configuration(context: Context) -> list[Finding]:

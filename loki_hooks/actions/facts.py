@@ -20,6 +20,7 @@ from loki_hooks.actions.join import look_at_join
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
 from loki_hooks.actions.remote import compared
+from loki_hooks.actions.safe import is_only_place
 from loki_hooks.actions.standing import writers
 from loki_hooks.actions.taken_out import PROCESSED_REF, Gone
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
@@ -87,6 +88,7 @@ def gather(context: Context, memory: Memory) -> Facts:
                 session_alive=is_alive(record.session),
                 claim_alive=is_alive(record.claim),
                 signalled=record.stream in ready,
+                safe=not at and record.path not in present and is_only_place(context, record.stream),
                 merged=_has_landed(context, memory, record, at, tip),
             )
         )

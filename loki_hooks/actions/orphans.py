@@ -7,6 +7,7 @@ A folder that is not there may come back (moved, unplugged): what is said of it 
 | a worktree without a session | `loki-hooks finish NAME`                    |
 | a session without a worktree | `loki-hooks stop NAME`                      |
 | a stream without a worktree  | `loki-hooks restore NAME`                   |
+| a snapshot, no worktree      | `loki-hooks restore NAME`                   |
 | a branch without either      | `loki-hooks spawn NAME --branch BRANCH …`   |
 | a registration, no folder    | `git worktree remove PATH`, `repair`        |
 | a folder, no registration    | `loki-hooks restore PATH`                   |
@@ -23,6 +24,7 @@ from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.facts import identify
+from loki_hooks.actions.safe import Safe, lost
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.system.files import read_plain
@@ -54,12 +56,21 @@ def orphans(
     context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str], worktrees: Sequence[WorktreeEntry]
 ) -> tuple[Orphan, ...]:
     """Return every orphan. ``records``: the streams that are not standing nor archived; ``heads``: all branches."""
+    gone = lost(context, context.store.read())
     return (
-        *_streams(context, records, heads),
+        *_lost(records, gone),
+        *_streams(context, [r for r in records if r.stream not in {safe.stream for safe in gone}], heads),
         *_branches(context, records, heads, worktrees),
         *_registrations(context, records, worktrees),
         *_folders(context, worktrees),
     )
+
+
+def _lost(records: Sequence[StreamRecord], gone: Sequence[Safe]) -> Iterator[Orphan]:
+    names = {r.stream: r.name for r in records}
+    for safe in gone:
+        command = f"loki-hooks restore {shlex.quote(names.get(safe.stream, safe.stream))}"
+        yield Orphan(f"its worktree is gone; a snapshot of {safe.time[:19]}Z has what was in it", safe.stream, command)
 
 
 def _streams(context: Context, records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Iterator[Orphan]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.leftovers import withheld_of
 from loki_hooks.actions.train import merge
 from loki_hooks.domain.additive import is_additive
 from loki_hooks.domain.radar import Look, Pair, Radar, conflicts_between, pairs_among, plain_path
-from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
@@ -125,13 +125,16 @@ def conflicts_of_tips(context: Context, records: Sequence[StreamRecord]) -> Mapp
 def _look(record: StreamRecord) -> WorktreeLook | None:
     if not record.path:
         return None
-    copied = {name for name, _ in record.copied}
-    return look(Path(record.path), lambda path: path in copied or looks_secret(path))
+    return look(Path(record.path), withheld_of(record))
 
 
 def _mark(record: StreamRecord, tip: str, seen: WorktreeLook | None) -> str:
-    """Return what tells the uncommitted work of the stream apart; of another branch, checked out there, it is not."""
-    return seen.mark if seen is not None and (seen.branch, seen.head) == (record.branch, tip) else ""
+    """Return what tells the uncommitted work of the stream apart.
+
+    Of another branch, checked out there, it is not; in the middle of a merge the files are nobody's work yet.
+    """
+    there = seen is not None and (seen.branch, seen.head, seen.operation) == (record.branch, tip, "")
+    return seen.mark if seen is not None and there else ""
 
 
 def _takes_part(record: StreamRecord, tip: str, seen: WorktreeLook | None) -> bool:
@@ -165,7 +168,8 @@ def _with_heads(
 
     def snap(record: StreamRecord) -> str | None:
         seen = looks[record.stream]
-        return snapshot(Path(record.path), radar.looks[record.stream].tip, seen.paths, objects) if seen else None
+        tip = radar.looks[record.stream].tip
+        return snapshot(Path(record.path), tip, seen.paths, objects, seen.withheld) if seen else None
 
     from concurrent.futures import ThreadPoolExecutor
 

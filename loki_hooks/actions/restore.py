@@ -2,7 +2,8 @@
 
 What there is comes from ``refs/loki/trash/<stream>/<time>``, with the archive of the same name where it is still there
 (`git clean -xdf` takes archives, never refs). A restored stream is ``kept``: clean-up does not take it again. A
-stream of ours that only lost its worktree gets it back the same way, and keeps its status.
+stream that only lost its worktree gets it back, from its safe snapshot where there is one (``safe.py``), and keeps its
+status.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from typing import Any
 from loki_hooks.actions.cleanup import PAST, TRASH, pin_past
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, untrusted_reason
+from loki_hooks.actions.put_back import put_back
+from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.actions.safe import SAFE, Safe, lost, snapshot_of
 from loki_hooks.actions.salvage import bring_back, trailers
+from loki_hooks.actions.stop import stop_stream
 from loki_hooks.domain.names import STANDARD_KINDS, flat, nearest, shown
 from loki_hooks.domain.stages import PLAN_FILE
 from loki_hooks.domain.status import IN_SESSION, LIVING, Status
@@ -25,8 +30,9 @@ from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, stamp
 from loki_hooks.system.files import held, read_json, read_plain, write_atomic
-from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.git import Git, list_worktrees, require_branch_name
 from loki_hooks.system.git_folder import pointer
+from loki_hooks.system.processes import is_alive
 from loki_hooks.system.registrations import forget_missing, is_here, reconnect, registration_of
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.worktrees import add, git_dir_of
@@ -47,6 +53,14 @@ class Trashed:
     files: str = ""
     archive: Path | None = None
     reasons: tuple[str, ...] = ()
+    safe: Safe | None = None
+    """The snapshot that it is, of a worktree that we did not remove."""
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What a person may call it."""
+        r = self.record
+        return frozenset({r.name, r.stream, r.branch, f"{r.stream}/{self.time}"})
 
     def to_json(self) -> dict[str, Any]:
         r = self.record
@@ -73,8 +87,29 @@ class Restored:
     notes: tuple[str, ...] = ()
 
 
+def to_restore(context: Context) -> list[Trashed]:
+    """Return what can be brought back: worktrees that somebody else took away, then what we removed; newest first."""
+    state = context.store.read()
+    gone = [_lost(context, safe, state.streams.get(safe.stream)) for safe in lost(context, state)]
+    return gone + trashed(context)
+
+
+def _lost(context: Context, safe: Safe, record: StreamRecord | None) -> Trashed:
+    """Return the entry of a snapshot; ``record``: what is known of its stream."""
+    return Trashed(
+        record or _guess(context, safe.stream, safe.branch, safe.tip),
+        safe.time,
+        f"{SAFE}{safe.stream}",
+        safe.tip,
+        work=safe.commit if safe.has_uncommitted(context.git) else "",
+        index=safe.index,
+        reasons=("its worktree is gone, not by us",),
+        safe=safe,
+    )
+
+
 def trashed(context: Context) -> list[Trashed]:
-    """Return what can be brought back, the newest first."""
+    """Return what we removed and can bring back, the newest first."""
     found = []
     for ref, oid in context.git.refs(TRASH).items():
         stream, _, time = ref.removeprefix(TRASH).rpartition("/")
@@ -128,38 +163,49 @@ def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord
 
 def restore(context: Context, word: str) -> Restored:
     """Bring back the newest that ``word`` (a name, an id, a branch, or ``id/time``) means. Raises ``LokiError``."""
-    state = context.store.read()
-    living = state.find(word)
+    living = context.store.read().find(word)
     if living is not None and living.status is not Status.ARCHIVED:
-        return _give_worktree(context, living)
-    everything = trashed(context)
-    wanted = [
-        t
-        for t in everything
-        if word in {t.record.name, t.record.stream, t.record.branch, f"{t.record.stream}/{t.time}"}
-    ]
-    if not wanted:
-        near = nearest(word, [t.record.name for t in everything])
-        raise BadInputError(
-            f"there is nothing to restore that is called {shown(word)}",
-            f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is",
-        )
+        living = _without_session(context, living)
     with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
         if not mine:
             raise RefusedError("a pass is under way and does not end", "try again")
-        return _bring_back(context, wanted[0])
+        if living is not None and living.status is not Status.ARCHIVED:
+            return _give_worktree(context, living)
+        everything = to_restore(context)
+        wanted = next((entry for entry in everything if word in entry.words), None)
+        if wanted is not None:
+            return _bring_back(context, wanted) if wanted.safe is None else _from_snapshot(context, wanted)
+    near = nearest(word, [t.record.name for t in everything])
+    raise BadInputError(
+        f"there is nothing to restore that is called {shown(word)}",
+        f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is",
+    )
+
+
+def _without_session(context: Context, record: StreamRecord) -> StreamRecord:
+    """Return the stream as it is once no session is recorded that has no worktree to work in. Raises ``LokiError``."""
+    if record.status not in IN_SESSION or not record.path or (Path(record.path) / ".git").exists():
+        return record
+    if is_alive(record.session):
+        stop_stream(context, record.stream)
+    else:
+        reconcile(context.site, wait=PATIENCE)
+    return context.store.read().streams.get(record.stream, record)
 
 
 def _give_worktree(context: Context, record: StreamRecord) -> Restored:
     """Give a stream that lost its worktree, or gave it back, one on its branch."""
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
-    if record.standing or record.status in IN_SESSION:
+    if record.resting or record.kind in {"main", "testing"} or record.status in IN_SESSION:
         raise RefusedError(f"{record.name} is {record.status}: there is nothing to restore", "see `loki-hooks status`")
     if record.path and (path / ".git").exists():
         raise RefusedError(
             f"{record.name} is here, in {record.path} ({record.status})",
             "an earlier one of the name comes back once this one is finished",
         )
+    safe = snapshot_of(context, record.stream) if record.path else None
+    if safe is not None:
+        return _from_snapshot(context, _lost(context, safe, record))
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if tip is None:
         raise RefusedError(
@@ -176,17 +222,44 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
     return Restored(record)
 
 
-def _forget(context: Context, record: StreamRecord, path: Path) -> None:
+def _forget(context: Context, record: StreamRecord, path: Path, *, pinned: bool = False) -> None:
     """Put the registration of the stream's lost worktree aside, its commits pinned. Raises ``RefusedError``."""
     if registration_of(context.site, path) is None:
         return
     past = f"{PAST}{record.stream}/{stamp()}"
     pin_past(context, record, past)
     try:
-        forget_missing(context.site, path)
+        forget_missing(context.site, path, pinned=pinned)
     except RefusedError:
         context.git.run("update-ref", "-d", past)
         raise
+
+
+def _from_snapshot(context: Context, entry: Trashed) -> Restored:
+    """Bring a worktree back from its safe snapshot: its branch, and what was uncommitted as uncommitted.
+
+    What exists is not written over: the branch moves forward at most, and the path must be free.
+    """
+    record, safe = entry.record, entry.safe
+    assert safe is not None
+    path = Path(record.path) if record.path else context.path_for(context.values_of(record))
+    if require_branch_name(context.git, record.branch) == context.integration:
+        raise RefusedError(f"{record.branch} is the integration branch", "nothing was changed")
+    _refuse_clashes(context, record, path, "")
+    _forget(context, replace(record, path=str(path)), path, pinned=True)
+    known = context.store.read().streams.get(record.stream)
+    back = put_back(context, path, record.branch, safe, ours=known is not None)
+    after = replace(known or record, path=str(path), branch=back.branch, reason="" if known else "restored")
+    context.store.update(lambda s: s.with_stream(after))
+    _furnish(context, after)
+    events.record(
+        context.site,
+        "restored",
+        record.stream,
+        commit=back.commit,
+        evidence={"path": str(path), "branch": back.branch, "safe": safe.commit, "of": safe.time},
+    )
+    return Restored(after, back.notes)
 
 
 def _bring_back(context: Context, entry: Trashed) -> Restored:
@@ -236,7 +309,7 @@ def _bring_back(context: Context, entry: Trashed) -> Restored:
 
 def _refuse_clashes(context: Context, record: StreamRecord, path: Path, tip: str) -> None:
     at = context.git.commit_id(f"refs/heads/{record.branch}")
-    if at is not None and at != tip:
+    if at is not None and tip and at != tip:
         raise RefusedError(
             f"the branch {record.branch} exists, at another commit ({at[:12]})",
             f"rename it (`git branch -m {record.branch} NEW`), then restore again",

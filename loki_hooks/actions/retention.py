@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loki_hooks.actions.cleanup import PAST, TRASH
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.safe import SAFE
 from loki_hooks.actions.train import RESTS, TRAIN_REF
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.retention import LIMITS, Kept, age_of_stamp, expired
@@ -46,7 +47,7 @@ def expire(context: Context) -> int:
     state = context.store.read()
     live = {r.stream for r in state.streams.values() if r.status is not Status.ARCHIVED}
     gone = _trash(context, days) + _folders(context, days) + _gates(context, days, state) + _files(context, days, live)
-    gone += _bases(context, days, live) + _records(context, days)
+    gone += _bases(context, days, live) + _snapshots(context, state) + _records(context, days)
     for stream in set(kept_streams(context.site)) - {flat(stream) for stream in live}:
         forget(context.site, stream)
     if gone:
@@ -135,6 +136,12 @@ def _bases(context: Context, days: int, live: set[str]) -> int:
     entries = [Kept(ref, _days_old(context.site.common / "logs" / ref)) for ref in context.git.refs(BASE)]
     needed = frozenset(f"{BASE}{stream}" for stream in live)
     return _delete_refs(context, expired(entries, days=days, most=LIMITS["trash"], needed=needed))
+
+
+def _snapshots(context: Context, state: State) -> int:
+    """The safe snapshots of streams that are archived: what was in them is in the trash. Those of others are needed."""
+    archived = {r.stream for r in state.streams.values() if r.status is Status.ARCHIVED}
+    return _delete_refs(context, (ref for ref in context.git.refs(SAFE) if ref.removeprefix(SAFE) in archived))
 
 
 def _records(context: Context, days: int) -> int:

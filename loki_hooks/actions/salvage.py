@@ -29,7 +29,8 @@ from loki_hooks.system.files import MAX_BYTES
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.registrations import commits_in, keeper_of, registration_of, staged_tree
 from loki_hooks.system.secrets import secret_paths, secrets_of
-from loki_hooks.system.status import LOOK_YOURSELF, OWN_INDEX, Care, as_stdin, entries, index_copy
+from loki_hooks.system.snapshots import Trees, trees
+from loki_hooks.system.status import LOOK_YOURSELF, Care, entries
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -56,7 +57,7 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     head = git.commit_id("HEAD") or tip
     secrets = secrets_of(context.site.main, git.cwd, record.copied)
     is_secret = secret_paths(git.cwd, secrets)
-    staged_secret = _staged_secrets(git, secrets)
+    staged_secret = staged_secrets(git, secrets)
     apart = tuple(p for p in facts.untracked if p.endswith("/") or is_secret(p))
     secret = tuple(p for p in facts.modified if p in staged_secret or is_secret(p))
     saved = tuple(p for p in (*facts.modified, *facts.untracked) if p not in {*apart, *secret})
@@ -64,12 +65,10 @@ def save(context: Context, record: StreamRecord, facts: WorktreeFacts) -> Salvag
     parents = [p for p in dict.fromkeys((tip, head)) if p]
     if not saved and len(parents) < 2:
         return Salvage(tip, head, aside=aside)
-    tree, staged = _trees(git, saved, secret)
-    index = ""
-    if staged not in {tree, git.tree_id(head)}:
-        index = _commit(git, staged, [head], f"What was staged in {record.stream}\n")
-    work = _work(git, record, tree, tip, head, index)
-    return Salvage(tip, head, work, tree, index, saved, aside)
+    made = _trees(git, saved, secret)
+    index = staged_commit(git, record.stream, made.index, head) if made.index != made.files else ""
+    work = _work(git, record, made.files, tip, head, index)
+    return Salvage(tip, head, work, made.files, index, saved, aside)
 
 
 def save_registered(context: Context, record: StreamRecord) -> Salvage:
@@ -89,13 +88,12 @@ def save_registered(context: Context, record: StreamRecord) -> Salvage:
 
 def _work(git: Git, record: StreamRecord, tree: str, tip: str, head: str, index: str, keeper: str = "") -> str:
     """Make ``W``. ``keeper``: a commit of what else is to be kept with it."""
-    lines = [f"Uncommitted work of {record.stream}", "", f"Loki-Branch: {record.branch}", f"Loki-Tip: {tip}"]
-    lines += [f"Loki-Index: {index}"] if index else []
-    lines += [f"Loki-Head: {head}"] if head != tip else []
-    return _commit(git, tree, [p for p in dict.fromkeys((tip, head, index, keeper)) if p], "\n".join(lines) + "\n")
+    said = {"Branch": record.branch, "Tip": tip} | ({"Index": index} if index else {})
+    said |= {"Head": head} if head != tip else {}
+    return commit_work(git, record.stream, tree, [p for p in dict.fromkeys((tip, head, index, keeper)) if p], said)
 
 
-def _staged_secrets(git: Git, secrets: Secrets) -> frozenset[str]:
+def staged_secrets(git: Git, secrets: Secrets) -> frozenset[str]:
     """Return the paths of which the index has a secret that the worktree may not have any more."""
     listed = list(split_z(git.out("diff-index", "--cached", "--no-renames", "-z", "--diff-filter=d", "HEAD")))
     found = set()
@@ -116,23 +114,24 @@ def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
     return git.out("commit-tree", tree, *words, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"), env=NOBODY)
 
 
-def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> tuple[str, str]:
-    """Return (tree of the worktree, tree of the index), both without what is secret; the index stays as it is."""
-    with index_copy(git, by_content=True) as env:
-        if secret:
-            git.out(
-                "--literal-pathspecs",
-                "reset",
-                "--quiet",
-                "--pathspec-from-file=-",
-                "--pathspec-file-nul",
-                stdin=as_stdin(secret),
-                env=env,
-            )
-        staged = git.out("write-tree", env=env)
-        update = (*OWN_INDEX, "update-index", "--add", "--remove", "--replace", "-z", "--stdin")
-        git.out(*update, stdin=as_stdin(saved), env=env, timeout=1800)
-        return git.out("write-tree", env=env), staged
+def _trees(git: Git, saved: Sequence[str], secret: Sequence[str]) -> Trees:
+    made = trees(git.cwd, saved, withheld=secret, by_content=True)
+    if made.unreadable:
+        raise LokiError(f"git cannot read {made.unreadable[0]}", "nothing was changed")
+    return made
+
+
+def staged_commit(git: Git, stream: str, index: str, head: str) -> str:
+    """Return a commit of what is staged, '' when that is nothing (or no tree)."""
+    if not index or index == git.tree_id(head):
+        return ""
+    return _commit(git, index, [head], f"What was staged in {stream}\n")
+
+
+def commit_work(git: Git, stream: str, tree: str, parents: Sequence[str], facts: Mapping[str, str]) -> str:
+    """Return ``W``: ``facts`` become its trailers."""
+    lines = [f"Uncommitted work of {stream}", "", *(f"Loki-{key}: {value}" for key, value in facts.items())]
+    return _commit(git, tree, parents, "\n".join(lines) + "\n")
 
 
 def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -> str:
@@ -143,7 +142,7 @@ def clear(context: Context, record: StreamRecord, salvage: Salvage, time: str) -
     path = Path(record.path)
     git = Git(path, of=context.site.common)
     secret = [p for p in salvage.aside if p not in salvage.saved]
-    if salvage.work and _trees(git, salvage.saved, [p for p in secret if _is_tracked(git, p)])[0] != salvage.tree:
+    if salvage.work and _trees(git, salvage.saved, [p for p in secret if _is_tracked(git, p)]).files != salvage.tree:
         raise LokiError(f"{path} changed while it was being saved", "somebody works in it: try again later")
     folder = ""
     if salvage.aside:

@@ -16,12 +16,14 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.continuity import note_sync
+from loki_hooks.actions.keeper import Keeper
 from loki_hooks.actions.pending import started
 from loki_hooks.actions.prepare import copy_environment, furnish
 from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
@@ -192,7 +194,8 @@ def _run(
                 record.stream,
                 evidence={"pid": tree.agent_pid, "agent": agent, "stage": record.stage},
             )
-            timed_out = _watch(context, child, tree, pump, stop)
+            with _kept_safe(context, record.stream):
+                timed_out = _watch(context, child, tree, pump, stop)
         finally:
             tree.end(group=True)  # what the agent left running ends with its session
             tree.adopting = False
@@ -201,7 +204,22 @@ def _run(
             pump.drain()
             if child.stdout is not None:
                 child.stdout.close()
-    return look_back(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out, log=log), record
+    ending = look_back(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out, log=log)
+    Keeper(context).renew_quietly(record.stream)
+    return ending, record
+
+
+@contextlib.contextmanager
+def _kept_safe(context: Context, stream: str) -> Iterator[None]:
+    """Keep the safe snapshot of the stream's worktree new meanwhile, beside what is copied of the agent's output."""
+    over = threading.Event()
+    keeping = threading.Thread(target=Keeper(context).run, args=(stream, over), daemon=True)
+    keeping.start()
+    try:
+        yield
+    finally:
+        over.set()
+        keeping.join()
 
 
 def _recorded(context: Context, record: StreamRecord, tree: SessionTree) -> StreamRecord:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.restore import Trashed, reregister, trashed
+from loki_hooks.actions.restore import Trashed, reregister, to_restore
 from loki_hooks.actions.restore import restore as bring_back
 from loki_hooks.cli.console import answer_json, say, table
 from loki_hooks.errors import BadInputError
@@ -26,13 +26,14 @@ from loki_hooks.system.site import require_enabled
 def restore(name: str | None, listing: bool, as_json: bool) -> None:
     """Bring back NAME (a name, a branch, or STREAM/TIME of the list): branch, worktree, files. It is then kept.
 
-    NAME may also be the folder of a worktree whose registration was lost, or a stream whose worktree is missing.
+    NAME may also be the folder of a worktree whose registration was lost, or a stream whose worktree is gone: its
+    uncommitted work comes back, too, from the newest snapshot (`refs/loki/safe/<stream>`).
     """
     if (name is None) == (not listing) or (as_json and not listing):
         raise BadInputError("say what to restore, or --list", "see `loki-hooks restore --help`")
     context = Context(require_enabled())
     if name is None:
-        _list(trashed(context), as_json)
+        _list(to_restore(context), as_json)
         return
     folder = Path(name).absolute()
     lost = "/" in name and (folder / ".git").is_file()

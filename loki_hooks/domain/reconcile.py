@@ -46,13 +46,13 @@ def _register(facts: Facts) -> Iterator[Step]:
             continue
         elif s.moved:
             yield Step(Verb.MOVED, record.stream, f"its worktree is in {s.moved} now", path=s.moved)
-        elif record.status in LIVING and not s.tip and not s.worktree and not s.away:
+        elif record.status in LIVING and not (s.tip or s.worktree or s.away or s.safe):
             yield Step(Verb.VANISHED, record.stream, "its branch and its worktree were removed")
 
 
 def _sessions(facts: Facts) -> Iterator[Step]:
     for s in facts.streams:
-        there = s.tip or s.worktree or s.away
+        there = s.tip or s.worktree or s.away or s.safe
         if s.record.status in IN_SESSION and not s.session_alive and not s.claim_alive and there:
             yield Step(Verb.FAIL, s.record.stream, "its runner died (killed, or the machine went down)")
 

@@ -43,9 +43,9 @@ class Step:
     """One thing to do. ``stream`` '' means that it is about the integration branch.
 
     ``commit`` and ``tree``: what is tested, landed, moved to, pushed; ``old``: what it moves from; ``path`` and
-    ``branch``: the worktree that is adopted, or where a stream's is now. ``reason`` of a push: why it has to wait, '' when it need not. ``pin``:
-    under which name the tested train is kept, '' for not at all; ``places``: how many tests there may be at once when
-    this one is made.
+    ``branch``: the worktree that is adopted, or where a stream's is now. ``reason`` of a push: why it has to wait, '' when
+    it need not. ``pin``: under which name the tested train is kept, '' for not at all; ``places``: how many tests there
+    may be at once when this one is made.
     """
 
     verb: Verb
@@ -83,6 +83,7 @@ class StreamFacts:
     alone merged into the integration branch stands, None when it ``conflicts`` (paths) or was not looked at.
     ``worktree`` False: it is not in its place; ``away`` says why that does not prove that it is gone ('': git does not
     know of any), ``moved`` where git says that it is now.
+    ``safe``: branch and worktree are gone, and a safe snapshot has work that is nowhere else.
     ``proposes``: it lands by a pull request, tested alone as ``alone`` (None while that need not be tested).
     """
 
@@ -94,6 +95,7 @@ class StreamFacts:
     session_alive: bool = False
     claim_alive: bool = False
     signalled: bool = False
+    safe: bool = False
     merged: bool = False
     solo: Standing | None = None
     solo_tree: str = ""

@@ -25,7 +25,7 @@ from loki_hooks.system.worktrees import NOBODY, is_half_made, lock_is_dead, oper
 
 AWAY = "refs/loki/away/"
 """What only the registration of a stream's worktree that is away knows, in case git drops it (`gc.worktreePruneExpire`)."""
-_NOT_FOR_LONG = (AWAY, "refs/loki/past/")
+_NOT_FOR_LONG = (AWAY, "refs/loki/past/", "refs/loki/safe/")
 """What only these have is about to expire, or to be let go: it is pinned anew."""
 _OID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 _MOST_FOLDERS = 2000
@@ -117,10 +117,10 @@ def give_pointer(admin: Path, folder: Path) -> None:
 # What is in it ----------------------------------------------------------------------------------------------
 
 
-def why_not_forget(admin: Path, path: Path, ours: str = "") -> str:
+def why_not_forget(admin: Path, path: Path, ours: str = "", *, pinned: bool = False) -> str:
     """Return '' when taking the registration away loses nothing, else what may be lost.
 
-    ``ours``: a commit that we detached it at.
+    ``ours``: a commit that we detached it at. ``pinned``: its commits are kept, so only a folder that may come back counts.
     """
     if not path.parent.is_dir():
         return f"{path.parent} is not there either: it may be on a disk that is not plugged in"
@@ -129,6 +129,8 @@ def why_not_forget(admin: Path, path: Path, ours: str = "") -> str:
         return f"it was moved to {moved}"
     if not is_empty(path):
         return f"{path} holds files"
+    if pinned:
+        return ""
     operation = operation_in(admin)
     if operation:
         return f"a {operation} is in progress in it"
@@ -216,10 +218,11 @@ def keeper_of(git: Git, known: Iterable[str], message: str, tree: str | None = "
 # Taking it away ---------------------------------------------------------------------------------------------
 
 
-def forget_missing(site: Site, path: Path, ours: str = "") -> None:
+def forget_missing(site: Site, path: Path, ours: str = "", *, pinned: bool = False) -> None:
     """Put aside the registration of a worktree that is not in ``path``, where nothing can be lost by it.
 
-    Of this one only, and only when it is not locked. Raises ``RefusedError`` with what could be lost.
+    Of this one only, and only when it is not locked. ``pinned``: the commits that only it knows are kept already. Raises
+    ``RefusedError`` with what could be lost.
     """
     for admin in registrations_of(site, path):
         if is_half_made(admin):
@@ -227,7 +230,7 @@ def forget_missing(site: Site, path: Path, ours: str = "") -> None:
             continue
         lock = read_plain(admin / "locked")
         locked = lock is not None and not lock_is_dead(lock.decode("utf-8", "replace"))
-        why = "it is locked" if locked else why_not_forget(admin, path, ours)
+        why = "it is locked" if locked else why_not_forget(admin, path, ours, pinned=pinned)
         if why:
             raise RefusedError(
                 f"a worktree is registered in {path}, and {why}",

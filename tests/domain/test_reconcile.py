@@ -57,6 +57,8 @@ def of(s: StreamFacts, **facts: Any) -> list[Verb]:
         (stream("a", Status.RUNNING, session_alive=True), []),
         (stream("a", Status.RUNNING, tip="", worktree=False), [Verb.VANISHED]),
         (stream("a", Status.RUNNING, tip="", worktree=False, session_alive=True), []),
+        (stream("a", Status.RUNNING, tip="", worktree=False, safe=True), [Verb.FAIL]),
+        (stream("a", Status.OPEN, tip="", worktree=False, safe=True), []),
         (stream("a", Status.OPEN, tip="", worktree=True), []),
         (stream("a", Status.RUNNING, tip="", worktree=False, away="unplugged"), [Verb.FAIL]),
         (stream("a", Status.OPEN, tip="", worktree=False, away="unplugged"), []),
