@@ -448,7 +448,8 @@ def test_a_registration_without_folder_stays_and_a_moved_one_is_repaired(install
 
 def test_a_worktree_on_a_disk_that_is_not_plugged_in_stays(installed: Repo, tmp_path: Path) -> None:
     installed.git("worktree", "add", "-q", str(tmp_path / "disk" / "tree"), "-b", "tree")
-    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    (tmp_path / "drawer").mkdir()
+    (tmp_path / "disk").rename(tmp_path / "drawer" / "unplugged")  # beside its old place it would be found
     bad = only(look(installed, "worktrees"))
     assert bad.repair is None
     assert "plugged in" in bad.evidence
