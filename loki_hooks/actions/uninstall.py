@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ from loki_hooks.system.precommit_config import NAMES, find_config, read_config
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.spawn_environment import forget, kept_streams
 from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.trees import files_in, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +68,10 @@ def uninstall(site: Site) -> Undone:
     if installed:
         for stream in kept_streams(site):
             forget(site, stream)  # what is in memory, too
-        shutil.rmtree(site.private)
-        done.append(f"removed {site.private}")
+        if remove_tree(site.private):
+            done.append(f"removed {site.private}")
+        else:
+            left.append(f"{site.private} cannot be removed as a whole: see what is left in it")
     _name_framework(site, left)
     _clear_loki(site, done, left)
     _clear_refs(site, alive, done, left)
@@ -209,12 +211,19 @@ def _clear_loki(site: Site, done: list[str], left: list[str]) -> None:
     if worth:
         left.append(f"{loki} stays, for its {', '.join(worth)}: remove it when you need it no more")
         return
-    shutil.rmtree(loki)
-    done.append(f"removed {loki}")
+    if remove_tree(loki):
+        done.append(f"removed {loki}")
+    else:
+        left.append(f"{loki} cannot be removed as a whole: see what is left in it")
 
 
 def _has_files(folder: Path, but: frozenset[str] = frozenset()) -> bool:
-    return any(name not in but for _, _, names in os.walk(folder) for name in names)
+    try:
+        return any(path.name not in but for path in files_in(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # what cannot be looked into may be worth something
+        return True
 
 
 def _clear_refs(site: Site, alive: bool, done: list[str], left: list[str]) -> None:
