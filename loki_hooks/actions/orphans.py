@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.facts import identify
+from loki_hooks.actions.identity import identify
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.system.files import read_plain
+from loki_hooks.system.files import entries, exists, is_file, read_plain
 from loki_hooks.system.git import WorktreeEntry
 from loki_hooks.system.processes import is_alive
 
@@ -59,7 +59,7 @@ def orphans(
 
 def _streams(records: Sequence[StreamRecord], heads: Mapping[str, str]) -> Iterator[Orphan]:
     for record in records:
-        here = bool(record.path) and (Path(record.path) / ".git").exists()
+        here = bool(record.path) and exists(Path(record.path) / ".git")
         alive = is_alive(record.session) or is_alive(record.claim)
         name = shlex.quote(record.name)
         if alive and not here:
@@ -89,7 +89,7 @@ def _branches(
 def _registrations(records: Sequence[StreamRecord], worktrees: Sequence[WorktreeEntry]) -> Iterator[Orphan]:
     ours = {r.path for r in records}
     for entry in worktrees:
-        if not entry.bare and not entry.path.is_dir() and str(entry.path) not in ours:
+        if not entry.bare and not exists(entry.path) and str(entry.path) not in ours:
             locked = entry.locked is not None
             command = f"git worktree unlock {shlex.quote(str(entry.path))}" if locked else "git worktree prune"
             yield Orphan("a registered worktree whose folder is gone", str(entry.path), command)
@@ -101,13 +101,10 @@ def _folders(context: Context, worktrees: Sequence[WorktreeEntry]) -> Iterator[O
     registrations = context.site.common / "worktrees"
     values = context.values(kind="feature", name="x", stream="feature-x")
     for parent in sorted({path.parent for path in known} | {context.path_for(values).parent}):
-        if not parent.is_dir():
-            continue
-        for count, folder in enumerate(parent.iterdir()):
-            if count > MAX_FOLDERS:
-                break
+        for entry in entries(parent)[:MAX_FOLDERS]:
+            folder = parent / entry.name
             dot = folder / ".git"
-            if folder in known or folder.is_symlink() or not dot.is_file():
+            if folder in known or not entry.is_dir(follow_symlinks=False) or not is_file(dot):
                 continue
             text = (read_plain(dot) or b"").decode("utf-8", "surrogateescape").removeprefix("gitdir: ").strip()
             if text and Path(text).parent == registrations:

@@ -11,11 +11,14 @@ from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import last_line
+from loki_hooks.system.locks import busy_pass, try_hold_pass
 
 FETCH_TIMEOUT = 15.0
 PUSH_TIMEOUT = 120.0
 FETCH_EVERY = 20.0
 AFTER_FAILURE = 60.0
+PATIENCE = 5.0
+"""Seconds that catching up waits for a pass that runs, which does the same."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,29 @@ def upstream_of(context: Context) -> Upstream:
         if git.config(f"remote.{remote}.fetch") is not None:
             return Upstream(remote, name, f"refs/remotes/{remote}/{name}")
     return Upstream()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """``commit``: the upstream's, '' for none; ``ahead`` and ``behind`` are the integration branch's."""
+
+    commit: str = ""
+    behind: bool = False
+    ahead: bool = False
+    diverged: bool = False
+
+
+def compare(context: Context, tip: str) -> Compared:
+    """Return how the integration branch, at ``tip``, and its upstream stand to each other."""
+    upstream = upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    if theirs is None:
+        return Compared(ahead=bool(upstream.remote and tip))
+    if not tip or theirs == tip:
+        return Compared(theirs)
+    counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
+    ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
+    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
 
 
 def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
@@ -88,9 +114,14 @@ def catch_up(context: Context, say: Callable[[str], None]) -> None:
     theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
     ours = context.git.commit_id(context.integration_ref)
     if theirs and ours and theirs != ours and context.git.is_ancestor(ours, theirs):
-        moved = advance(context, theirs, ours, "fast-forward to upstream")
-        if not moved.moved:
-            say(f"{context.integration} is behind {upstream.remote} and stays there: {moved.reason}")
+        lock = try_hold_pass(context.site, PATIENCE)
+        if lock is None:
+            why = busy_pass(context.site, PATIENCE).message
+        else:
+            with lock:
+                why = advance(context, lock, theirs, ours, "fast-forward to upstream").reason
+        if why:
+            say(f"{context.integration} is behind {upstream.remote} and stays there: {why}")
 
 
 def push(context: Context) -> str:

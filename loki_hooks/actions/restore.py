@@ -24,12 +24,11 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import held, read_json, read_plain, write_atomic
+from loki_hooks.system.files import read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.locks import PassLock, hold_pass
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.worktrees import add, forget_missing
-
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -125,10 +124,14 @@ def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord
 
 def restore(context: Context, word: str) -> Restored:
     """Bring back the newest that ``word`` (a name, an id, a branch, or ``id/time``) means. Raises ``LokiError``."""
-    state = context.store.read()
-    living = state.find(word)
+    with hold_pass(context.site) as lock:
+        return _restore(context, lock, word)
+
+
+def _restore(context: Context, lock: PassLock, word: str) -> Restored:
+    living = context.store.read().find(word)
     if living is not None and living.status is not Status.ARCHIVED:
-        return _give_worktree(context, living)
+        return _give_worktree(context, lock, living)
     everything = trashed(context)
     wanted = [
         t
@@ -141,14 +144,12 @@ def restore(context: Context, word: str) -> Restored:
             f"there is nothing to restore that is called {shown(word)}",
             f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is",
         )
-    with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
-        if not mine:
-            raise RefusedError("a pass is under way and does not end", "try again")
-        return _bring_back(context, wanted[0])
+    return _bring_back(context, lock, wanted[0])
 
 
-def _give_worktree(context: Context, record: StreamRecord) -> Restored:
+def _give_worktree(context: Context, lock: PassLock, record: StreamRecord) -> Restored:
     """Give a stream that lost its worktree, or gave it back, one on its branch."""
+    lock.require(context.site)
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
     if record.standing or record.status in IN_SESSION:
         raise RefusedError(f"{record.name} is {record.status}: there is nothing to restore", "see `loki-hooks status`")
@@ -173,7 +174,8 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
     return Restored(record)
 
 
-def _bring_back(context: Context, entry: Trashed) -> Restored:
+def _bring_back(context: Context, lock: PassLock, entry: Trashed) -> Restored:
+    lock.require(context.site)
     old = entry.record
     path = Path(old.path) if old.path else context.path_for(context.values_of(old))
     existing = context.git.commit_id(f"refs/heads/{old.branch}")
@@ -267,9 +269,15 @@ def reregister(context: Context, path: Path) -> Restored:
     admin = Path(pointer)
     if not pointer or admin.parent != context.site.common / "worktrees":
         raise BadInputError(f"{path} was no worktree of this repository", "name a stream, or such a folder")
-    if admin.exists():
-        context.git.out("worktree", "repair", str(path))
-        return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("repaired by git",))
+    with hold_pass(context.site) as lock:
+        if admin.exists():
+            context.git.out("worktree", "repair", str(path))
+            return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("repaired by git",))
+        return _register_again(context, lock, path)
+
+
+def _register_again(context: Context, lock: PassLock, path: Path) -> Restored:
+    lock.require(context.site)
     branch = _branch_of(context, path)
     tip = context.git.commit_id(f"refs/heads/{branch}") if branch else context.git.commit_id(context.integration_ref)
     if tip is None:
@@ -292,7 +300,7 @@ def _branch_of(context: Context, path: Path) -> str:
     for record in state.streams.values():
         if record.path == str(path) and record.branch not in taken:
             return record.branch if context.git.commit_id(f"refs/heads/{record.branch}") else ""
-    from loki_hooks.actions.facts import identify
+    from loki_hooks.actions.identity import identify
 
     for ref in context.git.refs("refs/heads/"):
         branch = ref.removeprefix("refs/heads/")
