@@ -12,30 +12,33 @@ from loki_hooks.actions.away import keep_what_is_away, release
 from loki_hooks.actions.blog import look_for_stories
 from loki_hooks.actions.cleanup import clean_stream
 from loki_hooks.actions.context import Context, body_of, body_of_main
-from loki_hooks.actions.facts import take_ready_signals
+from loki_hooks.actions.faults import contained, look_failed, worked
 from loki_hooks.actions.gate_worktrees import keep_testing
 from loki_hooks.actions.keeper import renew_all
 from loki_hooks.actions.land import advance
-from loki_hooks.actions.moves import DONE, Moves, Taken
+from loki_hooks.actions.moves import Moves
 from loki_hooks.actions.notices import write_notices
 from loki_hooks.actions.pending import show_spawn_queue
 from loki_hooks.actions.prepare import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
 from loki_hooks.actions.queues import show_queues
+from loki_hooks.actions.ready_signals import take_ready_signals
 from loki_hooks.actions.retention import expire_when_due
 from loki_hooks.actions.safe import forget as forget_snapshot
 from loki_hooks.actions.train import forget_trains
 from loki_hooks.actions.train_steps import TrainSteps
 from loki_hooks.actions.turns import see_to_turns
+from loki_hooks.domain import gates
 from loki_hooks.domain.ending import Trouble
-from loki_hooks.domain.gates import Outcome
+from loki_hooks.domain.failures import LOOK
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, Status
-from loki_hooks.domain.steps import Step, Verb
+from loki_hooks.domain.steps import DONE, Outcome, Step, Verb, done, failed, waits
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.errors import IllegalMoveError, LokiError
+from loki_hooks.errors import LokiError
 from loki_hooks.system import events, gate_results, signal_files
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_json
+from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes import (
     identify,
     is_alive,
@@ -52,14 +55,17 @@ from loki_hooks.system.worktrees import git_dir_of, unlock_dead, wait_for_git
 class Applier(Moves):
     """Takes steps in one context."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, lock: PassLock) -> None:
         super().__init__(context)
-        self.train = TrainSteps(context)
+        self.lock = lock
+        self.train = TrainSteps(context, lock)
         self.began = now()
 
-    def take(self, step: Step) -> Taken:
-        """Take the step; return (outcome, detail). Raises ``LokiError`` when it failed; nothing is half done then."""
-        take: dict[Verb, Callable[[Step], Taken]] = {
+    def take(self, step: Step) -> Outcome:
+        """Take the step. Raises what it failed with; nothing is half done then."""
+        take: dict[Verb, Callable[[Step], Outcome]] = {
+            Verb.UNSEEN: lambda step: look_failed(self.context, step),
+            Verb.SEEN: self._seen,
             Verb.ADOPT: self._adopt,
             Verb.PREPARE: self._prepare,
             Verb.FAIL: self._fail,
@@ -88,11 +94,6 @@ class Applier(Moves):
 
     # The state -----------------------------------------------------------------------------------------
 
-    def escalate_if_ours(self, step: Step, error: LokiError) -> None:
-        """A move that the table does not have is our bug: that one stream goes to a person, the others go on."""
-        if isinstance(error, IllegalMoveError) and step.stream:
-            self.change(step.stream, lambda r: replace(r, status=Status.ESCALATED, reason=error.message))
-
     def keep_standing(self) -> None:
         """See to it that the streams ``main``, always, and ``testing``, when it has a worktree, are there."""
         state = self.context.store.read()
@@ -103,23 +104,25 @@ class Applier(Moves):
                 "main", "main", Status.ORCHESTRATING, path, self.context.integration, created_at=now(), origin="adopted"
             )
             self.context.store.update(lambda s: s.with_stream(record))
-        keep_testing(self.context)
+        contained(self.context, "testing", lambda: keep_testing(self.context))
 
     def finish(self) -> None:
         """At the end of a pass: what only shows how things are."""
-        write_notices(self.context)
-        keep_what_is_away(self.context)
-        self._signal_green()
-        show_spawn_queue(self.context)
-        look_for_stories(self.context)
-        show_queues(self.context)
-        self._forget_train()
-        renew_all(self.context)
-        see_to_turns(self.context, self.began)
-        try:
-            expire_when_due(self.context)
-        except LokiError as error:  # it is tried again the next day; nothing waits for it
-            events.record(self.site, "expiry-failed", detail=error.message)
+        context = self.context
+        chores: dict[str, Callable[[], object]] = {
+            "notices": lambda: write_notices(context),
+            "worktrees away": lambda: keep_what_is_away(context),
+            "TESTS_PASSED": self._signal_green,
+            "spawn queue": lambda: show_spawn_queue(context),
+            "stories": lambda: look_for_stories(context),
+            "queues": lambda: show_queues(context),
+            "train": self._forget_train,
+            "safe snapshots": lambda: renew_all(context),
+            "turns": lambda: see_to_turns(context, self.began),
+            "expiry": lambda: expire_when_due(context),
+        }
+        for name, chore in chores.items():
+            contained(context, name, chore)
 
     def _forget_train(self) -> None:
         """With nothing in the train any more (its last car was rejected, say), nothing of it has to be kept."""
@@ -135,7 +138,7 @@ class Applier(Moves):
             return
         tree = git.tree_id(tip)
         seen = gate_results.seen(git, tree, config.gates.values(), config)
-        if all(entry.result is not None and entry.result.outcome is Outcome.PASSED for entry in seen):
+        if all(entry.result is not None and entry.result.outcome is gates.Outcome.PASSED for entry in seen):
             path = self.site.loki / "signals" / name.file
             value = read_json(path)
             if not (isinstance(value, dict) and value.get("commit") == tip):
@@ -145,7 +148,12 @@ class Applier(Moves):
 
     # Streams come and go -------------------------------------------------------------------------------
 
-    def _adopt(self, step: Step) -> Taken:
+    def _seen(self, step: Step) -> Outcome:
+        worked(self.context, step.stream, LOOK)
+        self.change(step.stream, lambda r: replace(r, reason=""))
+        return DONE
+
+    def _adopt(self, step: Step) -> Outcome:
         git = self.context.git
         record = StreamRecord(
             step.kind, step.name, Status.OPEN, step.path, step.branch, origin="adopted", created_at=now()
@@ -173,20 +181,20 @@ class Applier(Moves):
         untrusted = untrusted_reason(self.context)
         if untrusted:
             self.change(record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
-            return "done", untrusted
+            return done(untrusted)
         copy_environment(self.context, record)
         start_detached(
             worker_argv("worker", "setup", record.stream, str(self.site.root)), cwd=self.site.root, env=scrubbed()
         )
         return DONE
 
-    def _prepare(self, step: Step) -> Taken:
+    def _prepare(self, step: Step) -> Outcome:
         """Finish what a killed spawn began; where that is impossible, take it back."""
         record = self.record_of(step.stream)
         if record.status is not Status.PLANNED or is_alive(record.claim):
-            return "waits", "it is being made"
+            return waits("it is being made")
         if not wait_for_git(Path(record.path), 10):
-            return "waits", f"git is at work in {record.path}"
+            return waits(f"git is at work in {record.path}")
         try:
             make_worktree(self.context, record)
         except LokiError as error:
@@ -194,14 +202,14 @@ class Applier(Moves):
             self.context.git.run("update-ref", "-d", base_ref(step.stream))
             forget(self.site, step.stream)
             events.record(self.site, "rolled-back", step.stream, detail=error.message)
-            return "failed", error.message
+            return failed(error.message)
         self.move(step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None)
         return DONE
 
-    def _fail(self, step: Step) -> Taken:
+    def _fail(self, step: Step) -> Outcome:
         record = self.record_of(step.stream)
         if record.status not in IN_SESSION or is_alive(record.session):
-            return "waits", "its session ended, or goes on"
+            return waits("its session ended, or goes on")
         if record.session is not None:
             SessionTree(record.session, record.agent_process).end(grace=2)
         unlock_dead(self.site, Path(record.path))
@@ -227,7 +235,7 @@ class Applier(Moves):
         )
         return DONE
 
-    def _moved(self, step: Step) -> Taken:
+    def _moved(self, step: Step) -> Outcome:
         """Follow a worktree that somebody moved. One that may be another one, made by hand, is theirs to clean up."""
         old = self.record_of(step.stream).path
         same = git_dir_of(Path(step.path)).name == Path(old).name
@@ -235,15 +243,15 @@ class Applier(Moves):
         events.record(self.site, "moved", step.stream, detail=step.reason, evidence={"path": step.path, "before": old})
         return DONE
 
-    def _vanished(self, step: Step) -> Taken:
+    def _vanished(self, step: Step) -> Outcome:
         release(self.context, step.stream)
         self.context.store.update(lambda s: s.without(step.stream))
         forget(self.site, step.stream)
         forget_snapshot(self.context, step.stream)
         events.record(self.site, "vanished", step.stream, detail=step.reason)
-        return "done", step.reason
+        return done(step.reason)
 
-    def _seen_merged(self, step: Step) -> Taken:
+    def _seen_merged(self, step: Step) -> Outcome:
         tip = self.context.git.commit_id(self.context.integration_ref) or ""
         record = self.move(step.stream, Status.MERGED, tip=step.commit, landed=tip, reason="", ended_at=now())
         if record is not None:
@@ -252,67 +260,67 @@ class Applier(Moves):
         events.record(self.site, "merged", step.stream, commit=step.commit, detail="seen in git")
         return DONE
 
-    def _clean(self, step: Step) -> Taken:
-        removal = clean_stream(self.context, self.record_of(step.stream))
+    def _clean(self, step: Step) -> Outcome:
+        removal = clean_stream(self.context, self.lock, self.record_of(step.stream))
         if removal.remove:
-            return "done", "; ".join(removal.reasons)
+            return done("; ".join(removal.reasons))
         reason = f"kept: {'; '.join(removal.reasons)}"
         self.change(step.stream, lambda r: replace(r, reason=reason))
-        return "waits", reason
+        return waits(reason)
 
-    def _note(self, step: Step) -> Taken:
+    def _note(self, step: Step) -> Outcome:
         def note(record: StreamRecord) -> StreamRecord:
             if record.status is Status.TESTING:
                 return record.moved(Status.READY, reason=step.reason)
             return replace(record, reason=step.reason)
 
         self.change(step.stream, note)
-        return "waits", step.reason
+        return waits(step.reason)
 
     # The integration branch ----------------------------------------------------------------------------
 
-    def _forward(self, step: Step) -> Taken:
-        moved = advance(self.context, step.commit, step.old, "fast-forward to upstream")
+    def _forward(self, step: Step) -> Outcome:
+        moved = advance(self.context, self.lock, step.commit, step.old, "fast-forward to upstream")
         if moved.moved:
             events.record(self.site, "forwarded", commit=step.commit)
             return DONE
-        return "waits", moved.reason
+        return waits(moved.reason)
 
-    def _push(self, step: Step) -> Taken:
+    def _push(self, step: Step) -> Outcome:
         if step.reason:
             remote.not_pushed(self.context, "push-held", step.commit, step.reason)
-            return "waits", step.reason
+            return waits(step.reason)
         problem = remote.push(self.context, step.commit)
-        return ("waits", problem) if problem else DONE
+        return waits(problem) if problem else DONE
 
-    def _follow(self, step: Step) -> Taken:
+    def _follow(self, step: Step) -> Outcome:
         from loki_hooks.actions.follow import follow  # it reads code: a pass that follows nothing does without
 
-        return "done", follow(self.context, step.old, step.commit)
+        return done(follow(self.context, step.old, step.commit))
 
     # Streams that write --------------------------------------------------------------------------------
 
-    def _settle(self, step: Step) -> Taken:
+    def _settle(self, step: Step) -> Outcome:
         closed = standing.settle(self.context, self.record_of(step.stream))
         events.record(self.site, "items-settled", step.stream, detail=f"{closed} items closed")
-        return "done", f"{closed} items closed"
+        return done(f"{closed} items closed")
 
-    def _rest(self, step: Step) -> Taken:
+    def _rest(self, step: Step) -> Outcome:
         standing.rest(self.context, step.stream, Status(step.reason))
         return DONE
 
-    def _begin(self, step: Step) -> Taken:
+    def _begin(self, step: Step) -> Outcome:
         problem = standing.begin(self.context, step.stream)
-        return ("waits", problem) if problem else ("done", step.reason)
+        return waits(problem) if problem else done(step.reason)
 
     # Sessions ------------------------------------------------------------------------------------------
 
-    def _start(self, step: Step) -> Taken:
+    def _start(self, step: Step) -> Outcome:
         """Start the stream's runner. The claim says who is about to; its token says which attempt it is."""
         token = uuid.uuid4().hex
         claimed = self.change(step.stream, lambda r: replace(r, claim=myself(), claim_token=token, reason=""))
         if claimed is None or claimed.status is not Status.QUEUED:
-            return "failed", "it is not queued any more"
+            return waits("it is not queued any more")
         pid = start_detached(
             worker_argv("worker", "session", step.stream, token, str(self.site.root)),
             cwd=self.site.root,
@@ -325,4 +333,4 @@ class Applier(Moves):
             return replace(record, claim=runner) if record.claim_token == token else record
 
         self.change(step.stream, hand_over)
-        return "done", f"pid {pid}"
+        return done(f"pid {pid}")

@@ -33,6 +33,7 @@ from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import dump_json, read_plain, write_atomic
 from loki_hooks.system.git import list_worktrees
 from loki_hooks.system.inspect import look
+from loki_hooks.system.locks import PassLock
 from loki_hooks.system.registrations import (
     AWAY,
     commits_in,
@@ -44,6 +45,7 @@ from loki_hooks.system.registrations import (
 )
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.status import Care
+from loki_hooks.system.trees import remove_tree
 from loki_hooks.system.worktrees import remove, unlock_dead
 
 TRASH = "refs/loki/trash/"
@@ -86,14 +88,16 @@ def judge_all(context: Context) -> list[Verdict]:
     ]
 
 
-def clean_stream(context: Context, record: StreamRecord) -> Removal:
+def clean_stream(context: Context, lock: PassLock, record: StreamRecord) -> Removal:
     """Remove the stream's worktree and branch if the classifier says so now. Raises ``LokiError`` when git refuses."""
+    lock.require(context.site)
     removal = judge(context, record)
-    return retire(context, record, Going.ALL, removal, time=stamp()) if removal.remove else removal
+    return retire(context, lock, record, Going.ALL, removal, time=stamp()) if removal.remove else removal
 
 
 def retire(
     context: Context,
+    lock: PassLock,
     record: StreamRecord,
     going: Going,
     removal: Removal,
@@ -104,9 +108,11 @@ def retire(
 ) -> Removal:
     """Remove what ``going`` names, which ``removal`` allowed; return the verdict of the last look, just before.
 
+    ``lock`` proves that no pass starts a session in it, or lands it, meanwhile.
     ``work``: a commit, made of what was uncommitted, that is pinned instead of the tip. ``more`` goes into the
     archive's record. Raises ``LokiError`` when git refuses; what was not removed yet is then as it was.
     """
+    lock.require(context.site)
     site, git = context.site, context.git
     path = Path(record.path)
     branch = f"refs/heads/{record.branch}"
@@ -190,7 +196,7 @@ def _lost_work(context: Context, record: StreamRecord, path: Path, tip: str) -> 
 def _undo(context: Context, record: StreamRecord, time: str, trash: str, archive: Path) -> None:
     for ref in filter(None, (trash, f"{PAST}{record.stream}/{time}")):
         context.git.run("update-ref", "-d", ref)
-    shutil.rmtree(archive, ignore_errors=True)
+    remove_tree(archive)
 
 
 def _remove_branch(context: Context, record: StreamRecord, tip: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from loki_hooks.assets import template_text
 from loki_hooks.domain.status import LIVING
 from loki_hooks.errors import LokiError
+from loki_hooks.system import events
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import split_z
@@ -91,7 +92,7 @@ def write_continuity(context: Context, record: StreamRecord, others: Sequence[Si
 
 
 def note_sync(context: Context, worktree: Path, commit: str) -> None:
-    """Say in the worktree's CONTINUITY.md that it has the integration branch's ``commit`` now. Raises nothing."""
+    """Say in the worktree's CONTINUITY.md that it has the integration branch's ``commit`` now; an event, where it cannot."""
     path = continuity_file(worktree)
     text = (read_plain(path) or b"").decode("utf-8", "surrogateescape")
     line = f"- Last sync with `{context.integration}`: `{commit[:12]}` at {now()}"
@@ -99,8 +100,8 @@ def note_sync(context: Context, worktree: Path, commit: str) -> None:
     if changed != text:
         try:
             write_atomic(path, changed)
-        except LokiError:
-            return
+        except LokiError as error:
+            events.record(context.site, "continuity-not-noted", detail=f"{path}: {error.message}", commit=commit)
 
 
 @cache

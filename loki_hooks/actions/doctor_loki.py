@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -16,6 +17,7 @@ from loki_hooks.system.files import entries, parse_json, read_plain
 from loki_hooks.system.git import Git
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.trees import files_in
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -89,15 +91,14 @@ def planted(site: Site) -> list[tuple[Path, str]]:
     if found:
         return found
     count = 0
-    for base, names, files in os.walk(site.loki):
-        for name in (*names, *files):
-            path = Path(base, name)
+    with contextlib.suppress(OSError):  # a folder that is gone again, or too deep to be read
+        for path in files_in(site.loki):
             kind = _kind(path)
             if kind:
                 found.append((path, kind))
             count += 1
-        if count > _MOST:
-            break
+            if count > _MOST:
+                break
     return found
 
 

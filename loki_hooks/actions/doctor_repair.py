@@ -19,16 +19,17 @@ from loki_hooks.actions.doctor_repository import (
 from loki_hooks.domain.diagnosis import Cure, Repair, owner_is_dead
 from loki_hooks.domain.install import Owner, owner_of
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import held, parse_json, read_plain
+from loki_hooks.system.files import parse_json, read_plain
 from loki_hooks.system.gate_results import PREFIX
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.hook_files import content
+from loki_hooks.system.locks import hold
 from loki_hooks.system.owners import git_at_work, look_for_owner, places_of
 from loki_hooks.system.patches import known_blobs
 from loki_hooks.system.registrations import moved_to, reconnect, set_aside
 from loki_hooks.system.state_store import StateStore
 from loki_hooks.system.trust import trust_file
-from loki_hooks.system.worktrees import lock_is_dead
+from loki_hooks.system.worktrees import lock_is_dead, unlock_if
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -89,7 +90,7 @@ def _move_lock_aside(site: Site, repair: Repair) -> str:
 
 
 def _move_entry_aside(site: Site, repair: Repair) -> str:
-    with held(site.private / "worktrees.lock", timeout=10):
+    with hold(site.private / "worktrees.lock", timeout=10):
         at_work = git_at_work(site)
         _still(not at_work, f"git is at work: {', '.join(at_work)}")
         _still(not (Path(repair.target) / "index").exists(), "it has an index now")
@@ -105,13 +106,13 @@ def _unlock(site: Site, repair: Repair) -> str:
         _still(not at_work, f"git is at work: {', '.join(at_work)}")
     else:
         _still(lock_is_dead(reason or ""), "its owner lives")
-    git.out("worktree", "unlock", repair.target)
+    _still(unlock_if(site, Path(repair.target), lambda there: there == repair.was), "its lock is another")
     return "its owner is dead"
 
 
 def _reconnect(site: Site, repair: Repair) -> str:
     folder, admin = Path(repair.target), Path(repair.was)
-    with held(site.private / "worktrees.lock", timeout=10):
+    with hold(site.private / "worktrees.lock", timeout=10):
         old = Path(
             os.path.normpath(admin / (read_plain(admin / "gitdir") or b"").decode("utf-8", "surrogateescape").strip())
         )

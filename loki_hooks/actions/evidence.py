@@ -29,7 +29,7 @@ def gather_evidence(context: Context, records: Sequence[StreamRecord]) -> dict[s
     alive = [r for r in busy if is_alive(r.session)]
     found = measured([SessionTree(r.session, r.agent_process) for r in alive if r.session], INTERVAL if alive else 0)
     load = {r.stream: seen for r, seen in zip(alive, found, strict=True)}
-    return {r.stream: _of(context, r, load.get(r.stream)) for r in busy}
+    return {r.stream: seen for r in busy if (seen := _of_or_none(context, r, load.get(r.stream))) is not None}
 
 
 def footprints(records: Sequence[StreamRecord]) -> tuple[int, ...]:
@@ -39,6 +39,13 @@ def footprints(records: Sequence[StreamRecord]) -> tuple[int, ...]:
         for r in records
         if r.session is not None and is_alive(r.session)
     )
+
+
+def _of_or_none(context: Context, record: StreamRecord, load: tuple[int, float, int] | None) -> Evidence | None:
+    try:
+        return _of(context, record, load)
+    except OSError:  # a path that is too long, a folder that went: nothing is seen of it, of the others it is
+        return None
 
 
 def _of(context: Context, record: StreamRecord, load: tuple[int, float, int] | None) -> Evidence:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,27 +13,30 @@ from pathlib import Path
 from loki_hooks.actions.away import moved_by_git
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import MAX_WORKTREES
+from loki_hooks.actions.faults import MAIN, contained, put_off
+from loki_hooks.actions.gate_run import MAX_WORKTREES, InterruptedRunError
 from loki_hooks.actions.gate_runners import runners
-from loki_hooks.actions.identity import identify as identify
+from loki_hooks.actions.identity import identify
 from loki_hooks.actions.join import look_at_join
 from loki_hooks.actions.prepare import untrusted_reason
 from loki_hooks.actions.radar import conflicts_of_tips
-from loki_hooks.actions.remote import compared
+from loki_hooks.actions.ready_signals import said_ready, says_ready_itself
+from loki_hooks.actions.remote import Compared, compared
 from loki_hooks.actions.safe import is_only_place
 from loki_hooks.actions.standing import writers
 from loki_hooks.actions.taken_out import PROCESSED_REF, Gone
 from loki_hooks.actions.train import RESTS, TIP_TRAILER, TRAIN_REF, build_train, current_train, merge
+from loki_hooks.domain.failures import LOOK, in_words
 from loki_hooks.domain.gates import Seen, Standing, standing
-from loki_hooks.domain.names import flat
 from loki_hooks.domain.radar import train_order
-from loki_hooks.domain.status import IN_TRAIN, LIVING, Status
+from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.steps import Facts, Found, Join, StreamFacts
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.domain.train import Rest, Train, to_compare
 from loki_hooks.errors import LokiError
-from loki_hooks.system import gate_results, signal_files
+from loki_hooks.system import gate_results
 from loki_hooks.system.clock import now
+from loki_hooks.system.fault_log import log_fault
 from loki_hooks.system.git import WorktreeEntry, list_worktrees
 from loki_hooks.system.landed import how_landed
 from loki_hooks.system.merges import Merged, merge_pairs
@@ -60,6 +63,8 @@ class Memory:
     inside: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     orders: dict[tuple[object, ...], tuple[StreamRecord, ...]] = field(default_factory=dict)
     trains: dict[tuple[object, ...], Train] = field(default_factory=dict)
+    logged: set[tuple[str, str]] = field(default_factory=set)
+    """(stream, reason) of the looks that failed and are in the log."""
 
 
 def gather(context: Context, memory: Memory) -> Facts:
@@ -69,43 +74,37 @@ def gather(context: Context, memory: Memory) -> Facts:
     refs = git.refs("refs/heads/", PROCESSED_REF)
     worktrees = list_worktrees(git)
     tip = refs.get(context.integration_ref, "")
-    registered = {str(w.path) for w in worktrees}
-    present = {str(w.path) for w in worktrees if is_here(context.site, w.path)}
-    ready = _signalled(context, state)
+    ready = said_ready(context, state.streams)
     memory.standings.clear()
     streams = []
     for record in state.streams.values():
         if record.standing or record.status is Status.ARCHIVED:
             continue
-        at = refs.get(f"refs/heads/{record.branch}", "")
-        streams.append(
-            StreamFacts(
-                record=record,
-                tip=at,
-                worktree=record.path in present,
-                away="" if record.path in present or not record.path else why_away(context.site, Path(record.path)),
-                moved="" if record.path in registered else moved_by_git(context, record, state, worktrees),
-                session_alive=is_alive(record.session),
-                claim_alive=is_alive(record.claim),
-                signalled=record.stream in ready,
-                safe=not at and record.path not in present and is_only_place(context, record.stream),
-                merged=_has_landed(context, memory, record, at, tip),
-            )
+        s = StreamFacts(
+            record,
+            refs.get(f"refs/heads/{record.branch}", ""),
+            session_alive=is_alive(record.session),
+            claim_alive=is_alive(record.claim),
+            signalled=record.stream in ready,
+            put_off=put_off(record),
         )
+        streams.append(_looked_at(context, memory, s, lambda s: _seen(context, memory, s, state, worktrees, tip)))
     memory.running = frozenset(r.tree for r in runners(context) if not r.cancelled)
     slots = _slots(context, memory, streams)
     look = Look(tuple(streams))
     problem = ""
-    if tip and context.config.in_force.gates and any(_is_member(s) for s in streams):
+    if tip and context.config.in_force.gates and any(s.in_train for s in streams):
         try:
             look = _look_at_train(context, memory, tip, streams, slots)
-        except LokiError as error:  # no identity to commit with, a signing key that is locked, …: nothing else stops
-            problem = f"the merge train cannot be built: {error.message}"
-    upstream = compared(context, tip)
+        except Exception as error:  # noqa: BLE001  no identity to commit with, a locked signing key, …: nothing else stops
+            problem = f"the merge train cannot be built: {in_words(error)}"
+    upstream = contained(context, "upstream", lambda: compared(context, tip))
+    if upstream is None:  # landed beside it, the two might have diverged
+        problem, upstream = "the upstream cannot be looked at: see .loki/logs/hooks.log", Compared()
     pushes = upstream.ahead and context.config.working.merge.push and bool(context.config.in_force.gates)
     if pushes and tip and not look.tip_tree:
         look = _look_at_tip(context, memory, tip, look)
-    writing = writers(context, state)
+    writing = contained(context, "writers", lambda: writers(context, state)) or ()
     queued = any(s.record.status is Status.QUEUED for s in streams)
     return Facts(
         tip=tip,
@@ -129,7 +128,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees_max,
         untrusted=untrusted_reason(context)
-        if queued or pushes or any(_is_member(s) for s in streams) or any(w.begins for w in writing)
+        if queued or pushes or any(s.in_train for s in streams) or any(w.begins for w in writing)
         else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
@@ -137,6 +136,41 @@ def gather(context: Context, memory: Memory) -> Facts:
         kept=frozenset(memory.kept),
         writers=writing,
         now=now(),
+        put_off=put_off(state.streams.get(MAIN)),
+    )
+
+
+def _looked_at(
+    context: Context, memory: Memory, s: StreamFacts, look: Callable[[StreamFacts], StreamFacts]
+) -> StreamFacts:
+    """Return what a look at the stream gives; where it raises, that the stream could not be seen."""
+    try:
+        return look(s)
+    except InterruptedRunError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, it costs this stream only
+        why = in_words(error)
+        before = s.record.failures.get(LOOK)
+        if (before is None or before.reason != why) and (s.record.stream, why) not in memory.logged:
+            memory.logged.add((s.record.stream, why))
+            log_fault(context.site, f"look at {s.record.stream}", error)
+        return replace(s, unseen=why)
+
+
+def _seen(
+    context: Context, memory: Memory, s: StreamFacts, state: State, worktrees: Sequence[WorktreeEntry], tip: str
+) -> StreamFacts:
+    record = s.record
+    registered = any(str(w.path) == record.path for w in worktrees)
+    here = registered and is_here(context.site, Path(record.path))
+    return replace(
+        s,
+        worktree=here,
+        away="" if here or not record.path else why_away(context.site, Path(record.path)),
+        moved="" if registered else moved_by_git(context, record, state, worktrees),
+        safe=not s.tip and not here and is_only_place(context, record.stream),
+        signalled=s.signalled or says_ready_itself(context, record),
+        merged=_has_landed(context, memory, record, s.tip, tip),
     )
 
 
@@ -152,34 +186,37 @@ class Look:
     rests: Mapping[int, Rest] = field(default_factory=dict)
 
 
-def _is_member(s: StreamFacts) -> bool:
-    return s.record.status in IN_TRAIN and not s.merged and bool(s.tip) and s.tip == s.record.tip
-
-
 def _look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[StreamFacts], slots: int) -> Look:
     """Look at the train of the streams that may land, and at each of them alone. Raises ``LokiError``."""
     was = memory.gone.setdefault(tip, Gone(context, tip, [s.record for s in streams]))
     looked = {
-        s.record.stream: replace(s, taken_out=was.of(s.tip).reason(s.record.name, context.integration))
+        s.record.stream: _looked_at(
+            context, memory, s, lambda s: replace(s, taken_out=was.of(s.tip).reason(s.record.name, context.integration))
+        )
         for s in streams
-        if _is_member(s)
+        if s.in_train
     }
-    members = [s for s in looked.values() if not s.taken_out]
+    members = [s for s in looked.values() if not (s.taken_out or s.unseen)]
     tip_tree = context.git.tree_id(tip)
     memory.tested = gate_results.tested_trees(context.git)
     _merge_all(context, memory, tip, members)
     base = _standing(context, memory, tip_tree)
-    looked |= {s.record.stream: _alone(context, memory, tip, tip_tree, s) for s in members}
+    looked |= {
+        s.record.stream: _looked_at(context, memory, s, lambda s: _alone(context, memory, tip, tip_tree, s))
+        for s in members
+    }
     able = [
         s
         for s in looked.values()
-        if not (s.merged or s.conflicts or s.proposes or s.taken_out)
+        if not (s.unseen or s.merged or s.conflicts or s.proposes or s.taken_out)
         and s.solo not in {Standing.FAILED, Standing.BLOCKED}
     ]
     chosen = not context.config.working.merge.auto or base is Standing.FAILED  # then one may be asked for that mends it
     if chosen and any(s.wanted for s in able):
         able = [s for s in able if s.wanted]  # what nobody asked for must not hold up, nor come along
-    train = _train(context, memory, tip, able)
+    train, unbuilt = _train_of_all_that_can(context, memory, tip, able)
+    looked |= unbuilt
+    able = [s for s in able if s.record.stream not in unbuilt]
     standings = tuple(_standing(context, memory, car.tree) for car in train.cars) if train else ()
     rests = _rests(context, memory, train, able, to_compare(standings, base, slots)) if train else {}
     return Look(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
@@ -201,6 +238,30 @@ def _join(context: Context, memory: Memory, tip: str, theirs: str) -> Join:
     return join if join.problem else replace(join, standing=_standing(context, memory, join.tree))
 
 
+def _train_of_all_that_can(
+    context: Context, memory: Memory, tip: str, able: Sequence[StreamFacts]
+) -> tuple[Train | None, dict[str, StreamFacts]]:
+    """Return the train, and the streams that cannot be on one (each fails alone while others do not), as unseen.
+
+    Raises what building raised where that is nobody's own fault: git has no identity to commit with, say.
+    """
+    try:
+        return _train(context, memory, tip, able), {}
+    except InterruptedRunError:
+        raise
+    except Exception:
+        alone = [_looked_at(context, memory, s, lambda s: _on_a_train(context, memory, tip, s)) for s in able]
+        unbuilt = {s.record.stream: s for s in alone if s.unseen}
+        if len(unbuilt) in {0, len(able)}:
+            raise
+        return _train(context, memory, tip, [s for s in able if s.record.stream not in unbuilt]), unbuilt
+
+
+def _on_a_train(context: Context, memory: Memory, tip: str, s: StreamFacts) -> StreamFacts:
+    _built(context, memory, tip, [s.record])
+    return s
+
+
 def _cap(context: Context, memory: Memory) -> int:
     if memory.cap is None:
         memory.cap = current_cap(context.site, context.config.working).cap
@@ -212,7 +273,7 @@ def _slots(context: Context, memory: Memory, streams: Sequence[StreamFacts]) -> 
 
     A tree's gates that run side by side in worktrees of their own take as many places.
     """
-    if sum(_is_member(s) for s in streams) < 2:
+    if sum(s.in_train for s in streams) < 2:
         return 1
     active = sum(1 for s in streams if s.session_alive or s.claim_alive)
     wide = len({gate.worktree for gate in context.config.in_force.gates.values()}) or 1
@@ -226,20 +287,17 @@ def _has_landed(context: Context, memory: Memory, record: StreamRecord, at: str,
     key = (record.stream, at, tip)
     if key not in memory.landed:
         busy = is_alive(record.session) or is_alive(record.claim)
-        try:
-            memory.landed[key] = bool(
-                how_landed(
-                    context.git,
-                    record.branch,
-                    record.base,
-                    at,
-                    context.integration_ref,
-                    copies=not busy,
-                    inside=(record.branch, at) in _inside(context, memory, tip),
-                )
+        memory.landed[key] = bool(
+            how_landed(
+                context.git,
+                record.branch,
+                record.base,
+                at,
+                context.integration_ref,
+                copies=not busy,
+                inside=(record.branch, at) in _inside(context, memory, tip),
             )
-        except LokiError:  # what cannot be told is not merged
-            memory.landed[key] = False
+        )
     return memory.landed[key]
 
 
@@ -250,43 +308,6 @@ def _inside(context: Context, memory: Memory, tip: str) -> frozenset[tuple[str, 
         listed = context.git.out("for-each-ref", form, f"--merged={tip}", "refs/heads/").splitlines()
         memory.inside[tip] = frozenset((name, at) for name, _, at in (line.partition("\0") for line in listed))
     return memory.inside[tip]
-
-
-def _signalled(context: Context, state: State) -> frozenset[str]:
-    """Return the streams that somebody said are ready, in the main ``signals/`` or in the stream's own worktree.
-
-    From a worktree only what speaks of its own stream counts. A MERGE_REQUESTED that we did not write is a wish
-    to merge, and so the same as FEATURE_READY.
-    """
-    ready: set[str] = set()
-    for signal in signal_files.listed(context.site.loki / "signals"):
-        found = _meant(state.streams, signal)
-        if found is not None:
-            ready.add(found.stream)
-    for record in state.streams.values():
-        if record.standing or not record.path or Path(record.path) == context.site.main:
-            continue
-        for signal in signal_files.listed(signal_files.own_signals_dir(Path(record.path))):
-            if _meant({record.stream: record}, signal) is not None:
-                ready.add(record.stream)
-    return frozenset(ready)
-
-
-def _meant(streams: Mapping[str, StreamRecord], signal: signal_files.Signal) -> StreamRecord | None:
-    kind, subject = signal.name.kind, signal.name.subject
-    if kind == "FEATURE_READY" or (kind == "MERGE_REQUESTED" and not signal.ours):
-        for record in streams.values():
-            if subject in {flat(record.name), record.stream} and not record.standing:
-                return record
-    return None
-
-
-def take_ready_signals(context: Context, record: StreamRecord) -> None:
-    """Consume what said that the stream is ready, in both places."""
-    for folder in (context.site.loki / "signals", signal_files.own_signals_dir(Path(record.path))):
-        for signal in signal_files.listed(folder):
-            if _meant({record.stream: record}, signal) is not None:
-                signal_files.consume(signal.path)
 
 
 def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -> list[Found]:
@@ -306,10 +327,17 @@ def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -
     return found
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, say: it is nothing that could be adopted
+        return False
+
+
 def _merge_all(context: Context, memory: Memory, tip: str, members: Sequence[StreamFacts]) -> None:
     """Merge each stream alone into the integration branch, all in one process; what conflicts is left for its turn."""
     todo = [(tip, s.tip) for s in members if (tip, s.tip) not in memory.merges]
-    with suppress(LokiError):  # one that git cannot merge is found when its turn comes
+    with suppress(LokiError):  # one that git cannot merge says so when it is merged by itself
         merged = zip(todo, merge_pairs(context.git, todo), strict=True)
         memory.merges.update({key: result for key, result in merged if not result.conflicts})
 

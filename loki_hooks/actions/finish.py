@@ -38,13 +38,12 @@ from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, stamp
-from loki_hooks.system.files import held
 from loki_hooks.system.git_folder import astray
+from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.merges import commit_tree, merge_trees
 from loki_hooks.system.status import Care
 
 Say = Callable[[str], None]
-PATIENCE = 60.0
 _LOOK = 0.2
 _OVER = frozenset({Status.MERGED, Status.ARCHIVED})
 
@@ -94,7 +93,7 @@ def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
     telling = Telling(site, say)
     first, still = True, 0
     while True:
-        report = reconcile(site, wait=PATIENCE, fetch=first, say=say)
+        report = reconcile(site, wait=PASS_PATIENCE, fetch=first, say=say)
         first = False
         telling.go_on()
         current = context.store.read().streams.get(record.stream)
@@ -121,37 +120,40 @@ def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:
     outlook = look_ahead(context, record)
     require_committed(record, outlook)
     require_work(context, record, outlook)
+    with hold_pass(context.site) as lock:
+        commit = _land_ungated(context, lock, record, outlook.tip)
+    reconcile(context.site, wait=PASS_PATIENCE, say=say)
+    return commit
+
+
+def _land_ungated(context: Context, lock: PassLock, record: StreamRecord, tip: str) -> str:
     git = context.git
-    with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
-        if not mine:
-            raise RefusedError("a pass is under way and does not end", "try again")
-        old = git.commit_id(context.integration_ref)
-        if old is None:
-            raise RefusedError(f"{context.integration} has no commit yet", "make a first one")
-        _refuse_diverged(context, old)
-        require_nothing_taken_out(context, record, outlook.tip)
-        merged = merge_trees(git, old, outlook.tip)
-        if merged.conflicts:
-            files = ", ".join(merged.conflicts[:10])
-            raise RefusedError(
-                f"{record.name} conflicts with {context.integration} in {files}",
-                f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}",
-            )
-        lines = [line for line in message_of(context, record).splitlines() if not line.startswith("Loki-Gates:")]
-        commit = commit_tree(git, merged.tree, (old, outlook.tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n")
-        moved = advance(context, commit, old, f"land {record.stream}, ungated")
-        if not moved.moved:
-            raise RefusedError(f"{record.name} cannot land: {moved.reason}", "nothing was changed")
-        context.store.update(lambda state: _landed(state, record.stream, outlook.tip, commit))
-        events.record(
-            context.site,
-            "landed",
-            record.stream,
-            commit=commit,
-            detail="ungated, by a person",
-            evidence={"tip": outlook.tip, "tree": merged.tree, "ungated": True},
+    old = git.commit_id(context.integration_ref)
+    if old is None:
+        raise RefusedError(f"{context.integration} has no commit yet", "make a first one")
+    _refuse_diverged(context, old)
+    require_nothing_taken_out(context, record, tip)
+    merged = merge_trees(git, old, tip)
+    if merged.conflicts:
+        files = ", ".join(merged.conflicts[:10])
+        raise RefusedError(
+            f"{record.name} conflicts with {context.integration} in {files}",
+            f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}",
         )
-    reconcile(context.site, wait=PATIENCE, say=say)
+    lines = [line for line in message_of(context, record).splitlines() if not line.startswith("Loki-Gates:")]
+    commit = commit_tree(git, merged.tree, (old, tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n")
+    moved = advance(context, lock, commit, old, f"land {record.stream}, ungated")
+    if not moved.moved:
+        raise RefusedError(f"{record.name} cannot land: {moved.reason}", "nothing was changed")
+    context.store.update(lambda state: _landed(state, record.stream, tip, commit))
+    events.record(
+        context.site,
+        "landed",
+        record.stream,
+        commit=commit,
+        detail="ungated, by a person",
+        evidence={"tip": tip, "tree": merged.tree, "ungated": True},
+    )
     return commit
 
 
@@ -181,10 +183,10 @@ def keep(context: Context, record: StreamRecord) -> None:
     require_committed(record, look_ahead(context, record))
     if context.git.commit_id(f"refs/heads/{record.branch}") is None:
         raise LokiError(f"the branch {record.branch} of {record.name} is gone", "there is nothing to keep")
-    with _alone(context):
+    with hold_pass(context.site) as lock:
         removal = judge(context, record, Going.WORKTREE)
         if removal.remove:
-            removal = retire(context, record, Going.WORKTREE, removal, time=stamp())
+            removal = retire(context, lock, record, Going.WORKTREE, removal, time=stamp())
         if not removal.remove:
             raise refuse(record, removal.reasons, Going.WORKTREE)
 
@@ -203,7 +205,7 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
     require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
     time = stamp()
-    with _alone(context):
+    with hold_pass(context.site) as lock:
         facts = facts_of(context, record, Care.CONTENT)
         removal = classify(facts, Going.TO_TRASH)
         if not removal.remove:
@@ -215,7 +217,7 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
             saved = salvage.save_registered(context, record)
         more = {"work": saved.work, "index": saved.index, "files": folder}
         try:
-            removal = retire(context, record, Going.TO_TRASH, removal, time=time, work=saved.work, more=more)
+            removal = retire(context, lock, record, Going.TO_TRASH, removal, time=time, work=saved.work, more=more)
         except LokiError:
             _refill(record, saved, folder)
             raise
@@ -242,18 +244,3 @@ def _empty(context: Context, record: StreamRecord, facts: WorktreeFacts, time: s
 def _refill(record: StreamRecord, saved: Salvage, folder: str) -> None:
     if record.path and not astray(Path(record.path)):
         salvage.bring_back(Path(record.path), saved.work, saved.index, folder)
-
-
-class _alone:  # noqa: N801  reads as what it is: `with _alone(context):`
-    """No pass may start a session in the stream, or land it, meanwhile."""
-
-    def __init__(self, context: Context) -> None:
-        self.lock = held(context.site.private / "reconcile.lock", timeout=PATIENCE)
-
-    def __enter__(self) -> None:
-        if not self.lock.__enter__():
-            self.lock.__exit__(None, None, None)
-            raise RefusedError("a pass is under way and does not end", "try again")
-
-    def __exit__(self, *what: object) -> None:
-        self.lock.__exit__(None, None, None)

@@ -16,7 +16,7 @@ from loki_hooks.actions.queues import show_queues
 from loki_hooks.actions.taken_out import PROCESSED_REF
 from loki_hooks.domain.queue import Noted
 from loki_hooks.system import events
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import try_hold
 
 
 def follow(context: Context, old: str, new: str) -> str:
@@ -30,8 +30,9 @@ def follow(context: Context, old: str, new: str) -> str:
         show_queues(context)
     testing = context.store.read().streams.get("testing")
     if testing is not None and Path(testing.path).is_dir():
-        with held(site.private / "gate-testing-1.lock", timeout=0) as mine:
-            if mine:  # else a gate is running there, which brings it to rest when it ends
+        lock = try_hold(site.private / "gate-testing-1.lock")
+        if lock is not None:  # else a gate is running there, which brings it to rest when it ends
+            with lock:
                 rest(context, Path(testing.path))
     git.update_ref(PROCESSED_REF, new, old, "followed")
     events.record(site, "followed", commit=new, detail=", ".join(said), evidence={"from": old})

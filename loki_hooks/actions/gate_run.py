@@ -29,9 +29,10 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, gate_results
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, held, open_fresh, read_json, write_atomic
+from loki_hooks.system.files import dump_json, open_fresh, read_json, write_atomic
 from loki_hooks.system.git import Git
 from loki_hooks.system.leases import NoPortsError, leased_ports
+from loki_hooks.system.locks import BusyError, hold, try_hold
 from loki_hooks.system.processes import kill_group, start_child
 from loki_hooks.system.secrets import scrubber_for
 
@@ -46,10 +47,6 @@ _DRAIN = 1.0
 
 class InterruptedRunError(LokiError):
     """The run was told to stop: it has no result."""
-
-
-class BusyError(LokiError):
-    """Others are at it, for longer than the caller has time."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +95,16 @@ def _alone_with(context: Context, job: Job, hashed: str, until: float | None) ->
     """Hold the tree's lock while inside: who asks meanwhile for the same run waits, and then has its result."""
     bucket = int(hashlib.sha256(f"{job.tree}/{hashed}".encode()).hexdigest()[:8], 16) % _BUCKETS
     path = context.site.private / f"gate-tree-{bucket}.lock"
-    with held(path, timeout=0) as mine:
-        if mine:
+    lock = try_hold(path)
+    if lock is not None:
+        with lock:
             yield
-            return
+        return
     with contextlib.nullcontext() if job.train else waiting_for(context, job.tree):
-        while True:
-            with held(path, timeout=0.5) as mine:
-                if mine:
-                    yield
-                    return
+        while (lock := try_hold(path, timeout=0.5)) is None:
             _go_on(job, until)
+        with lock:
+            yield
 
 
 def _go_on(job: Job, until: float | None) -> None:
@@ -130,10 +126,11 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
                 continue
             if busy == job.places:
                 break
-            with held(context.site.private / f"gate-{job.gate.worktree}-{number}.lock", timeout=0) as mine:
-                if not mine:
-                    busy += 1
-                    continue
+            lock = try_hold(context.site.private / f"gate-{job.gate.worktree}-{number}.lock")
+            if lock is None:
+                busy += 1
+                continue
+            with lock:
                 path = context.worktree_of_gate(job.gate.worktree, number)
                 try:
                     usable = prepare(context, path, job.commit, standing=job.gate.worktree if number == 1 else "")
@@ -310,7 +307,7 @@ def _publish(context: Context, job: Job, result: GateResult) -> None:
 def show_results(context: Context, subject: str, results: Iterable[GateResult]) -> None:
     """Show the last results of a stream to people and agents, in ``state/test-results.json``."""
     path = context.site.folder("state") / "test-results.json"
-    with held(path.parent / ".test-results.lock"):
+    with hold(path.parent / ".test-results.lock"):
         value = read_json(path)
         known = value if isinstance(value, dict) else {}
         for result in results:

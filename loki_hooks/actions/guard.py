@@ -126,12 +126,9 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
-    from loki_hooks.actions.gate_run import (  # a push whose result is known need not wait for these
-        BusyError,
-        Job,
-        run_gate,
-    )
+    from loki_hooks.actions.gate_run import Job, run_gate  # a push whose result is known need not wait for these
     from loki_hooks.actions.prepare import untrusted_reason
+    from loki_hooks.system.locks import BusyError
 
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"
     left = deadline - time.monotonic()

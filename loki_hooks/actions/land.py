@@ -17,6 +17,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.errors import GitFailedError
 from loki_hooks.system.git import Git, WorktreeEntry, last_line, list_worktrees, split_z
 from loki_hooks.system.git_folder import astray
+from loki_hooks.system.locks import PassLock
 from loki_hooks.system.status import entries, flagged_paths
 from loki_hooks.system.worktrees import branch_held_by_operation, git_dir_of, operation_in
 
@@ -29,8 +30,12 @@ class Advance:
     reason: str = ""
 
 
-def advance(context: Context, new: str, old: str, why: str) -> Advance:
-    """Move the integration branch from ``old`` to its descendant ``new``, and prove that it is there."""
+def advance(context: Context, lock: PassLock, new: str, old: str, why: str) -> Advance:
+    """Move the integration branch from ``old`` to its descendant ``new``, and prove that it is there.
+
+    ``lock`` proves that nobody else of ours moves it meanwhile.
+    """
+    lock.require(context.site)
     git = context.git
     if git.commit_id(context.integration_ref) != old:
         return Advance(False, f"{context.integration} moved meanwhile")

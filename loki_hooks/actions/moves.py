@@ -10,10 +10,6 @@ from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import LokiError
 
-Taken = tuple[str, str]
-"""What became of a step: ``done``, ``waits`` or ``failed``, and more about it."""
-DONE: Taken = ("done", "")
-
 
 class Moves:
     """Changes streams in one context."""

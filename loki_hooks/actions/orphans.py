@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.facts import identify
+from loki_hooks.actions.identity import identify
 from loki_hooks.actions.safe import Safe, lost
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.system.files import read_plain
+from loki_hooks.system.files import entries, exists, is_file, read_plain
 from loki_hooks.system.git import WorktreeEntry
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.registrations import is_here, moved_to, registration_of, why_not_forget
@@ -123,7 +123,7 @@ def _registrations(
 ) -> Iterator[Orphan]:
     ours = {r.path for r in records}
     for entry in worktrees:
-        if entry.bare or entry.path.is_dir() or str(entry.path) in ours:
+        if entry.bare or exists(entry.path) or str(entry.path) in ours:
             continue
         path = shlex.quote(str(entry.path))
         admin = registration_of(context.site, entry.path)
@@ -147,13 +147,10 @@ def _folders(context: Context, worktrees: Sequence[WorktreeEntry]) -> Iterator[O
     registrations = context.site.common / "worktrees"
     values = context.values(kind="feature", name="x", stream="feature-x")
     for parent in sorted({path.parent for path in known} | {context.path_for(values).parent}):
-        if not parent.is_dir():
-            continue
-        for count, folder in enumerate(parent.iterdir()):
-            if count > MAX_FOLDERS:
-                break
+        for entry in entries(parent)[:MAX_FOLDERS]:
+            folder = parent / entry.name
             dot = folder / ".git"
-            if folder in known or folder.is_symlink() or not dot.is_file():
+            if folder in known or not entry.is_dir(follow_symlinks=False) or not is_file(dot):
                 continue
             text = (read_plain(dot) or b"").decode("utf-8", "surrogateescape").removeprefix("gitdir: ").strip()
             if text and Path(text).parent == registrations:

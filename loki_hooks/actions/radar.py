@@ -16,10 +16,12 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.leftovers import withheld_of
 from loki_hooks.actions.train import merge
 from loki_hooks.domain.additive import is_additive
+from loki_hooks.domain.failures import in_words
 from loki_hooks.domain.radar import Look, Pair, Radar, conflicts_between, pairs_among, plain_path
 from loki_hooks.domain.status import LIVING, Status
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import LokiError
+from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import dump_json, read_json, write_atomic
 from loki_hooks.system.git import Git, git_version
@@ -45,6 +47,8 @@ class Picture:
     conflicts: Mapping[str, Mapping[str, Files]] = field(default_factory=dict)
     alone: Mapping[str, str] = field(default_factory=dict)
     looks: Mapping[str, WorktreeLook | None] = field(default_factory=dict)
+    trouble: str = ""
+    """Why something could not be predicted, '' for nothing."""
 
 
 def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str, str], base: str) -> Picture:
@@ -55,8 +59,10 @@ def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str,
     """
     from concurrent.futures import ThreadPoolExecutor
 
+    troubles: list[str] = []
     with ThreadPoolExecutor(_LOOKERS) as pool:
-        looks = dict(zip((r.stream for r in records), pool.map(_look, records), strict=True))
+        found = pool.map(lambda record: _look_or_say(record, troubles), records)
+        looks = dict(zip((r.stream for r in records), found, strict=True))
     live = [r for r in records if _takes_part(r, tips[r.stream], looks[r.stream])]
     before = _read(context)
     radar = replace(
@@ -75,15 +81,17 @@ def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str,
 
         try:
             radar = _with_heads(before, radar, live, looks, base, borrow)
-            radar = _with_pairs(context.git, radar, _wanted(radar, base), borrow)
+            wanted = _wanted(radar, base)
+            radar = _with_pairs(context.git, radar, wanted, borrow)
+            troubles += _unmerged(radar, wanted)
             radar = _with_alone(context, radar, base, borrow)
-        except LokiError:  # a prediction is never a reason to stop
-            pass
-    radar = radar.pruned()
+        except Exception as error:  # noqa: BLE001  a prediction is never a reason to stop
+            troubles.append(in_words(error))
+    radar = _told(context, before, radar.pruned(), troubles)
     if _changed(before, radar):
         _write(context, radar)
     alone = {s: tree for s, seen in radar.looks.items() if (tree := radar.alone.get((base, seen.tip), ""))}
-    return Picture(_conflicts(context, radar), alone, looks)
+    return Picture(_conflicts(context, radar), alone, looks, radar.trouble)
 
 
 def refresh(context: Context) -> Mapping[str, Mapping[str, Files]]:
@@ -112,14 +120,38 @@ def conflicts_of_tips(context: Context, records: Sequence[StreamRecord]) -> Mapp
     if radar.missing(wanted):
         try:
             with borrowed_objects(context.site.common) as objects:
-                radar = _with_pairs(context.git, radar, wanted, lambda: objects)
-            _write(context, radar)
-        except LokiError:  # then the order is that of age
-            pass
+                merged = _with_pairs(context.git, radar, wanted, lambda: objects)
+            _write(context, merged)
+            radar = merged
+        except Exception as error:  # noqa: BLE001  then the order is that of age
+            told = _told(context, radar, radar, [in_words(error)])
+            if told != radar:
+                _write(context, told)
     return _without_additive(context, conflicts_between(heads, radar.pairs))
 
 
+def _unmerged(radar: Radar, wanted: Sequence[Pair]) -> list[str]:
+    missing = radar.missing(wanted)
+    return [f"git cannot merge {len(missing)} of {len(wanted)} pairs of streams"] if missing else []
+
+
+def _told(context: Context, before: Radar, radar: Radar, troubles: Sequence[str]) -> Radar:
+    """Return the radar with what could not be predicted; it is an event when it was not known before."""
+    trouble = "; ".join(troubles[:3])
+    if trouble and trouble != before.trouble:
+        events.record(context.site, "prediction-failed", detail=trouble)
+    return replace(radar, trouble=trouble)
+
+
 # What there is to merge -----------------------------------------------------------------------------------
+
+
+def _look_or_say(record: StreamRecord, troubles: list[str]) -> WorktreeLook | None:
+    try:
+        return _look(record)
+    except Exception as error:  # noqa: BLE001  one worktree that cannot be looked at hides no other
+        troubles.append(f"{record.stream} cannot be looked at: {in_words(error)}")
+        return None
 
 
 def _look(record: StreamRecord) -> WorktreeLook | None:

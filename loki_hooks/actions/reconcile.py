@@ -15,13 +15,14 @@ from loki_hooks.actions import remote
 from loki_hooks.actions.apply import Applier
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.facts import Memory, gather
+from loki_hooks.actions.faults import contained, owner_of, step_failed, worked
+from loki_hooks.actions.gate_run import InterruptedRunError
 from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import IN_TRAIN, Status
-from loki_hooks.domain.steps import Step, Verb
+from loki_hooks.domain.steps import Outcome, Step, Verb, Went
 from loki_hooks.domain.verdict import Verdict, judge_streams
-from loki_hooks.errors import LokiError
 from loki_hooks.system import events
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import PassLock, busy_pass, try_hold_pass
 from loki_hooks.system.marks import Marks
 from loki_hooks.system.site import Site, require_on
 from loki_hooks.system.trust import by_environment
@@ -32,11 +33,10 @@ TRUSTED_WAIT = 120.0
 
 @dataclass(frozen=True)
 class Done:
-    """A step that was taken: ``outcome`` is ``done``, ``waits`` or ``failed``; ``detail`` says more."""
+    """A step that was taken, and what became of it."""
 
     step: Step
-    outcome: str
-    detail: str = ""
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -64,32 +64,36 @@ def reconcile(
     done: list[Done] = []
     ran = False
     while marks.wanted() or not ran:
-        with held(site.private / "reconcile.lock", timeout=wait) as mine:
-            if not mine:
-                break
+        lock = try_hold_pass(site, wait)
+        if lock is None:
+            if wait and say is not None:
+                problem = busy_pass(site, wait)
+                say(f"{problem.message}; {problem.hint}")
+            break
+        with lock:
             require_on(site)  # it may have been uninstalled while we waited
             if not marks.wanted():  # a pass that began after our mark has seen everything that we know, and is over now
                 break
             ran = True
-            done += _pass(site, marks, fetch=fetch, say=say)
+            done += _pass(site, lock, marks, fetch=fetch, say=say)
             fetch = False
     context = Context(site)
     return Report(tuple(done), judge_streams(context.store.read().streams.values()), ran)
 
 
-def _pass(site: Site, marks: Marks, *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
-    applier = Applier(Context(site))
+def _pass(site: Site, lock: PassLock, marks: Marks, *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
+    applier = Applier(Context(site), lock)
     applier.keep_standing()
     if fetch or any(r.status in IN_TRAIN | {Status.PROPOSED} for r in applier.context.store.read().streams.values()):
-        problem = remote.fetch(applier.context)
+        problem = contained(applier.context, "fetch", lambda: remote.fetch(applier.context)) or ""
         if problem and say:
             say(problem)
     done: list[Done] = []
     tried: set[Step] = set()
     memory = Memory()
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS):  # it ends by itself: no step is taken twice
         marks.take()
-        applier = Applier(Context(site))  # anew: a landing may have changed what is in force
+        applier = Applier(Context(site), lock)  # anew: a landing may have changed what is in force
         steps = [step for step in decide(gather(applier.context, memory)) if step not in tried]
         if not steps:
             break
@@ -97,30 +101,35 @@ def _pass(site: Site, marks: Marks, *, fetch: bool, say: Callable[[str], None] |
             tried.add(step)
             taken = _take(applier, step)
             done.append(taken)
-            if step.verb is Verb.CLEAN and taken.outcome != "done":
+            if step.verb is Verb.CLEAN and taken.outcome.how is not Went.DONE:
                 memory.kept.add(step.stream)
-            if say is not None and taken.outcome == "failed":
+            if say is not None and taken.outcome.how is Went.FAILED:
                 say(describe(taken))
+    else:
+        _say_unfinished(applier.context, say)
     applier.finish()
     marks.settle()
     return done
 
 
+def _say_unfinished(context: Context, say: Callable[[str], None] | None) -> None:
+    why = f"a pass took steps {ROUNDS} times and was not at its end: the next pass goes on"
+    events.record(context.site, "pass-unfinished", detail=why)
+    if say is not None:
+        say(why)
+
+
 def _take(applier: Applier, step: Step) -> Done:
-    """Take one step. The failure of one stream never stops another."""
+    """Take one step. The failure of one stream never stops another, whatever it is."""
     try:
-        outcome, detail = applier.take(step)
-    except LokiError as error:
-        outcome, detail = "failed", error.message
-        events.record(
-            applier.context.site,
-            "step-failed",
-            step.stream,
-            detail=error.message,
-            evidence={"step": step.verb.value, "hint": error.hint or ""},
-        )
-        applier.escalate_if_ours(step, error)
-    return Done(step, outcome, detail)
+        outcome = applier.take(step)
+    except InterruptedRunError:
+        raise
+    except Exception as error:  # noqa: BLE001  a bug, a full disk, a strange file: it costs this step
+        return Done(step, step_failed(applier.context, step, error))
+    if step.verb not in {Verb.UNSEEN, Verb.SEEN}:
+        worked(applier.context, owner_of(step), step.key)
+    return Done(step, outcome)
 
 
 def describe(done: Done) -> str:
@@ -128,5 +137,5 @@ def describe(done: Done) -> str:
     step = done.step
     about = step.stream or step.name or "the integration branch"
     text = f"{about}: {step.verb.value}"
-    detail = done.detail or step.reason
-    return f"{text} {done.outcome}" + (f" ({detail})" if detail else "")
+    detail = done.outcome.reason or step.reason
+    return f"{text} {done.outcome.how}" + (f" ({detail})" if detail else "")

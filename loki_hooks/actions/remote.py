@@ -12,6 +12,7 @@ from loki_hooks.system import events
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import dump_json, read_json, read_plain, write_atomic
 from loki_hooks.system.git import last_line
+from loki_hooks.system.locks import busy_pass, try_hold_pass
 from loki_hooks.system.processes import Completed
 
 FETCH_TIMEOUT = 15.0
@@ -20,6 +21,8 @@ FETCH_EVERY = 20.0
 AFTER_FAILURE = 60.0
 SAID = 3
 """So many lines of what a server says are told on."""
+PATIENCE = 5.0
+"""Seconds that catching up waits for a pass that runs, which does the same."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,14 @@ def catch_up(context: Context, say: Callable[[str], None]) -> None:
     theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
     ours = context.git.commit_id(context.integration_ref)
     if theirs and ours and theirs != ours and context.git.is_ancestor(ours, theirs):
-        moved = advance(context, theirs, ours, "fast-forward to upstream")
-        if not moved.moved:
-            say(f"{context.integration} is behind {upstream.remote} and stays there: {moved.reason}")
+        lock = try_hold_pass(context.site, PATIENCE)
+        if lock is None:
+            why = busy_pass(context.site, PATIENCE).message
+        else:
+            with lock:
+                why = advance(context, lock, theirs, ours, "fast-forward to upstream").reason
+        if why:
+            say(f"{context.integration} is behind {upstream.remote} and stays there: {why}")
 
 
 def push(context: Context, commit: str) -> str:

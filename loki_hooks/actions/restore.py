@@ -29,15 +29,14 @@ from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events
 from loki_hooks.system.clock import now, stamp
-from loki_hooks.system.files import held, read_json, read_plain, write_atomic
+from loki_hooks.system.files import read_json, read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees, require_branch_name
 from loki_hooks.system.git_folder import pointer
+from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.registrations import forget_missing, is_here, reconnect, registration_of
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.worktrees import add, git_dir_of
-
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -166,15 +165,17 @@ def restore(context: Context, word: str) -> Restored:
     living = context.store.read().find(word)
     if living is not None and living.status is not Status.ARCHIVED:
         living = _without_session(context, living)
-    with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
-        if not mine:
-            raise RefusedError("a pass is under way and does not end", "try again")
-        if living is not None and living.status is not Status.ARCHIVED:
-            return _give_worktree(context, living)
-        everything = to_restore(context)
-        wanted = next((entry for entry in everything if word in entry.words), None)
-        if wanted is not None:
-            return _bring_back(context, wanted) if wanted.safe is None else _from_snapshot(context, wanted)
+    with hold_pass(context.site) as lock:
+        return _restore(context, lock, word, living)
+
+
+def _restore(context: Context, lock: PassLock, word: str, living: StreamRecord | None) -> Restored:
+    if living is not None and living.status is not Status.ARCHIVED:
+        return _give_worktree(context, lock, living)
+    everything = to_restore(context)
+    wanted = next((entry for entry in everything if word in entry.words), None)
+    if wanted is not None:
+        return _bring_back(context, lock, wanted) if wanted.safe is None else _from_snapshot(context, lock, wanted)
     near = nearest(word, [t.record.name for t in everything])
     raise BadInputError(
         f"there is nothing to restore that is called {shown(word)}",
@@ -189,12 +190,13 @@ def _without_session(context: Context, record: StreamRecord) -> StreamRecord:
     if is_alive(record.session):
         stop_stream(context, record.stream)
     else:
-        reconcile(context.site, wait=PATIENCE)
+        reconcile(context.site, wait=PASS_PATIENCE)
     return context.store.read().streams.get(record.stream, record)
 
 
-def _give_worktree(context: Context, record: StreamRecord) -> Restored:
+def _give_worktree(context: Context, lock: PassLock, record: StreamRecord) -> Restored:
     """Give a stream that lost its worktree, or gave it back, one on its branch."""
+    lock.require(context.site)
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
     if record.resting or record.kind in {"main", "testing"} or record.status in IN_SESSION:
         raise RefusedError(f"{record.name} is {record.status}: there is nothing to restore", "see `loki-hooks status`")
@@ -205,7 +207,7 @@ def _give_worktree(context: Context, record: StreamRecord) -> Restored:
         )
     safe = snapshot_of(context, record.stream) if record.path else None
     if safe is not None:
-        return _from_snapshot(context, _lost(context, safe, record))
+        return _from_snapshot(context, lock, _lost(context, safe, record))
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if tip is None:
         raise RefusedError(
@@ -235,11 +237,12 @@ def _forget(context: Context, record: StreamRecord, path: Path, *, pinned: bool 
         raise
 
 
-def _from_snapshot(context: Context, entry: Trashed) -> Restored:
+def _from_snapshot(context: Context, lock: PassLock, entry: Trashed) -> Restored:
     """Bring a worktree back from its safe snapshot: its branch, and what was uncommitted as uncommitted.
 
     What exists is not written over: the branch moves forward at most, and the path must be free.
     """
+    lock.require(context.site)
     record, safe = entry.record, entry.safe
     assert safe is not None
     path = Path(record.path) if record.path else context.path_for(context.values_of(record))
@@ -262,7 +265,8 @@ def _from_snapshot(context: Context, entry: Trashed) -> Restored:
     return Restored(after, back.notes)
 
 
-def _bring_back(context: Context, entry: Trashed) -> Restored:
+def _bring_back(context: Context, lock: PassLock, entry: Trashed) -> Restored:
+    lock.require(context.site)
     old = entry.record
     path = Path(old.path) if old.path else context.path_for(context.values_of(old))
     existing = context.git.commit_id(f"refs/heads/{old.branch}")
@@ -358,9 +362,15 @@ def reregister(context: Context, path: Path) -> Restored:
     admin = Path(pointer)
     if not pointer or admin.parent != context.site.common / "worktrees":
         raise BadInputError(f"{path} was no worktree of this repository", "name a stream, or such a folder")
-    if admin.exists():
-        _reconnect(context, admin, path)
-        return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("git knows where it is now",))
+    with hold_pass(context.site) as lock:
+        if admin.exists():
+            _reconnect(context, admin, path)
+            return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("git knows where it is now",))
+        return _register_again(context, lock, path)
+
+
+def _register_again(context: Context, lock: PassLock, path: Path) -> Restored:
+    lock.require(context.site)
     branch = _branch_of(context, path)
     tip = context.git.commit_id(f"refs/heads/{branch}") if branch else context.git.commit_id(context.integration_ref)
     if tip is None:
@@ -391,7 +401,7 @@ def _branch_of(context: Context, path: Path) -> str:
     for record in state.streams.values():
         if record.path == str(path) and record.branch not in taken:
             return record.branch if context.git.commit_id(f"refs/heads/{record.branch}") else ""
-    from loki_hooks.actions.facts import identify
+    from loki_hooks.actions.identity import identify
 
     for ref in context.git.refs("refs/heads/"):
         branch = ref.removeprefix("refs/heads/")

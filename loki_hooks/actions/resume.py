@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context, body_of
-from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.prepare import make_worktree, require_trust
 from loki_hooks.actions.prompt import require_agent
+from loki_hooks.actions.ready_signals import take_ready_signals
 from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.names import shown

@@ -5,7 +5,6 @@ Part of a pass, at most once a day. Never touched: anything that a stream which 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.merges import merge_pairs
 from loki_hooks.system.spawn_environment import forget, kept_streams
+from loki_hooks.system.trees import remove_tree
 
 GATES = "refs/loki/gates/"
 BASE = "refs/loki/base/"
@@ -71,7 +71,7 @@ def _folders(context: Context, days: int) -> int:
         folders = [p.name for p in root.iterdir() if p.is_dir() and not p.is_symlink()]
         entries = [Kept(name, age_of_stamp(name, when)) for name in folders]
         for name in expired(entries, days=days, most=LIMITS[kind]):
-            shutil.rmtree(root / name, ignore_errors=True)
+            remove_tree(root / name)
             gone += 1
     return gone
 

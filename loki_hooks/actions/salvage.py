@@ -31,6 +31,7 @@ from loki_hooks.system.registrations import commits_in, keeper_of, registration_
 from loki_hooks.system.secrets import secret_paths, secrets_of
 from loki_hooks.system.snapshots import Trees, trees
 from loki_hooks.system.status import LOOK_YOURSELF, Care, entries
+from loki_hooks.system.trees import files_in, remove_tree
 from loki_hooks.system.worktrees import NOBODY
 
 
@@ -205,7 +206,11 @@ def bring_back(worktree: Path, work: str, index: str, folder: str) -> tuple[str,
     root = Path(folder) if folder else None
     if root is None or root.is_symlink() or not root.is_dir():
         return ()
-    for source in sorted(p for p in root.rglob("*") if p.is_symlink() or not p.is_dir()):
+    try:
+        files = sorted(files_in(root))
+    except OSError:  # paths that are too long, say: it stays whole
+        return tuple(sorted(path.name for path in root.iterdir()))
+    for source in files:
         name = source.relative_to(root)
         target = worktree / name
         tracked = not target.is_symlink() and _is_tracked(git, str(name))
@@ -218,7 +223,7 @@ def bring_back(worktree: Path, work: str, index: str, folder: str) -> tuple[str,
             target.unlink(missing_ok=True)
         shutil.move(source, target)
     if not left:
-        shutil.rmtree(root, ignore_errors=True)
+        remove_tree(root)
     return tuple(left)
 
 

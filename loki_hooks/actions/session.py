@@ -42,9 +42,10 @@ from loki_hooks.system import events, signal_files
 from loki_hooks.system.ancestry import adopt_orphans, reap_adopted
 from loki_hooks.system.clock import now
 from loki_hooks.system.detach import LINUX
-from loki_hooks.system.files import held, open_log
+from loki_hooks.system.files import open_log
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.leases import leased_ports
+from loki_hooks.system.locks import try_hold
 from loki_hooks.system.processes import (
     SESSION_MARK,
     Child,
@@ -102,6 +103,7 @@ def run_session(context: Context, stream: str, token: str, stop: threading.Event
     signal_files.clear(context.site, SignalName("SPAWN_QUEUED", stream))
     started(context, record)
     try:
+        _require_worktree(context, record)
         lock(context.site, path, stream, me)
         with leased_ports(context.config.working.environment.ports, path) as ports:
             ending, record = _run(context, record, stop, ports)
@@ -124,11 +126,6 @@ def _run(
     context: Context, record: StreamRecord, stop: threading.Event, ports: tuple[int, ...]
 ) -> tuple[Ending, StreamRecord]:
     path = Path(record.path)
-    if not any(w.path == path and w.branch == record.branch for w in list_worktrees(context.git)[1:]):
-        raise LokiError(f"{record.path or 'nowhere'} is no worktree on {record.branch}", "a session runs nowhere else")
-    why = why_away(context.site, path)
-    if why:
-        raise LokiError(why, "a session runs nowhere else")
     config = context.config.working
     values = context.values_of(record)
     logs = context.site.folder("logs")
@@ -222,6 +219,15 @@ def _kept_safe(context: Context, stream: str) -> Iterator[None]:
         keeping.join()
 
 
+def _require_worktree(context: Context, record: StreamRecord) -> None:
+    path = Path(record.path)
+    if not any(w.path == path and w.branch == record.branch for w in list_worktrees(context.git)[1:]):
+        raise LokiError(f"{record.path or 'nowhere'} is no worktree on {record.branch}", "a session runs nowhere else")
+    why = why_away(context.site, path)
+    if why:
+        raise LokiError(why, "a session runs nowhere else")
+
+
 def _recorded(context: Context, record: StreamRecord, tree: SessionTree) -> StreamRecord:
     """Say which process the agent is; only then may it begin."""
 
@@ -286,8 +292,9 @@ def _keep_earlier(log: Path) -> None:
 
 def _heartbeat(context: Context) -> None:
     """While anything runs, one of the runners has a pass made now and then: for signals that were merely touched."""
-    with held(context.site.private / "heartbeat.lock", timeout=0) as mine:
-        if mine:
+    lock = try_hold(context.site.private / "heartbeat.lock")
+    if lock is not None:
+        with lock:
             start_detached(
                 worker_argv("worker", "reconcile", "heartbeat", "native", str(context.site.root)),
                 cwd=context.site.root,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from loki_hooks.actions import standing
 from loki_hooks.actions.context import Context, body_of
-from loki_hooks.actions.facts import take_ready_signals
 from loki_hooks.actions.leftovers import commit_leftovers
 from loki_hooks.actions.prompt import plan_of
+from loki_hooks.actions.ready_signals import take_ready_signals
 from loki_hooks.domain.ending import (
     Ending,
     Trouble,

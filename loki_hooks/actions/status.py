@@ -5,22 +5,25 @@ Changes nothing but what the radar remembers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from loki_hooks.actions.cap import current_cap
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.evidence import gather_evidence
+from loki_hooks.actions.faults import MAIN
 from loki_hooks.actions.gate_run import MAX_WORKTREES
 from loki_hooks.actions.identity import identify
 from loki_hooks.actions.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.orphans import Orphan, orphans
 from loki_hooks.actions.prepare import untrusted_reason
-from loki_hooks.actions.radar import names_of, survey
+from loki_hooks.actions.radar import Picture, names_of, survey
 from loki_hooks.actions.remote import why_not_pushed
 from loki_hooks.domain.evidence import Evidence
+from loki_hooks.domain.failures import in_words
 from loki_hooks.domain.gates import GateResult
 from loki_hooks.domain.stages import shown_stage
 from loki_hooks.domain.status import LIVING, Status
@@ -32,10 +35,13 @@ from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.config import FILE, PYPROJECT
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.graph import ahead_behind, merge_bases
+from loki_hooks.system.locks import holder_of_pass
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.registrations import why_away
 from loki_hooks.system.status import entries
 from loki_hooks.system.touched import touched_paths
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,19 +146,22 @@ def overview(context: Context) -> Overview:
     base = heads.get(context.integration_ref, "")
     records = [r for _, r in sorted(state.streams.items()) if not r.standing and r.status is not Status.ARCHIVED]
     tips = {r.stream: heads.get(f"refs/heads/{r.branch}", "") for r in records}
-    counts = ahead_behind(site, base, [t for t in tips.values() if t]) if base else {}
-    seen = survey(context, records, tips, base)
+    notes: list[str] = []
+    counts = _tried(notes, "distances", lambda: _distances(context, base, tips)) or {}
+    seen = _tried(notes, "conflicts", lambda: survey(context, records, tips, base)) or Picture()
+    gates = _tried(notes, "gate results", lambda: _gates(context, seen.alone)) or {}
+    evidence = _tried(notes, "evidence", lambda: gather_evidence(context, records)) or {}
+    touched = _tried(notes, "touched files", lambda: _touched(context, base, records, tips)) or {}
     names = names_of(records, context.integration)
-    gates = _gates(context, seen.alone)
-    evidence = gather_evidence(context, records)
-    touched = _touched(context, base, records, tips)
-    streams = tuple(
-        StreamStatus(
+
+    def look(r: StreamRecord) -> StreamStatus:
+        there = seen.looks.get(r.stream)
+        return StreamStatus(
             record=r,
             tip=tips[r.stream],
             ahead=counts.get(tips[r.stream], (0, 0))[0],
             behind=counts.get(tips[r.stream], (0, 0))[1],
-            dirty=look.dirty if (look := seen.looks.get(r.stream)) else None,
+            dirty=there.dirty if there else None,
             session_alive=is_alive(r.session) or is_alive(r.claim),
             conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
             gate={name: result.outcome.value for name, result in gates.get(r.stream, {}).items()},
@@ -162,8 +171,12 @@ def overview(context: Context) -> Overview:
             away=why_away(site, Path(r.path)) if r.path and r.status is not Status.PLANNED else "",
             not_in_force=_not_in_force(context, tips[r.stream], touched.get(r.stream, ())),
         )
-        for r in records
-    )
+
+    def unseen(r: StreamRecord) -> StreamStatus:
+        alive = is_alive(r.session) or is_alive(r.claim)
+        return StreamStatus(r, tips[r.stream], 0, 0, None, alive, {}, {}, r.stage, "")
+
+    streams = tuple(_tried(notes, r.stream, partial(look, r)) or unseen(r) for r in records)
     return Overview(
         integration=context.integration,
         main_path=str(site.root),
@@ -176,14 +189,43 @@ def overview(context: Context) -> Overview:
         queues={
             queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")
         },
+        orphans=_tried(notes, "orphans", lambda: orphans(context, records, heads, list_worktrees(git))) or (),
         notes=(
             *_notes(context, records),
             *_gated_by_another(streams, context.integration),
             *_aged(streams, context.integration),
+            *_troubles(context, state.streams.get(MAIN), seen.trouble),
+            *notes,
         ),
-        orphans=orphans(context, records, heads, list_worktrees(git)),
         shared=_shared(records, touched),
     )
+
+
+def _tried(notes: list[str], what: str, look: Callable[[], T]) -> T | None:
+    """Return what a look gives; None, and a note, where it raises: what else there is to see is shown."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001  whatever it is, it hides nothing else
+        notes.append(f"{what} cannot be looked at: {in_words(error)}")
+        return None
+
+
+def _troubles(context: Context, main: StreamRecord | None, prediction: str) -> tuple[str, ...]:
+    """Return what holds passes up or fails in them, and is no stream's own."""
+    notes = [f"{what} failed ({f.times} in a row): {f.reason}" for what, f in main.failures.items()] if main else []
+    if prediction:
+        notes.append(f"not every conflict is predicted: {prediction}")
+    holder = holder_of_pass(context.site)
+    if holder is not None and holder.suspended:
+        pid = holder.process.pid
+        notes.append(
+            f"a pass is suspended ({holder}), and nothing moves until it ends: `kill -CONT {pid}` lets it go on"
+        )
+    return tuple(notes)
+
+
+def _distances(context: Context, base: str, tips: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    return dict(ahead_behind(context.site, base, [t for t in tips.values() if t])) if base else {}
 
 
 def _touched(

@@ -18,9 +18,9 @@ from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system import events
-from loki_hooks.system.files import held
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.history import made_here
+from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.merges import commit_tree
 from loki_hooks.system.processes import ancestors_inside
 from loki_hooks.system.registrations import why_away
@@ -28,7 +28,6 @@ from loki_hooks.system.status import is_clean
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 Say = Callable[[str], None]
-PATIENCE = 60.0
 _QUIET = {"GIT_EDITOR": "true", "GIT_SEQUENCE_EDITOR": "true"}
 _LONG = 1800.0
 
@@ -67,16 +66,15 @@ def sync(context: Context, record: StreamRecord, *, say: Say) -> Synced:
     if not record.path or not (path / ".git").exists():
         raise RefusedError(f"{record.name} has no worktree", f"`loki-hooks restore {record.name}` makes one")
     remote.catch_up(context, say)
-    with held(context.site.private / "reconcile.lock", timeout=PATIENCE) as mine:
-        if not mine:
-            raise RefusedError("a pass is under way and does not end", "try again")
-        synced = _sync(context, record, path)
+    with hold_pass(context.site) as lock:
+        synced = _sync(context, lock, record, path)
     if synced.how:
-        reconcile(context.site, wait=PATIENCE)
+        reconcile(context.site, wait=PASS_PATIENCE)
     return synced
 
 
-def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
+def _sync(context: Context, lock: PassLock, record: StreamRecord, path: Path) -> Synced:
+    lock.require(context.site)
     git = Git(path, of=context.site.common)
     onto = context.git.commit_id(context.integration_ref)
     tip = context.git.commit_id(f"refs/heads/{record.branch}")

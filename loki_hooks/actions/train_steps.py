@@ -5,27 +5,31 @@ Idempotent, safe to be killed in. `train.py` builds trains, `land.py` moves the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from loki_hooks.actions import remote
 from loki_hooks.actions.context import Context, body_of
-from loki_hooks.actions.facts import take_ready_signals
+from loki_hooks.actions.faults import StreamFaultError, because_of, step_failed
 from loki_hooks.actions.gate_run import show_results
 from loki_hooks.actions.gate_runners import cancel, started
 from loki_hooks.actions.land import advance
-from loki_hooks.actions.moves import DONE, Moves, Taken
+from loki_hooks.actions.moves import Moves
 from loki_hooks.actions.propose import propose_tested
+from loki_hooks.actions.ready_signals import take_ready_signals
 from loki_hooks.actions.train import forget_trains, pin_train
-from loki_hooks.domain.gates import GateResult, Outcome
+from loki_hooks.domain import gates
+from loki_hooks.domain.gates import GateResult
 from loki_hooks.domain.signals import SignalName
 from loki_hooks.domain.status import Status
-from loki_hooks.domain.steps import Step
+from loki_hooks.domain.steps import DONE, Outcome, Step, done, waits
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.domain.train import Train
+from loki_hooks.domain.train import Car, Train
 from loki_hooks.errors import LokiError
 from loki_hooks.system import events, gate_results, signal_files
 from loki_hooks.system.clock import later, now
 from loki_hooks.system.files import read_json
+from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes import identify, scrubbed, start_detached, worker_argv
 
 PROPOSE_AGAIN, PROPOSE_AGAIN_MOST = 60.0, 3600.0
@@ -35,7 +39,11 @@ PROPOSE_AGAIN, PROPOSE_AGAIN_MOST = 60.0, 3600.0
 class TrainSteps(Moves):
     """Takes the train's steps in one context."""
 
-    def ready(self, step: Step) -> Taken:
+    def __init__(self, context: Context, lock: PassLock) -> None:
+        super().__init__(context)
+        self.lock = lock
+
+    def ready(self, step: Step) -> Outcome:
         record = self.move(step.stream, Status.READY, tip=step.commit, reason="", not_before="", turned_away=0)
         if record is not None:
             take_ready_signals(self.context, record)
@@ -45,7 +53,7 @@ class TrainSteps(Moves):
         events.record(self.site, "ready", step.stream, commit=step.commit, detail=step.reason)
         return DONE
 
-    def conflict(self, step: Step) -> Taken:
+    def conflict(self, step: Step) -> Outcome:
         record = self.record_of(step.stream)
         self._reopen(record)
         self.move(step.stream, Status.CONFLICTED, reason=step.reason)
@@ -68,14 +76,15 @@ class TrainSteps(Moves):
             detail=step.reason,
             evidence={"with": step.commit, "files": sides},
         )
-        return "done", step.reason
+        return done(step.reason)
 
-    def test(self, step: Step) -> Taken:
+    def test(self, step: Step) -> Outcome:
         """Pin the train, mark its streams, and start the gates that have no result for the tree yet."""
         if self._upstream_moved():
-            return "waits", "the upstream moved meanwhile"
+            return waits("the upstream moved meanwhile")
         for car in step.cars:
-            self._put_to_test(self._reopen(self.record_of(car.stream)))
+            with because_of(car.stream):
+                self._put_to_test(self._reopen(self.record_of(car.stream)))
         if step.pin:
             pin_train(self.context.git, Train("", step.cars), f"refs/loki/{step.pin}")
         # The tree under test has the cars up to this commit: where a failed train is bisected that is not all of them.
@@ -92,13 +101,13 @@ class TrainSteps(Moves):
         events.record(
             self.site, "testing", subject, commit=step.commit, evidence={"tree": step.tree, "streams": tested}
         )
-        return "done", f"started for {', '.join(tested) or self.context.integration}"
+        return done(f"started for {', '.join(tested) or self.context.integration}")
 
-    def cancel(self, step: Step) -> Taken:
+    def cancel(self, step: Step) -> Outcome:
         """End a run of the train whose result nobody needs any more; it leaves none, and its worktree clean."""
         runner = cancel(self.context, step.tree)
         if runner is None:
-            return "waits", "somebody waits for its result"
+            return waits("somebody waits for its result")
         events.record(
             self.site,
             "test-cancelled",
@@ -107,7 +116,7 @@ class TrainSteps(Moves):
             detail=step.reason,
             evidence={"tree": step.tree, "pid": runner.process.pid},
         )
-        return "done", f"{runner.subject}: {step.reason}"
+        return done(f"{runner.subject}: {step.reason}")
 
     def _reopen(self, record: StreamRecord) -> StreamRecord:
         """Have what passed as it was merged before be ready again: the integration branch has moved."""
@@ -129,7 +138,7 @@ class TrainSteps(Moves):
         after = git.commit_id(upstream.ref) if upstream.remote else None
         return after not in {None, before} and not git.is_ancestor(str(after), self.context.integration_ref)
 
-    def let_pass(self, step: Step) -> Taken:
+    def let_pass(self, step: Step) -> Outcome:
         record = self.record_of(step.stream)
         self._put_to_test(record)
         record = self.move(step.stream, Status.PASSED, reason="", rejections=0) or record
@@ -158,10 +167,10 @@ class TrainSteps(Moves):
         )
         return DONE
 
-    def reject(self, step: Step) -> Taken:
+    def reject(self, step: Step) -> Outcome:
         record = self._reopen(self.record_of(step.stream))
         self._put_to_test(record)
-        failed = [result for result in self._show_results(step) if result.outcome is Outcome.FAILED]
+        failed = [result for result in self._show_results(step) if result.outcome is gates.Outcome.FAILED]
         names = ", ".join(result.gate for result in failed) or "the gate"
         reason = f"{names} failed on it merged with {self.context.integration}"
         record = self.move(step.stream, Status.REJECTED, reason=reason, rejections=record.rejections + 1) or record
@@ -181,7 +190,7 @@ class TrainSteps(Moves):
             detail=reason,
             evidence={"tree": step.tree, "gates": [result.gate for result in failed]},
         )
-        return "done", reason
+        return done(reason)
 
     def _show_results(self, step: Step) -> list[GateResult]:
         """Return the gate results of the step's tree, and show them as the stream's last ones."""
@@ -191,15 +200,16 @@ class TrainSteps(Moves):
         show_results(self.context, step.stream, results)
         return results
 
-    def land(self, step: Step) -> Taken:
+    def land(self, step: Step) -> Outcome:
         """Land exactly the commit whose tree passed. What stands in the way is noted; everything stays as it is."""
         streams = [car.stream for car in step.cars]
         if self._upstream_moved():  # landed beside it, the two would have diverged
-            return "waits", "the upstream moved meanwhile"
+            return waits("the upstream moved meanwhile")
         pin_train(self.context.git, Train(step.old, step.cars))
         for stream in streams:
-            self.move(stream, Status.MERGING, reason="")
-        moved = advance(self.context, step.commit, step.old, f"land {', '.join(streams)}")
+            with because_of(stream):
+                self.move(stream, Status.MERGING, reason="")
+        moved = advance(self.context, self.lock, step.commit, step.old, f"land {', '.join(streams)}")
         if not moved.moved:
             for stream in streams:  # what passed stays proved by its tree; the next pass lands it
                 self.move(stream, Status.READY, reason=f"waits to land: {moved.reason}")
@@ -207,21 +217,26 @@ class TrainSteps(Moves):
             events.record(
                 self.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams}
             )
-            return "waits", moved.reason
+            return waits(moved.reason)
         git = self.context.git
         kept = git.refs("refs/loki/conflicted/")
         for car in step.cars:
-            if conflict_ref(car.stream) in kept:
-                git.run("update-ref", "-d", conflict_ref(car.stream))
-            self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
-            signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
-            events.record(
-                self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree}
-            )
+            try:
+                with because_of(car.stream):
+                    self._landed(car, kept)
+            except StreamFaultError as error:  # the branch has moved: the next look sees that it is merged
+                step_failed(self.context, step, error)
         forget_trains(self.context.git)
-        return "done", ", ".join(streams)
+        return done(", ".join(streams))
 
-    def propose(self, step: Step) -> Taken:
+    def _landed(self, car: Car, kept: Mapping[str, str]) -> None:
+        if conflict_ref(car.stream) in kept:
+            self.context.git.run("update-ref", "-d", conflict_ref(car.stream))
+        self.move(car.stream, Status.MERGED, landed=car.commit, reason="", ended_at=now())
+        signal_files.clear(self.site, SignalName("MERGE_REQUESTED", car.stream))
+        events.record(self.site, "landed", car.stream, commit=car.commit, evidence={"tip": car.tip, "tree": car.tree})
+
+    def propose(self, step: Step) -> Outcome:
         """Open the pull request of a stream that passed. What hinders it is noted; it is tried again, ever more seldom."""
         try:
             proposal = propose_tested(self.context, self.record_of(step.stream))
@@ -229,7 +244,7 @@ class TrainSteps(Moves):
             why = error.message
         else:
             if not proposal.again:
-                return "done", proposal.url or proposal.todo
+                return done(proposal.url or proposal.todo)
             why = f"it is pushed to {proposal.remote}, but not proposed: {proposal.todo}"
 
         def put_off(record: StreamRecord) -> StreamRecord:
@@ -239,7 +254,7 @@ class TrainSteps(Moves):
 
         self.change(step.stream, put_off)
         events.record(self.site, "proposal-waits", step.stream, commit=step.commit, detail=why)
-        return "waits", why
+        return waits(why)
 
 
 def conflict_ref(stream: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import trust
 from loki_hooks.system.config import FILE
 from loki_hooks.system.environment import unexclude
-from loki_hooks.system.files import held
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.hook_files import content
 from loki_hooks.system.install_record import (
@@ -32,11 +30,13 @@ from loki_hooks.system.install_record import (
     put,
     read_record,
 )
+from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.loki_folder import Contents, contents, remove_machinery
 from loki_hooks.system.precommit_config import NAMES, find_config, read_config
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.spawn_environment import forget, kept_streams
 from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.trees import remove_tree
 from loki_hooks.system.worktrees import git_dir_of
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from loki_hooks.system.site import Site
 
 _PINS = ("refs/loki/trash/", "refs/loki/past/", "refs/loki/safe/")
-PATIENCE = 60.0
-"""Seconds to wait for a pass to end."""
 _DEEPEST = 3
 
 
@@ -63,9 +61,7 @@ def uninstall(site: Site) -> Undone:
     """Undo the installation here. Raises ``RefusedError`` while a session, a gate or a pass is under way."""
     if not site.private.is_dir():
         return _undo_all(site)
-    with held(site.private / "reconcile.lock", timeout=PATIENCE) as mine:
-        if not mine:
-            raise RefusedError("loki-hooks is at work and does not end", "try again")
+    with hold_pass(site):
         _refuse_while_busy(site)
         return _undo_all(site)
 
@@ -104,8 +100,10 @@ def _undo_all(site: Site) -> Undone:
         site.enabled_marker.unlink(missing_ok=True)  # first: whoever waits for us to end must see that it is off
         for stream in kept_streams(site):
             forget(site, stream)  # what is in memory, too
-        shutil.rmtree(site.private)
-        done.append(f"removed {site.private}")
+        if remove_tree(site.private):
+            done.append(f"removed {site.private}")
+        else:
+            left.append(f"{site.private} cannot be removed as a whole: see what is left in it")
     _name_framework(site, left)
     if there is not None:
         _clear_loki(site, there, done, left)

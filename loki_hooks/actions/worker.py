@@ -14,17 +14,14 @@ from __future__ import annotations
 
 import os
 import threading
-import traceback
 from contextlib import suppress
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, NotEnabledError
 from loki_hooks.system.ancestry import WORK_MARK
-from loki_hooks.system.clock import now
-from loki_hooks.system.files import open_log
+from loki_hooks.system.fault_log import log_fault
 from loki_hooks.system.processes import wait_until_gone
 from loki_hooks.system.site import Site, discover
 
@@ -48,26 +45,18 @@ def run_worker(words: list[str]) -> int:
         kinds[words[0]](words[1:])
     except NotEnabledError:
         return 0
-    except Exception:  # noqa: BLE001  nobody is there to see it: it must be in the log
-        _log(words)
+    except Exception as error:  # noqa: BLE001  nobody is there to see it: it must be in the log
+        _log(words, error)
         return 3
     return 0
 
 
-def _log(words: list[str]) -> None:
+def _log(words: list[str], error: Exception) -> None:
     for word in words[1:]:
         if word.startswith("/") and Path(word).is_dir():
-            try:
-                log = discover(Path(word)).folder("logs") / "hooks.log"
-                with open_log(log) as sink:
-                    sink.write(
-                        f"--- {now()} worker {' '.join(words[:2])}\n{without_credentials(traceback.format_exc())}".encode(
-                            "utf-8", "replace"
-                        )
-                    )
-            except (LokiError, OSError):
-                continue
-            return
+            with suppress(LokiError, OSError):
+                if log_fault(discover(Path(word)), f"worker {' '.join(words[:2])}", error):
+                    return
 
 
 def _reconcile(words: list[str]) -> None:
@@ -114,7 +103,7 @@ def _gate(words: list[str]) -> None:
         except InterruptedRunError:
             return
         except Exception as error:  # noqa: BLE001  one gate's trouble must not end the others; it is in the log
-            _log(["gate", name, folder])
+            _log(["gate", name, folder], error)
             try:  # a tree without any result would be tried again at once, for ever
                 could_not_run(Context(site), job, f"{type(error).__name__}: {error}")
             except LokiError:

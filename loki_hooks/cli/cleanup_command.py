@@ -11,9 +11,9 @@ from loki_hooks.actions.reconcile import reconcile
 from loki_hooks.cli.console import answer_json, say, table
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.removal import Removal
-from loki_hooks.domain.steps import Verb
+from loki_hooks.domain.steps import Verb, Went
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.site import require_enabled
 
 
@@ -31,18 +31,18 @@ def cleanup(dry_run: bool, as_json: bool) -> None:
     already: list[tuple[str, Removal]] = []
     if not dry_run:  # the pass takes what it may by itself
         already = [
-            (d.step.stream, Removal(True, (d.detail,)))
+            (d.step.stream, Removal(True, (d.outcome.reason,)))
             for d in reconcile(site, wait=30).steps
-            if d.step.verb is Verb.CLEAN and d.outcome == "done"
+            if d.step.verb is Verb.CLEAN and d.outcome.how is Went.DONE
         ]
     context = Context(site)
     verdicts = [(v.record, v.removal) for v in judge_all(context)]
     if not dry_run:
         done = []
-        with held(site.private / "reconcile.lock", timeout=60):
+        with hold_pass(site) as lock:
             for record, removal in verdicts:
                 try:
-                    done.append((record, clean_stream(context, record) if removal.remove else removal))
+                    done.append((record, clean_stream(context, lock, record) if removal.remove else removal))
                 except LokiError as error:
                     done.append((record, Removal(False, (error.message,))))
         verdicts = done

@@ -58,8 +58,8 @@ def _document(report: Report, taken: list[Done]) -> dict[str, object]:
             {
                 "step": d.step.verb.value,
                 "stream": d.step.stream or d.step.name or None,
-                "outcome": d.outcome,
-                "detail": d.detail or d.step.reason,
+                "outcome": d.outcome.how.value,
+                "detail": d.outcome.reason or d.step.reason,
             }
             for d in taken
             if d.step.verb is not Verb.NOTE

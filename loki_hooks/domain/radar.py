@@ -11,6 +11,7 @@ What is known is kept in ``state/radar.json``:
     onto      the integration branch's commit at that time
     looks     stream → {tip, mark, head}: the branch's tip, a fingerprint of what was uncommitted, and the head
     pairs     head → head → files that conflict ([]: they merge cleanly); the smaller id first
+    trouble   why something of this could not be predicted, '' for nothing
     alone     the integration branch's commit → a stream's tip → the tree of the two merged ('': they conflict)
 """
 
@@ -64,6 +65,7 @@ class Radar:
     looks: Mapping[str, Look] = field(default_factory=dict)
     pairs: Mapping[Pair, tuple[str, ...]] = field(default_factory=dict)
     alone: Mapping[Pair, str] = field(default_factory=dict)
+    trouble: str = ""
 
     def head_for(self, stream: str, tip: str, mark: str) -> str | None:
         """Return the stream's head if it is known: the tip of a clean one, the snapshot of one that looks the same."""
@@ -88,6 +90,7 @@ class Radar:
             self.looks,
             {pair: files for pair, files in self.pairs.items() if live.issuperset(pair)},
             {key: tree for key, tree in self.alone.items() if key[0] == self.onto and key[1] in live},
+            self.trouble,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class Radar:
         for (onto, tip), tree in sorted(self.alone.items()):
             alone.setdefault(onto, {})[tip] = tree
         looks = {s: {"tip": look.tip, "mark": look.mark, "head": look.head} for s, look in sorted(self.looks.items())}
-        head = {"version": VERSION, "seen_at": self.seen_at, "onto": self.onto}
+        head = {"version": VERSION, "seen_at": self.seen_at, "onto": self.onto, "trouble": self.trouble}
         return {**head, "looks": looks, "pairs": pairs, "alone": alone}
 
     @classmethod
@@ -126,13 +129,14 @@ class Radar:
             for tip, tree in _entries(others)
             if _is_oid(onto) and _is_oid(tip) and (tree == "" or _is_oid(tree))
         }
-        seen_at, onto = value.get("seen_at"), value.get("onto")
+        seen_at, onto, trouble = value.get("seen_at"), value.get("onto"), value.get("trouble")
         return cls(
             seen_at if isinstance(seen_at, str) else "",
             onto if isinstance(onto, str) and _is_oid(onto) else "",
             looks,
             pairs,
             alone,
+            trouble if isinstance(trouble, str) else "",
         )
 
 

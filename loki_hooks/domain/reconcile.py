@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from loki_hooks.domain import train as search
+from loki_hooks.domain.failures import LOOK
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.status import IN_SESSION, IN_TRAIN, LIVING, Status
 from loki_hooks.domain.steps import Facts, Join, Step, StreamFacts, Verb
@@ -20,17 +21,34 @@ _MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED
 
 
 def decide(facts: Facts) -> tuple[Step, ...]:
-    """Return the steps that are right now, in the order in which to take them."""
-    return (
-        *_register(facts),
-        *_sessions(facts),
-        *_integration(facts),
-        *_ready(facts),
-        *_train(facts),
-        *_after_landing(facts),
+    """Return the steps that are right now, in the order in which to take them.
+
+    A stream that could not be looked at is left alone. What failed and is put off is not among them.
+    """
+    seen = replace(facts, streams=tuple(s for s in facts.streams if not s.unseen))
+    steps = (
+        *_looks(facts),
+        *_register(seen),
+        *_sessions(seen),
+        *_integration(seen),
+        *_ready(seen),
+        *_train(seen),
+        *_after_landing(seen),
         *_writers(facts),
         *_start(facts),
     )
+    of_stream = {s.record.stream: s.put_off for s in facts.streams}
+    return tuple(s for s in steps if s.key not in of_stream.get(s.stream, facts.put_off))
+
+
+def _looks(facts: Facts) -> Iterator[Step]:
+    """Say once that a stream cannot be looked at, and once that it can again."""
+    for s in facts.streams:
+        before = s.record.failures.get(LOOK)
+        if s.unseen and (before is None or before.reason != s.unseen):
+            yield Step(Verb.UNSEEN, s.record.stream, s.unseen)
+        elif before is not None and not s.unseen:
+            yield Step(Verb.SEEN, s.record.stream)
 
 
 def _register(facts: Facts) -> Iterator[Step]:
@@ -102,7 +120,7 @@ def _ready(facts: Facts) -> Iterator[Step]:
 
 def _train(facts: Facts) -> Iterator[Step]:
     """Decide on the train, then start what must be tested as far as there is room, and end what no longer need be."""
-    members = [s for s in facts.streams if s.record.status in IN_TRAIN and not s.merged and s.tip == s.record.tip]
+    members = [s for s in facts.streams if s.in_train]
     able = [s for s in members if not s.conflicts]
     waiting = [s for s in able if not s.taken_out]
     for s in members if facts.tip else ():
@@ -123,7 +141,7 @@ def _train(facts: Facts) -> Iterator[Step]:
         for tree in sorted(facts.running - useful):
             yield Step(Verb.CANCEL, tree=tree, reason="nothing depends on its result any more")
     room = max(facts.slots - len(facts.running & useful), 0)
-    new = [step for step in wanted if step.tree not in facts.running][:room]
+    new = [s for s in wanted if s.tree not in facts.running and s.key not in facts.put_off][:room]
     for step in new:  # one that was ended still has its worktree for a moment: that is waited for
         yield replace(step, places=len(facts.running & useful) + len(new))
 
@@ -333,7 +351,9 @@ def _start(facts: Facts) -> Iterator[Step]:
         (
             s
             for s in facts.streams
-            if s.record.status is Status.QUEUED and not s.claim_alive and not s.merged and (s.tip or s.worktree)
+            if s.record.status is Status.QUEUED
+            and not (s.claim_alive or s.merged or s.unseen or Verb.START in s.put_off)
+            and (s.tip or s.worktree)
         ),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )

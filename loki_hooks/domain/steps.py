@@ -8,11 +8,14 @@ from enum import StrEnum
 
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.standing import Writer
+from loki_hooks.domain.status import IN_TRAIN
 from loki_hooks.domain.streams import StreamRecord
 from loki_hooks.domain.train import Car, Rest, Train
 
 
 class Verb(StrEnum):
+    UNSEEN = "unseen"
+    SEEN = "seen"
     ADOPT = "adopt"
     PREPARE = "prepare"
     FAIL = "fail"
@@ -36,6 +39,36 @@ class Verb(StrEnum):
     REST = "rest"
     BEGIN = "begin"
     START = "start"
+
+
+class Went(StrEnum):
+    DONE = "done"
+    WAITS = "waits"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step. ``retry_after``: after how many seconds what failed is tried again."""
+
+    how: Went
+    reason: str = ""
+    retry_after: float = 0.0
+
+
+DONE = Outcome(Went.DONE)
+
+
+def done(reason: str) -> Outcome:
+    return Outcome(Went.DONE, reason)
+
+
+def waits(reason: str) -> Outcome:
+    return Outcome(Went.WAITS, reason)
+
+
+def failed(reason: str, retry_after: float = 0.0) -> Outcome:
+    return Outcome(Went.FAILED, reason, retry_after)
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,13 @@ class Step:
     pin: str = ""
     places: int = 1
 
+    @property
+    def key(self) -> str:
+        """Under which name its failure is kept: the verb, and what it is about where that is no stream."""
+        of_no_stream = not self.stream or self.verb in {Verb.BEGIN, Verb.REST}
+        about = self.stream or self.tree or self.path or self.commit
+        return f"{self.verb.value} {about}" if of_no_stream else self.verb.value
+
 
 @dataclass(frozen=True)
 class Found:
@@ -85,6 +125,8 @@ class StreamFacts:
     know of any), ``moved`` where git says that it is now.
     ``safe``: branch and worktree are gone, and a safe snapshot has work that is nowhere else.
     ``proposes``: it lands by a pull request, tested alone as ``alone`` (None while that need not be tested).
+    ``unseen``: why it could not be looked at, '' when it could; nothing else that is said of it counts then.
+    ``put_off``: the steps of it that failed and are not tried again yet.
     """
 
     record: StreamRecord
@@ -104,11 +146,19 @@ class StreamFacts:
     alone: Car | None = None
     taken_out: str = ""
     """Why it must not land as it is ('' when it may): it has what was taken out of the integration branch."""
+    unseen: str = ""
+    put_off: frozenset[str] = frozenset()
 
     @property
     def wanted(self) -> bool:
         """Whether a person asked to merge just this tip."""
         return bool(self.tip) and self.record.wanted == self.tip
+
+    @property
+    def in_train(self) -> bool:
+        """Whether it takes part in the train: one of whose steps failed does not hold the others up meanwhile."""
+        there = self.record.status in IN_TRAIN and not self.merged and bool(self.tip) and self.tip == self.record.tip
+        return there and not self.unseen and not self.put_off
 
 
 @dataclass(frozen=True)
@@ -164,3 +214,5 @@ class Facts:
     """The streams that write what landed: ``docs``, ``blog``."""
     now: str = ""
     """The time, as the records write it."""
+    put_off: frozenset[str] = frozenset()
+    """The steps that are about no stream (``Step.key``), failed, and are not tried again yet."""

@@ -14,6 +14,8 @@ _TROUBLE = frozenset(
         "session-stopped",
         "conflicted",
         "step-failed",
+        "look-failed",
+        "chore-failed",
         "landing-waits",
         "proposal-waits",
         "push-held",

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from loki_hooks.domain import failures
+from loki_hooks.domain.failures import Failure
 from loki_hooks.domain.names import STANDARD_KINDS, is_name, stream_id
 from loki_hooks.domain.stages import is_order
 from loki_hooks.domain.status import IN_SESSION, STANDING, Status, move, parse_status
@@ -136,6 +138,8 @@ class StreamRecord:
     """What the run before came to grief on (`domain/ending.py`, Trouble): its prompt gets the hint for that."""
     items: tuple[str, ...] = ()
     """The items of its queue that its session was given: done once it has landed."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """What of it failed and is tried again later (`domain/failures.py`)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -153,6 +157,8 @@ class StreamRecord:
 
     def moved(self, status: Status, **changes: Any) -> Self:
         """Return the record in ``status``, with ``changes``. Raises ``IllegalMoveError`` off the table."""
+        if self.status is Status.ESCALATED and status is not Status.ESCALATED:
+            changes.setdefault("failures", {})  # somebody has seen to it: what failed is tried afresh
         return replace(self, status=move(self.stream, self.status, status), **changes)
 
     def to_json(self) -> dict[str, Any]:
@@ -194,6 +200,7 @@ class StreamRecord:
             "stage": self.stage,
             "trouble": self.trouble,
             "items": list(self.items),
+            "failures": failures.to_json(self.failures),
         }
         return {**self.extra, **own}
 
@@ -259,6 +266,7 @@ class StreamRecord:
             stage=_text(value.get("stage")),
             trouble=_text(value.get("trouble")),
             items=tuple(i for i in items if isinstance(i, str)) if isinstance(items, list) else (),
+            failures=failures.from_json(value.get("failures")),
             extra={key: value[key] for key in value if key not in _OWN_KEYS},
         )
 

@@ -28,11 +28,12 @@ from loki_hooks.domain.setup_plan import BUNDLE, LOOKED_FOR, READ, VENV, Setup, 
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.ancestry import WORK_MARK
 from loki_hooks.system.clone import clone_folder
-from loki_hooks.system.files import held, read_plain, write_atomic
+from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git
 from loki_hooks.system.git_env import of_framework
 from loki_hooks.system.globs import Tree
 from loki_hooks.system.leases import port_variables
+from loki_hooks.system.locks import hold
 from loki_hooks.system.processes import scrubbed
 from loki_hooks.system.site import LOKI, ensure_loki
 
@@ -216,7 +217,7 @@ def exclude(worktree_git: Git, common: Path, names: tuple[str, ...]) -> tuple[st
     if not shown:
         return ()
     path = Path(os.path.realpath(common / "info" / "exclude"))
-    with held(common / "loki" / "exclude.lock"):  # many spawns at once
+    with hold(common / "loki" / "exclude.lock"):  # many spawns at once
         text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
         have = set(text.splitlines())
         lines = [line for line in (f"/{_literal(name)}" for name in shown) if line not in have]

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import math
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,6 +108,24 @@ def refuse_link(path: Path) -> None:
     link = link_on_way(path.parent)
     if link is not None:
         raise LokiError(f"{link} is a link", "move it away: loki-hooks keeps its files there and follows no link")
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there. What cannot be told (a folder that may not be read) counts as there."""
+    return _is(path, Path.exists, unknown=True)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there for certain."""
+    return _is(path, Path.is_file, unknown=False)
+
+
+def _is(path: Path, look: Callable[[Path], bool], *, unknown: bool) -> bool:
+    """Return what ``look`` says; pathlib raises for some paths (a name that is too long, say)."""
+    try:
+        return look(path)
+    except OSError as error:
+        return unknown and error.errno != errno.ENAMETOOLONG
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -206,42 +223,3 @@ def visible_json(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-
-
-@contextlib.contextmanager
-def held(path: Path, timeout: float | None = None) -> Iterator[bool]:
-    """Hold an exclusive lock named ``path`` while inside; yields whether it was got within ``timeout`` seconds.
-
-    The kernel owns it (flock(2)): it ends with its process, however that ends; the empty file that stays
-    means nothing. ``timeout`` None waits for ever, 0 tries once.
-    """
-    refuse_link(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise LokiError(f"cannot open the lock {path}: {error.strerror or error}") from error
-    try:
-        yield _acquire(handle, timeout)
-    finally:
-        os.close(handle)
-
-
-def _acquire(handle: int, timeout: float | None) -> bool:
-    if timeout is None:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        return True
-    deadline = time.monotonic() + timeout
-    pause = 0.002
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-                raise
-        else:
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)

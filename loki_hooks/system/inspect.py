@@ -22,6 +22,7 @@ from loki_hooks.system.setup_made import made_by_setup, mark_of
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.status import Care, entries
 from loki_hooks.system.submodules import gitlinks
+from loki_hooks.system.trees import files_in
 from loki_hooks.system.worktrees import git_dir_of, lock_is_dead, operation_in
 
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
@@ -139,18 +140,16 @@ def _is_our_link(path: Path, recorded: str | None) -> bool:
 
 def _only_copies(folder: Path, root: Path, copied: Mapping[str, str], caches: Collection[str]) -> bool:
     """Whether a wholly ignored folder holds nothing but caches, empty folders and unchanged copies of ours."""
-    for base, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not is_cache(f)]
-        for file in files:
-            path = Path(base, file)
+    try:
+        for path in files_in(folder, skip=is_cache):
             name = path.relative_to(root).as_posix()
-            if is_cache(file, caches):
-                continue
-            if _is_our_link(path, copied.get(name)):
+            if is_cache(path.name, caches) or _is_our_link(path, copied.get(name)):
                 continue
             data = None if path.is_symlink() else read_plain(path)
             if data is None or copied.get(name) != hashlib.sha256(data).hexdigest():
                 return False
+    except OSError:  # what cannot be looked into may be somebody's work
+        return False
     return True
 
 

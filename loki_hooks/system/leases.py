@@ -19,7 +19,8 @@ from typing import Any
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.locks import hold
 from loki_hooks.system.processes import is_alive, myself
 
 VERSION = 1
@@ -58,7 +59,7 @@ def port_variables(ports: tuple[int, ...]) -> dict[str, str]:
 
 def _take(count: int, worktree: Path, owner: ProcessId) -> tuple[int, ...]:
     path = leases_file()
-    with held(path.with_name("leases.lock")):
+    with hold(path.with_name("leases.lock")):
         leases = _living(read_json(path))
         found: list[int] = []
         start = int.from_bytes(hashlib.sha256(str(worktree).encode("utf-8", "surrogateescape")).digest()[:4], "big")
@@ -81,7 +82,7 @@ def _take(count: int, worktree: Path, owner: ProcessId) -> tuple[int, ...]:
 
 def _give_back(ports: tuple[int, ...], owner: ProcessId) -> None:
     path = leases_file()
-    with held(path.with_name("leases.lock")):
+    with hold(path.with_name("leases.lock")):
         before = _living(read_json(path))
         gone = {str(port) for port in ports}
         after = {

@@ -20,7 +20,8 @@ from loki_hooks.domain.names import flat, shown, validate_name
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, held, read_json, write_atomic
+from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.locks import try_hold
 from loki_hooks.system.processes import is_alive, myself
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def named_lock(
     deadline = None if timeout is None else time.monotonic() + timeout
     told = False
     while True:
-        with held(folder / f".{name}.lock", timeout=0 if not told else _left(deadline)) as mine:
+        lock = try_hold(folder / f".{name}.lock", timeout=0 if not told else _left(deadline))
+        with lock or contextlib.nullcontext():
             before = Holder.from_json(read_json(path))
-            if mine and not is_alive(before.command):
+            if lock is not None and not is_alive(before.command):
                 me = Holder(myself(), None, what, str(site.here), now())
                 _say(path, me, None)
                 try:
@@ -104,7 +106,7 @@ def named_lock(
         if not told:
             waiting(before)
             told = True
-        elif mine:  # its owner is dead, its command is not
+        elif lock is not None:  # its owner is dead, its command is not
             time.sleep(_PAUSE)
 
 

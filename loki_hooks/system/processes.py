@@ -276,6 +276,16 @@ def is_alive(process: ProcessId | None) -> bool:
     return process is not None and start_time(process.pid) == process.started
 
 
+def is_suspended(process: ProcessId) -> bool:
+    """Return whether the process was stopped (Ctrl-Z, a debugger) and does nothing until somebody lets it go on."""
+    import psutil
+
+    try:
+        return psutil.Process(process.pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+    except psutil.Error:
+        return False
+
+
 def has_ended(child: subprocess.Popen[bytes]) -> bool:
     """Return whether our child has ended, without waiting for (reaping) it: its pid stays its own until that is done."""
     if child.returncode is not None:

@@ -5,7 +5,7 @@
     queue/docs/claimed/.<id>.owner    who claimed it: {"pid", "started", "claimed_at"}
     queue/docs/done/<id>.json         done; kept, so that the same event does not come back
 
-Writers (put, revise, claim, done, release) hold the queue's kernel lock (``files.held``) for the few renames they do;
+Writers (put, revise, claim, done, release) hold the queue's kernel lock (``locks.hold``) for the few renames they do;
 it ends with its process. Each kill point leaves a good state: the owner is written before the rename, so a
 claim of ours always has one. A claim without an owner was made by somebody else's `mv`, and unknown means
 still held. Readers take no lock. What stands in a queue and is no item (links, folders, FIFOs, other names,
@@ -32,7 +32,8 @@ from loki_hooks.domain.queue import (
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, entries, held, read_json, write_atomic
+from loki_hooks.system.files import dump_json, entries, read_json, write_atomic
+from loki_hooks.system.locks import BusyError, try_hold
 from loki_hooks.system.processes import is_alive
 
 if TYPE_CHECKING:
@@ -221,9 +222,10 @@ def _locked(site: Site, queue: str) -> Iterator[Path]:
     folder = site.folder("queue", require_queue(queue))
     site.folder("queue", queue, "claimed")
     site.folder("queue", queue, "done")
-    with held(folder / ".lock", _PATIENCE) as got:
-        if not got:
-            raise LokiError(f"the {queue} queue is held by another process for {_PATIENCE:.0f} s", "try again")
+    lock = try_hold(folder / ".lock", _PATIENCE)
+    if lock is None:
+        raise BusyError(f"the {queue} queue is held by another process for {_PATIENCE:.0f} s", "try again")
+    with lock:
         yield folder
 
 

@@ -20,6 +20,7 @@ from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git
 from loki_hooks.system.git_folder import astray, pointer
+from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site
 from loki_hooks.system.worktrees import NOBODY, is_half_made, lock_is_dead, operation_in, registrations_of
 
@@ -224,20 +225,23 @@ def forget_missing(site: Site, path: Path, ours: str = "", *, pinned: bool = Fal
     Of this one only, and only when it is not locked. ``pinned``: the commits that only it knows are kept already. Raises
     ``RefusedError`` with what could be lost.
     """
-    for admin in registrations_of(site, path):
-        if is_half_made(admin):
-            shutil.rmtree(admin, ignore_errors=True)
-            continue
-        lock = read_plain(admin / "locked")
-        locked = lock is not None and not lock_is_dead(lock.decode("utf-8", "replace"))
-        why = "it is locked" if locked else why_not_forget(admin, path, ours, pinned=pinned)
-        if why:
-            raise RefusedError(
-                f"a worktree is registered in {path}, and {why}",
-                "bring its folder back; if it was deleted for good, `loki-hooks finish NAME --abandon` keeps what git "
-                "still has of it, and `loki-hooks restore NAME` makes it anew",
-            )
-        set_aside(site, admin)
+    with hold(site.private / "worktrees.lock"):  # else what somebody is just making looks as if its folder were gone
+        if is_here(site, path):
+            return
+        for admin in registrations_of(site, path):
+            if is_half_made(admin):
+                shutil.rmtree(admin, ignore_errors=True)
+                continue
+            lock = read_plain(admin / "locked")
+            locked = lock is not None and not lock_is_dead(lock.decode("utf-8", "replace"))
+            why = "it is locked" if locked else why_not_forget(admin, path, ours, pinned=pinned)
+            if why:
+                raise RefusedError(
+                    f"a worktree is registered in {path}, and {why}",
+                    "bring its folder back; if it was deleted for good, `loki-hooks finish NAME --abandon` keeps what git "
+                    "still has of it, and `loki-hooks restore NAME` makes it anew",
+                )
+            set_aside(site, admin)
 
 
 def set_aside(site: Site, path: Path) -> Path:

@@ -4,7 +4,7 @@ Readers take no lock. A writer computes its change from what it read, then, in a
 microseconds, publishes it by rename only if the file's bytes are still those it read (upstream's writers
 never bump our counter, so bytes are compared, not versions); else it waits with jitter and computes again.
 After a few lost rounds it keeps the section while it computes, so everybody makes progress. The section is a
-kernel lock (`files.held`), so a killed writer leaves the file as it was and no lock.
+kernel lock (`locks.hold`), so a killed writer leaves the file as it was and no lock.
 
 An unparsable file is read again for a moment (upstream truncates in place; once for each content, not at every
 reading), then moved aside as ``orchestrator.json.corrupt-<time>`` and the state begins empty; reconcile rebuilds it
@@ -24,7 +24,8 @@ from pathlib import Path
 from loki_hooks.domain.streams import STATE_VERSION, State
 from loki_hooks.errors import StateConflictError
 from loki_hooks.system.clock import now, stamp
-from loki_hooks.system.files import dump_json, held, parse_json, read_plain, write_atomic
+from loki_hooks.system.files import dump_json, parse_json, read_plain, write_atomic
+from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site
 
 _PATIENCE = 0.5
@@ -58,21 +59,23 @@ class StateStore:
         lock = self.path.parent / ".orchestrator.lock"
         for attempt in range(_ROUNDS):
             if attempt >= _OPTIMISTIC_ROUNDS:
-                with held(lock):
+                with hold(lock):
                     raw, before, version = self._read_versioned()
                     return self._publish(raw, before, change(before), version)
             raw, before, version = self._read_versioned()
             after = change(before)
-            with held(lock):
+            with hold(lock):
                 if self._bytes() == raw:
                     return self._publish(raw, before, after, version)
             time.sleep(random.uniform(0.001, 0.02) * (attempt + 1))  # noqa: S311  jitter, not a secret
         raise StateConflictError(f"{self.path} keeps changing")  # pragma: no cover
 
     def _publish(self, raw: bytes | None, before: State, after: State, version: int) -> State:
-        if raw is not None and after == before:
+        """Call with the lock, over what was read: only then is what is set aside what could not be read."""
+        readable = isinstance(parse_json(raw), dict)
+        if readable and after == before:
             return after
-        if self.path.is_dir() or self.path.is_symlink():
+        if not readable and os.path.lexists(self.path):
             self._set_aside()
         write_atomic(self.path, dump_json(after.to_json(now=now(), version=version + 1)))
         return after
@@ -99,9 +102,7 @@ class StateStore:
         raw, state = self._read()
         value = parse_json(raw)
         if not isinstance(value, dict):
-            if os.path.lexists(self.path):
-                self._set_aside()
-            return None, State(), STATE_VERSION - 1
+            return raw, State(), STATE_VERSION - 1
         version = value.get("state_version")
         return raw, state, version if type(version) is int and version >= 0 else 0
 

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from loki_hooks.domain.config import PRESETS, Agent, Command, Config
 from loki_hooks.system.asker import in_session
-from loki_hooks.system.files import dump_json, held, read_json, read_plain, write_atomic
+from loki_hooks.system.files import dump_json, read_json, read_plain, write_atomic
+from loki_hooks.system.locks import hold
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -127,7 +128,7 @@ def word_for_sessions(site: Site) -> str:
     if not by_environment(site):
         return ""
     path = _lent_file(site)
-    with held(path.with_name("session-trust.lock")):
+    with hold(path.with_name("session-trust.lock")):
         if not _text_in(path):
             write_atomic(path, f"{os.urandom(16).hex()}\n", 0o600)
         return _LENT + _text_in(path)
@@ -153,7 +154,7 @@ def grant(site: Site, items: Iterable[TrustItem]) -> None:
     """Record that the user trusts these in this repository, beside what was trusted before."""
     path = trust_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with held(path.with_name(".trust.lock")):
+    with hold(path.with_name(".trust.lock")):
         repositories = _repositories(read_json(path))
         if not _mark(site):
             write_atomic(_mark_file(site), f"{os.urandom(16).hex()}\n", 0o600)
@@ -167,7 +168,7 @@ def revoke(site: Site) -> None:
     path = trust_file()
     if not path.is_file():
         return
-    with held(path.with_name(".trust.lock")):
+    with hold(path.with_name(".trust.lock")):
         repositories = _repositories(read_json(path))
         if repositories.pop(_key(site), None) is not None:
             _publish(path, repositories)

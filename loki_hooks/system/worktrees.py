@@ -11,27 +11,30 @@ import contextlib
 import os
 import random
 import re
-import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
-from loki_hooks.system.files import held, read_plain
+from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.git_folder import pointer
+from loki_hooks.system.locks import Held, hold
 from loki_hooks.system.populate import is_writer, populate, sources
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.submodules import fill_submodules, gitlinks
+from loki_hooks.system.trees import remove_tree
 
 _RACE = re.compile(
     r"config\.lock|could not lock config file|failed to read .*commondir|\.git/worktrees/", re.IGNORECASE
 )
 _TRIES = 12
 _LOCK_REASON = re.compile(r"loki-hooks: session of (\S+) \(pid (\d+), started ([^)\s]+)\)")
+_BEING_MADE = "initializing"
+"""git's own reason while `git worktree add` is at work."""
 LOCK_PATIENCE = 10.0
 
 
@@ -112,7 +115,7 @@ def _register(site: Site, git: Git, want: Wanted, taken: Collection[str]) -> Non
             raise RefusedError(
                 f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name"
             )
-        with held(site.private / "worktrees.lock"):
+        with hold(site.private / "worktrees.lock"):
             if any(not is_half_made(admin) for admin in registrations_of(site, path)):
                 raise RefusedError(
                     f"a worktree is registered in {path}, and its folder is not there",
@@ -130,17 +133,17 @@ def _register(site: Site, git: Git, want: Wanted, taken: Collection[str]) -> Non
 
 def take_back(site: Site, git: Git, path: Path, branch: str, commit: str) -> None:
     """Undo a worktree that was only just made: its registration, its folder, and ``branch`` ('': none) if still at ``commit``."""
-    with held(site.private / "worktrees.lock"):
+    with hold(site.private / "worktrees.lock"):
         pointer = path / ".git"
         if pointer.is_file():
             admin = git_dir_of(path)
             if admin.parent == site.common / "worktrees":
-                shutil.rmtree(admin, ignore_errors=True)
-            shutil.rmtree(path, ignore_errors=True)
+                remove_tree(admin)
+            remove_tree(path)
         with contextlib.suppress(OSError):
             path.rmdir()  # only an empty one
         for admin in registrations_of(site, path):
-            shutil.rmtree(admin, ignore_errors=True)
+            remove_tree(admin)
         if branch:
             git.delete_ref(f"refs/heads/{branch}", commit)
 
@@ -164,7 +167,7 @@ def is_half_made(admin: Path) -> bool:
 
 def clear_half_made(site: Site, path: Path) -> None:
     """Take away what a killed `git worktree add` left at ``path``, when that is nothing but its beginnings."""
-    with held(site.private / "worktrees.lock"):
+    with hold(site.private / "worktrees.lock"):
         pointer = path / ".git"
         if path.is_dir() and any(entry != pointer for entry in path.iterdir()):
             return
@@ -172,7 +175,7 @@ def clear_half_made(site: Site, path: Path) -> None:
         if any(admin.parent != site.common / "worktrees" or not is_half_made(admin) for admin in admins):
             return
         for admin in admins:
-            shutil.rmtree(admin, ignore_errors=True)
+            remove_tree(admin)
         with contextlib.suppress(OSError):
             pointer.unlink(missing_ok=True)
             path.rmdir()
@@ -183,8 +186,7 @@ def finish(site: Site, path: Path) -> None:
 
     An index is what a checkout writes last: without one the files are not, or not all, there.
     """
-    if _reason(site, path) == "initializing":
-        Git(site.root).run("worktree", "unlock", str(path))
+    unlock_if(site, path, lambda reason: reason == _BEING_MADE)
     git_dir = git_dir_of(path)
     if not (git_dir / "index").exists():
         (git_dir / "index.lock").unlink(missing_ok=True)
@@ -264,34 +266,64 @@ def lock_reason(stream: str, owner: ProcessId) -> str:
     return f"loki-hooks: session of {stream} (pid {owner.pid}, started {owner.started})"
 
 
-def lock(site: Site, path: Path, stream: str, owner: ProcessId) -> None:
-    """Lock the worktree for a live session, replacing a lock of ours whose owner is dead.
+@dataclass(frozen=True)
+class Locked:
+    """The proof that a worktree is locked: for us (``ours``), or by somebody whose lock protects it just as well."""
 
-    A stage may begin while the runner of the one before is about to leave: that lock is waited for.
+    reason: str
+    ours: bool
+
+
+def lock(site: Site, path: Path, stream: str, owner: ProcessId) -> Locked:
+    """Lock the worktree for a live session, replacing a lock of ours whose owner is dead; return the proof.
+
+    A stage may begin while the runner of the one before is about to leave: that lock is waited for. A person's lock
+    stays as it is. Raises ``RefusedError`` when another session keeps it, ``LokiError`` when git cannot lock it.
     """
+    wanted = lock_reason(stream, owner)
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         unlock_dead(site, path)
-        done = Git(site.root).run("worktree", "lock", "--reason", lock_reason(stream, owner), str(path))
-        if done.returncode == 0 or time.monotonic() > deadline:
-            return
-        if not _LOCK_REASON.search(_reason(site, path) or ""):  # a person's
-            return
+        with _lock_turn(site):
+            done = Git(site.root).run("worktree", "lock", "--reason", wanted, str(path))
+            reason = wanted if done.returncode == 0 else _reason(site, path)
+        if done.returncode == 0:
+            return Locked(wanted, True)
+        passing = reason is None or reason == _BEING_MADE or _LOCK_REASON.search(reason) is not None
+        if reason is not None and not passing:
+            return Locked(reason, False)
+        if time.monotonic() > deadline:
+            if reason is None:
+                raise GitFailedError(("worktree", "lock", str(path)), done.returncode, done.error_text)
+            raise RefusedError(f"{path} is locked: {reason}", "stop that session first")
         time.sleep(0.05)
 
 
-def unlock(site: Site, path: Path, owner: ProcessId) -> None:
-    """Unlock the worktree if the lock is this owner's."""
-    reason = _reason(site, path)
-    if reason is not None and f"(pid {owner.pid}, started {owner.started})" in reason:
-        Git(site.root).run("worktree", "unlock", str(path))
+def unlock(site: Site, path: Path, owner: ProcessId) -> bool:
+    """Unlock the worktree if the lock is this owner's; return whether it was."""
+    return unlock_if(site, path, lambda reason: f"(pid {owner.pid}, started {owner.started})" in reason)
 
 
-def unlock_dead(site: Site, path: Path) -> None:
-    """Unlock the worktree if the lock is a session's of ours that is provably over."""
+def unlock_dead(site: Site, path: Path) -> bool:
+    """Unlock the worktree if the lock is a session's of ours that is provably over; return whether it was."""
     reason = _reason(site, path)
-    if reason is not None and lock_is_dead(reason):
-        Git(site.root).run("worktree", "unlock", str(path))
+    return reason is not None and lock_is_dead(reason) and unlock_if(site, path, lock_is_dead)
+
+
+def unlock_if(site: Site, path: Path, is_meant: Callable[[str], bool]) -> bool:
+    """Unlock the worktree if its lock is meant, by its reason; return whether it was.
+
+    Ours take turns at this and at locking: between the look and the act nobody else's lock can take the place.
+    """
+    with _lock_turn(site):
+        reason = _reason(site, path)
+        if reason is None or not is_meant(reason):
+            return False
+        return Git(site.root).run("worktree", "unlock", str(path)).returncode == 0
+
+
+def _lock_turn(site: Site) -> Held:
+    return hold(site.private / "worktree-locks.lock")
 
 
 def lock_is_dead(reason: str) -> bool:
@@ -317,7 +349,7 @@ def remove(site: Site, path: Path) -> None:
     if gitlinks(git):
         branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD")
         git.out("submodule", "deinit", "--quiet", "--all")
-        shutil.rmtree(git_dir_of(path) / "modules", ignore_errors=True)
+        remove_tree(git_dir_of(path) / "modules")
         empty = git.out(
             "commit-tree", git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b""), "-m", "empty", env=NOBODY
         )

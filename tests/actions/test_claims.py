@@ -16,7 +16,7 @@ from conftest import SCRIPTS, Repo, eventually
 from actions.scripted import Yard, yard
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import ProcessId
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import hold
 from loki_hooks.system.processes import identify, is_alive, myself
 from loki_hooks.system.worktrees import LOCK_PATIENCE, lock, unlock
 
@@ -93,7 +93,7 @@ def test_stop_of_a_stream_that_is_being_made_calls_its_session_off_and_kills_nob
     made = yard(repo, gate=False)
     made.once()
     lock = repo.path / ".git" / "loki" / "worktrees.lock"
-    with held(lock):
+    with hold(lock):
         spawning = being_made(made, "x")
         stopping = subprocess.Popen(
             [SCRIPTS / "loki-hooks", "stop", "x"], cwd=repo.path, text=True, stderr=subprocess.PIPE
@@ -105,7 +105,7 @@ def test_stop_of_a_stream_that_is_being_made_calls_its_session_off_and_kills_nob
     assert (spawning.returncode, stopping.returncode) == (0, 0)
     assert '"status": "open"' in out
     assert "feature-x is open" in said
-    with held(lock):
+    with hold(lock):
         spawning = being_made(made, "y")
         spawning.kill()
         spawning.communicate()

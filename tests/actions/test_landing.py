@@ -19,6 +19,7 @@ from conftest import Repo, eventually
 from actions.scripted import snapshot, yard
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.land import Advance, advance
+from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.site import discover
 
 
@@ -44,7 +45,8 @@ def landing(repo: Repo) -> str:
 
 def land(repo: Repo, commit: str) -> Advance:
     context = Context(discover(repo.path))
-    return advance(context, commit, repo.git("rev-parse", "main"), "test")
+    with hold_pass(context.site) as lock:
+        return advance(context, lock, commit, repo.git("rev-parse", "main"), "test")
 
 
 def everything(repo: Repo, *more: Path) -> dict[str, Any]:
@@ -115,7 +117,9 @@ def test_a_stale_old_tip_never_moves(repo: Repo, landing: str) -> None:
     old = repo.git("rev-parse", "main")
     repo.commit("Meanwhile", {"meanwhile.txt": "x"})
     before = everything(repo)
-    assert not advance(Context(discover(repo.path)), landing, old, "test").moved
+    site = discover(repo.path)
+    with hold_pass(site) as lock:
+        assert not advance(Context(site), lock, landing, old, "test").moved
     assert "does not contain" in land(repo, landing).reason
     assert everything(repo) == before
 

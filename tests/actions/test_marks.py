@@ -8,7 +8,7 @@ import pytest
 from conftest import Repo, eventually
 
 from actions.scripted import yard
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import hold
 from loki_hooks.system.marks import Marks
 from loki_hooks.system.site import discover
 
@@ -57,7 +57,7 @@ def test_a_trusted_trigger_outlasts_an_untrusted_pass(repo: Repo) -> None:
     """A hook in a shell without the user's word must not swallow the wish of one that has it."""
     made = yard(repo)
     made.streams({"one": {"a.txt": "1"}})
-    with held(discover(repo.path).private / "reconcile.lock"):
+    with hold(discover(repo.path).private / "reconcile.lock"):
         repo.loki("signal", "emit", "FEATURE_READY_one")  # its background pass waits
     repo.loki("run", "--once", env={"LOKI_TRUST": ""})
     eventually(lambda: made.landed() == ["one"], 30)

@@ -21,7 +21,7 @@ from loki_hooks.actions.cap import current_cap
 from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.domain.streams import ProcessId
 from loki_hooks.system.ancestry import started_with
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import hold
 from loki_hooks.system.processes import SESSION_MARK, identify, scrubbed
 from loki_hooks.system.session_log import Pump, tail
 from loki_hooks.system.session_tree import SessionTree, mark_of, send
@@ -150,7 +150,7 @@ def test_a_runner_killed_before_its_agent_is_recorded_has_started_nothing(repo: 
             return any(word.endswith("/launch.py") for word in psutil.Process(pid).cmdline())
         return False
 
-    with held(made.loki_dir / "state" / ".orchestrator.lock"):  # the runner cannot record anything now
+    with hold(made.loki_dir / "state" / ".orchestrator.lock"):  # the runner cannot record anything now
         (made.outside / "go").touch()
         eventually(waiting, what="the runner to have its agent's process")
         (child,) = waiting()

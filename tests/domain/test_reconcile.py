@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loki_hooks.domain import failures
+from loki_hooks.domain.failures import DELAYS, Failure, delay_after
 from loki_hooks.domain.gates import Standing
 from loki_hooks.domain.reconcile import decide
 from loki_hooks.domain.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
@@ -528,3 +530,46 @@ def test_every_living_status_is_met_by_some_decision_or_waits_for_a_person() -> 
         for more in several:
             seen |= set(of(stream("a", status, **more)))
         assert seen, status
+
+
+# What fails costs its own stream ------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(OTHERS), st.booleans(), st.booleans(), st.sampled_from(["", "tip-a", "new"]))
+def test_a_stream_that_cannot_be_looked_at_is_left_alone(
+    status: Status, worktree: bool, merged: bool, tip: str
+) -> None:
+    """It is said once; whatever else is believed of it, it is not taken for vanished, dead, merged or clean."""
+    a = stream("a", status, worktree=worktree, merged=merged, tip=tip, unseen="too long")
+    facts = replace(FACTS, streams=(a, stream("b", Status.QUEUED)), cap=3)
+    assert [step.verb for step in decide(facts) if step.stream == a.record.stream] == [Verb.UNSEEN]
+    told = replace(a, record=replace(a.record, failures={"look": Failure(1, "", "too long")}))
+    steps = decide(replace(facts, streams=(told, stream("b", Status.QUEUED))))
+    assert verbs(steps) == [(Verb.START, "feature-b")]
+    again = replace(told, unseen="", record=replace(told.record, status=Status.KEPT))
+    assert verbs(decide(replace(FACTS, streams=(again,)))) == [(Verb.SEEN, "feature-a")]
+
+
+def test_what_failed_is_put_off_and_gives_its_place_to_the_next() -> None:
+    a = stream("a", Status.QUEUED, priority=9, put_off=frozenset({"start"}))
+    steps = decide(replace(FACTS, streams=(a, stream("b", Status.QUEUED)), cap=1))
+    assert verbs(steps) == [(Verb.START, "feature-b")]
+    clean = stream("c", Status.MERGED, put_off=frozenset({"clean"}))
+    assert decide(replace(FACTS, streams=(clean,))) == ()
+    assert decide(replace(FACTS, processed="old", put_off=frozenset({"follow main"}))) == ()
+    ready = stream("d", Status.READY, put_off=frozenset({"pass"}))
+    assert not ready.in_train
+
+
+@given(st.integers(-5, 100))
+def test_what_fails_is_tried_ever_more_seldom(times: int) -> None:
+    assert 0 < delay_after(times) <= delay_after(times + 1) <= DELAYS[-1]
+
+
+def test_failures_are_read_tolerantly() -> None:
+    good = {"start": {"times": 2, "not_before": "2026-01-01T00:00:00Z", "reason": "why"}}
+    bad = {"x": 1, "y": {"times": 0, "not_before": "", "reason": ""}, "z": {"times": True}}
+    assert failures.from_json({**good, **bad}) == {"start": Failure(2, "2026-01-01T00:00:00Z", "why")}
+    assert failures.to_json(failures.from_json(good)) == good
+    assert failures.from_json([good]) == {}
+    assert len(failures.in_words(OSError(36, "File name too long", "x" * 5000))) < 400

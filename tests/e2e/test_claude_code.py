@@ -18,7 +18,7 @@ import pytest
 from conftest import Repo, eventually
 
 from e2e.clients import npm_client
-from loki_hooks.system.files import held
+from loki_hooks.system.locks import hold
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -200,7 +200,7 @@ def client(provider: Provider, shared: Path, sealed_home: Path) -> Iterator[dict
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
-    with held(shared / "claude-runs.lock"):
+    with hold(shared / "claude-runs.lock"):
         yield env
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import MAX_DEPTH, dump_json, held, parse_json, read_json, read_plain, write_atomic
+from loki_hooks.system.files import MAX_DEPTH, dump_json, parse_json, read_json, read_plain, write_atomic
 
 
 def test_a_write_replaces_the_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -126,51 +123,6 @@ def test_what_no_program_could_use_is_no_json(raw: bytes) -> None:
 
 def test_a_byte_order_mark_is_no_fault() -> None:
     assert parse_json(b"\xef\xbb\xbf{}") == {}
-
-
-_HOLD = (
-    "import sys, time\nfrom pathlib import Path\nfrom loki_hooks.system.files import held\n"
-    "with held(Path(sys.argv[1])) as got:\n    print(got, flush=True)\n    time.sleep(60)\n"
-)
-
-
-def test_a_lock_is_had_by_one_and_ends_with_its_process(tmp_path: Path) -> None:
-    lock = tmp_path / "sub" / "lock"
-    holder = subprocess.Popen([sys.executable, "-c", _HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "True\n"
-    with held(lock, 0) as got:
-        assert not got
-    begun = time.monotonic()
-    with held(lock, 0.1) as got:
-        assert not got
-    assert time.monotonic() - begun >= 0.1
-    holder.kill()
-    holder.communicate(timeout=20)
-    with held(lock, 5) as got:
-        assert got
-    with held(lock) as got:
-        assert got
-
-
-def test_a_lock_through_a_link_or_a_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "target")
-    (tmp_path / "folder").mkdir()
-    for name in ("link", "folder"):
-        with pytest.raises(LokiError, match="cannot open the lock"), held(tmp_path / name, 0):
-            pass
-    assert not (tmp_path / "target").exists()
-
-
-def test_a_lock_is_not_inherited_by_children(tmp_path: Path) -> None:
-    with held(tmp_path / "lock", 0):
-        child = subprocess.Popen(["sleep", "30"], close_fds=False)
-    try:
-        with held(tmp_path / "lock", 0) as got:
-            assert got
-    finally:
-        child.kill()
-        child.wait()
 
 
 def test_a_json_document_ends_with_a_line_break() -> None:

@@ -18,6 +18,7 @@ from conftest import Repo
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import State, StreamRecord
 from loki_hooks.errors import IllegalMoveError, LokiError
+from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.state_store import StateStore
 
@@ -265,3 +266,19 @@ def test_a_path_that_is_no_utf8_does_not_spoil_the_state(store: StateStore) -> N
     store.update(lambda s: s.with_stream(replace(AUTH, path=os.fsdecode(b"/w/\xff"))))
     assert store.read().streams["feature-auth"].path == "/w/\udcff"
     store.path.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_read_is_moved_aside_only_with_the_lock(store: StateStore) -> None:
+    """Without it, what another has just published in its place would be moved aside, and lost."""
+    store.update(lambda _: put(AUTH))
+    store.path.write_text("{ broken")
+    late = StreamRecord("feature", "late", Status.OPEN)
+    with hold(store.path.parent / ".orchestrator.lock"):
+        writing = threading.Thread(target=store.update, args=(lambda state: state.with_stream(late),))
+        writing.start()
+        time.sleep(1.5)  # longer than it waits for the file to become whole
+        assert store.path.read_text() == "{ broken"
+        store.path.write_text(json.dumps(put(AUTH).to_json(now="", version=7)))
+    writing.join()
+    assert sorted(store.read().streams) == ["feature-auth", "feature-late"]
+    assert not list(store.path.parent.glob("*corrupt*"))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +17,11 @@ from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system import registrations, worktrees
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.processes import myself
+from loki_hooks.system.locks import hold
+from loki_hooks.system.processes import identify, myself
+from loki_hooks.system.registrations import forget_missing
 from loki_hooks.system.site import Site, discover
+from loki_hooks.system.worktrees import add, lock, unlock
 
 if TYPE_CHECKING:
     from conftest import Repo
@@ -197,3 +204,79 @@ def test_git_dir_of_relative_pointers(repo: Repo, tmp_path: Path) -> None:
     (place / ".git").write_text("gitdir: ../project/.git/worktrees/w\n")
     assert worktrees.git_dir_of(place) == admin
     assert worktrees.git_dir_of(repo.path) == repo.path / ".git"
+
+
+_RACER = """
+import os, sys
+from pathlib import Path
+from loki_hooks.system.locks import hold
+from loki_hooks.system.processes import identify, myself
+from loki_hooks.system.site import discover
+from loki_hooks.system.worktrees import lock, unlock
+site, path, rounds = discover(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
+locked = site.common / "worktrees" / path.name / "locked"
+print("up", flush=True)
+sys.stdin.readline()
+for _ in range(rounds):
+    proof = lock(site, path, "feature-x", myself())
+    assert proof.ours, proof
+    for _ in range(20):
+        assert f"(pid {os.getpid()}," in locked.read_text(), "it is not locked by us"
+    assert unlock(site, path, myself()), "somebody took our lock away"
+"""
+
+
+def test_many_that_lock_one_worktree_have_it_one_after_the_other(repo: Repo, site: Site) -> None:
+    path = repo.path.parent / "w"
+    add(site, path, "feature/x", repo.git("rev-parse", "HEAD"), new_branch=True)
+    lock(site, path, "feature-x", ProcessId(2**22 - 1, "dead"))
+    words = [sys.executable, "-c", _RACER, str(repo.path), str(path), "5"]
+    racers = [
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(5)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        racer.stdout.readline()
+    for racer in racers:  # all begin at once
+        assert racer.stdin is not None
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    said = [racer.communicate(timeout=300)[1] for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * 5, said
+
+
+def test_a_session_that_cannot_lock_its_worktree_does_not_go_on(
+    repo: Repo, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worktrees, "LOCK_PATIENCE", 0.1)
+    path = repo.path.parent / "w"
+    add(site, path, "feature/x", repo.git("rev-parse", "HEAD"), new_branch=True)
+    assert lock(site, path, "feature-x", myself()).ours
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        owner = identify(other.pid)
+        assert owner is not None
+        with pytest.raises(RefusedError, match=rf"is locked: .*pid {os.getpid()}"):
+            lock(site, path, "feature-x", owner)
+    finally:
+        other.kill()
+        other.wait()
+    unlock(site, path, myself())
+    repo.git("worktree", "lock", "--reason", "mine", str(path))
+    assert not lock(site, path, "feature-x", myself()).ours
+    with pytest.raises(LokiError):
+        lock(site, repo.path.parent / "none", "feature-x", myself())
+
+
+def test_what_is_being_made_is_not_forgotten_meanwhile(repo: Repo, site: Site) -> None:
+    path = repo.path.parent / "w"
+    add(site, path, "feature/x", repo.git("rev-parse", "HEAD"), new_branch=True)
+    shutil.rmtree(path)  # as it is for a moment while somebody else of ours makes it
+    with hold(site.private / "worktrees.lock"):
+        forgetting = threading.Thread(target=forget_missing, args=(site, path))
+        forgetting.start()
+        time.sleep(0.2)
+        assert (site.common / "worktrees" / "w").is_dir()
+    forgetting.join()
+    assert not (site.common / "worktrees" / "w").exists()
