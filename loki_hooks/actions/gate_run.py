@@ -29,7 +29,6 @@ from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, gate_results
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, held, open_fresh, read_json, write_atomic
-from loki_hooks.system.git import Git
 from loki_hooks.system.leases import NoPortsError, leased_ports
 from loki_hooks.system.processes import kill_group, start_child
 
@@ -182,7 +181,6 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     """Set the worktree up and run the command; ``suffix`` tells the logs of runs at the same time apart."""
     began = time.monotonic()
     config = context.config.in_force
-    git = Git(path)
     log = context.site.folder("logs") / f"gate-{job.gate.name}{suffix}.log"
     values = context.values(kind="testing", name=job.gate.worktree, stream=job.gate.worktree)
     runs = 0
@@ -211,7 +209,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     except InterruptedRunError:
         raise
     except LokiError as error:
-        tidy(context, git, path)
+        tidy(context, path)
         if job.stopped:
             raise InterruptedRunError("the gate was stopped in its set-up; it has no result") from error
         return replace(could_not_run(context, job, f"set-up failed: {error.message}"), tail=error.hint or "")
@@ -234,7 +232,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     except LokiError as error:
         result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), error.message)
     finally:
-        tidy(context, git, path)
+        tidy(context, path)
     return replace(
         result,
         seconds=round(time.monotonic() - began, 3),

@@ -5,19 +5,31 @@ Where one holds what is not ours (changes, an operation, a commit that no branch
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.submodules import (
+    bring_submodules,
+    checked_out,
+    may_have_submodules,
+    out_of_place,
+    take_out,
+    take_out_what_goes,
+)
+from loki_hooks.system.whole_checkout import make_whole
 from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
 
 _MARK = "loki-gate"
-"""In a gate worktree's git dir: the commit that we checked out there last, and ``running`` until that run is tidied up."""
+"""In the git dir of a gate worktree, and of its submodules: the commit that we checked out there last, and ``running`` until
+that run is tidied up."""
 
 
 def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
@@ -28,19 +40,52 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
             return False
         _make(context, path, commit, standing)
     git = Git(path)
-    mark = git_dir_of(path) / _MARK
-    ours, _, running = (read_plain(mark) or b"").decode("ascii", "replace").strip().partition(" ")
-    here = git.commit_id("HEAD") or ""
-    if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
-        tidy(context, git, path)  # a run of ours was killed here: what it left is ours
-    if operation_in(git_dir_of(path)) or git.out("status", "--porcelain", "-z", "--untracked-files=all"):
+    ours, running = _marked(path)
+    make_whole(path)
+    if running and ours == git.commit_id("HEAD") and _is_detached(git):
+        tidy(context, path)  # a run of ours was killed here: what it left is ours
+    if _holds_somebodys(path):
         return False
-    detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
-    if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
-        return False  # somebody's commit that no branch has
-    write_atomic(mark, f"{commit} running\n")
-    git.out("checkout", "--quiet", "--detach", commit, timeout=1800)
+    write_atomic(git_dir_of(path) / _MARK, f"{commit} running\n")
+    _check_out(git, "--detach", commit)
+    bring_submodules(context.site, path, fetch=True)
+    _mark_submodules(path)
     return True
+
+
+def _marked(path: Path) -> tuple[str, bool]:
+    """Return the commit that we checked out last in a gate worktree, or a submodule of one, and whether a run is on."""
+    text = (read_plain(git_dir_of(path) / _MARK) or b"").decode("ascii", "replace").strip()
+    commit, _, running = text.partition(" ")
+    return commit, bool(running)
+
+
+def _mark_submodules(path: Path) -> None:
+    for folder in checked_out(path):
+        write_atomic(git_dir_of(folder) / _MARK, f"{Git(folder).commit_id('HEAD')}\n")
+        _mark_submodules(folder)
+
+
+def _holds_somebodys(path: Path) -> bool:
+    """Return whether a gate worktree that no run is in, or a submodule of it, has what no run of ours can have left."""
+    git = Git(path)
+    status = git.out("status", "--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=all")
+    if status or operation_in(git_dir_of(path)) or out_of_place(path):
+        return True
+    lonely = _is_detached(git) and git.commit_id("HEAD") != _marked(path)[0]
+    if lonely and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
+        return True  # somebody's commit that no branch has
+    return any(_holds_somebodys(folder) for folder in checked_out(path))
+
+
+def _is_detached(git: Git) -> bool:
+    return git.maybe("symbolic-ref", "-q", "HEAD") is None
+
+
+def _check_out(git: Git, *words: str) -> None:
+    """Check a commit, or a branch, out where all that is there is ours. Raises ``LokiError``."""
+    take_out_what_goes(git, words[-1])
+    git.out("checkout", "--quiet", *words, timeout=1800)
 
 
 def _make(context: Context, path: Path, commit: str, standing: str) -> None:
@@ -75,17 +120,28 @@ def keep_testing(context: Context) -> None:
     context.store.update(lambda state: state if "testing" in state.streams else state.with_stream(record))
 
 
-def tidy(context: Context, git: Git, path: Path) -> None:
-    """Clean what our own run left (never ignored files) and bring the testing stream back to rest.
-
-    ``--force`` twice takes repositories that tests made too; the tree was clean when the run began.
-    """
-    git.run("reset", "--hard", "--quiet")
-    git.run("clean", "-d", "--force", "--force", "--quiet")
-    mark = git_dir_of(path) / _MARK
-    commit = (read_plain(mark) or b"").decode("ascii", "replace").partition(" ")[0].strip()
-    write_atomic(mark, f"{commit}\n")
+def tidy(context: Context, path: Path) -> None:
+    """Clean what our own run left (never ignored files) and bring the testing stream back to rest."""
+    make_whole(path)
+    _clean(path)
+    write_atomic(git_dir_of(path) / _MARK, f"{_marked(path)[0]}\n")
     rest(context, path)
+
+
+def _clean(path: Path) -> None:
+    """Take back what our own run did to a worktree and its submodules, which were clean when it began.
+
+    ``--force`` twice takes repositories that tests made too.
+    """
+    git = Git(path)
+    git.run("reset", "--hard", "--quiet")
+    for folder in out_of_place(path):
+        take_out(folder, path)
+    git.run("clean", "-d", "--force", "--force", "--quiet")
+    for folder in checked_out(path):
+        _clean(folder)
+        if at := _marked(folder)[0]:
+            Git(folder).run("checkout", "--quiet", "--force", "--detach", at, timeout=1800)
 
 
 def rest(context: Context, path: Path) -> None:
@@ -98,5 +154,12 @@ def rest(context: Context, path: Path) -> None:
     at = git.commit_id(f"refs/heads/{record.branch}")
     if tip is None or at is None or not git.is_ancestor(at, tip):
         return
-    if git.run("checkout", "--quiet", record.branch, timeout=1800).returncode == 0 and at != tip:
-        git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
+    if may_have_submodules(path) and _holds_somebodys(path):
+        return
+    with contextlib.suppress(LokiError):  # it is only where it rests: the next run says what is wrong, if anything is
+        _check_out(git, record.branch)
+        if at != tip:
+            take_out_what_goes(git, tip)
+            git.out("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
+        bring_submodules(context.site, path, fetch=False)
+        _mark_submodules(path)

@@ -20,6 +20,7 @@ from loki_hooks.system import events
 from loki_hooks.system.files import held
 from loki_hooks.system.git import Git, split_z
 from loki_hooks.system.processes import ancestors_inside
+from loki_hooks.system.submodules import follow_submodules
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 Say = Callable[[str], None]
@@ -84,6 +85,7 @@ def _sync(context: Context, record: StreamRecord, path: Path) -> Synced:
     context.git.update_ref(base_ref(record.stream), onto, None, "synced")
     context.store.update(lambda state: _based(state, record.stream, onto))
     note_sync(context, path, onto)
+    follow_submodules(context.site, path, tip)
     evidence = {"before": tip, "onto": onto}
     events.record(context.site, "synced", record.stream, commit=after, detail=how, evidence=evidence)
     return Synced(record, how, tip, after)
