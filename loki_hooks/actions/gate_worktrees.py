@@ -16,6 +16,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.session_tree import end_runs_for
 from loki_hooks.system.submodules import (
     bring_submodules,
     checked_out,
@@ -39,6 +40,7 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
         if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
             return False
         _make(context, path, commit, standing)
+    end_runs_for(path)  # the caller has this worktree's lock: no run is on
     git = Git(path)
     ours, running = _marked(path)
     make_whole(path)
