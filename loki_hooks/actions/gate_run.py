@@ -1,8 +1,8 @@
 """Run a gate on a commit, in a worktree of the gate's own, and record the result as a fact about its tree.
 
 One run at a time of a tree, and in each gate worktree (kernel locks). Dirt found before a run is somebody's: another
-worktree is used. Dirt that the run left is ours: it is cleaned, ignored files excepted (caches stay warm). An
-interrupted run leaves no result.
+worktree is used. What the run left is ours: its processes end, its files go, ignored ones too (`run_made`). An interrupted
+run leaves no result.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, held, open_fresh, read_json, write_atomic
 from loki_hooks.system.leases import NoPortsError, leased_ports
 from loki_hooks.system.processes import myself
+from loki_hooks.system.run_made import note_what_is_there
 from loki_hooks.system.session_tree import mark_of
 from loki_hooks.system.supervise import Ended, Output, supervise
 
@@ -214,6 +215,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             raise InterruptedRunError("the gate was stopped in its set-up; it has no result") from error
         return replace(could_not_run(context, job, f"set-up failed: {error.message}"), tail=error.hint or "")
     try:
+        note_what_is_there(path, job.gate.keep)
         failed_before = False
         while True:
             runs += 1

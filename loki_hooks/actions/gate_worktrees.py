@@ -16,6 +16,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.run_made import remove_what_came
 from loki_hooks.system.session_tree import end_runs_for
 from loki_hooks.system.submodules import (
     bring_submodules,
@@ -26,8 +27,11 @@ from loki_hooks.system.submodules import (
     take_out_what_goes,
 )
 from loki_hooks.system.whole_checkout import make_whole
-from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in
+from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in, wait_for_git
 
+_LOCKS = ("index.lock", "HEAD.lock")
+_PATIENCE = 5.0
+"""Seconds that a git at work in a gate worktree, a person's perhaps, has to end."""
 _MARK = "loki-gate"
 """In the git dir of a gate worktree, and of its submodules: the commit that we checked out there last, and ``running`` until
 that run is tidied up."""
@@ -123,9 +127,10 @@ def keep_testing(context: Context) -> None:
 
 
 def tidy(context: Context, path: Path) -> None:
-    """Clean what our own run left (never ignored files) and bring the testing stream back to rest."""
+    """Clean what our own run left, whose processes have ended, and bring the testing stream back to rest."""
     make_whole(path)
     _clean(path)
+    remove_what_came(path)
     write_atomic(git_dir_of(path) / _MARK, f"{_marked(path)[0]}\n")
     rest(context, path)
 
@@ -136,6 +141,10 @@ def _clean(path: Path) -> None:
     ``--force`` twice takes repositories that tests made too.
     """
     git = Git(path)
+    for name in _LOCKS:
+        lock = git_dir_of(path) / name
+        if os.path.lexists(lock) and wait_for_git(path, _PATIENCE):  # whoever took it was of the run, which is over
+            lock.unlink(missing_ok=True)
     git.run("reset", "--hard", "--quiet")
     for folder in out_of_place(path):
         take_out(folder, path)

@@ -102,7 +102,7 @@ def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
         "setup": environment.setup if isinstance(environment.setup, str | bool) else list(environment.setup),
         "set": dict(sorted(environment.set.items())),
         "fingerprint": list(gate.fingerprint),
-    }
+    } | ({"keep": list(gate.keep)} if gate.keep else {})
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 

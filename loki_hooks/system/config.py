@@ -210,6 +210,7 @@ def _to_config(file: Any, source: str) -> Config:
                 g.worktree,
                 g.flaky_passes,
                 tuple(g.fingerprint),
+                tuple(g.keep),
             )
             for name, g in file.gates.items()
         },

@@ -132,19 +132,18 @@ class Kept:
                 self.code = -signal.SIGKILL
         return self.code is not None
 
-    def let_go(self) -> int:
-        """Have the keeper end, now that nothing is below it; return how the program ended. May raise as ``ended`` does."""
+    def let_go(self, *, stay: bool = False) -> int:
+        """Have the keeper end, unless it is to ``stay``; return how the program ended. May raise as ``ended`` does."""
         try:
             self.ended(_TOLD_WITHIN)
         finally:
-            with contextlib.suppress(OSError):
-                self.line.send(b"q")
-            self.line.close()
-            try:
-                self.child.wait(_TOLD_WITHIN)
-            except subprocess.TimeoutExpired:
-                self.child.kill()
+            if not stay:
+                with contextlib.suppress(OSError):
+                    self.line.send(b"q")
                 self.child.wait()
+            elif self.child.poll() is None:
+                self.child.returncode = 0  # nobody waits for it: silences Popen's ResourceWarning
+            self.line.close()
         return -signal.SIGKILL if self.code is None else self.code
 
 
@@ -362,25 +361,9 @@ def wait_until_gone(processes: Iterable[ProcessId], timeout: float) -> bool:
     return True
 
 
-def _group_lives(group: int) -> bool:
-    """Return whether a process of the group lives. One that has ended and was not waited for yet does not."""
-    import psutil
-
-    for pid in psutil.pids():
-        with contextlib.suppress(OSError):
-            if os.getpgid(pid) == group and start_time(pid) is not None:
-                return True
-    return False
-
-
-def kill_group(pid: int, grace: float = 0.0) -> None:
-    """End the process group led by ``pid``: TERM and ``grace`` seconds first (when positive), then KILL."""
+def kill_group(pid: int) -> None:
+    """Kill the process group led by ``pid``."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if grace > 0:
-            os.killpg(pid, signal.SIGTERM)
-            deadline = time.monotonic() + grace
-            while time.monotonic() < deadline and _group_lives(pid):
-                time.sleep(0.05)
         os.killpg(pid, signal.SIGKILL)
 
 

@@ -30,12 +30,10 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit status (negative for a signal), whether its time was over, and whose processes are left."""
+    """How a command ended: its exit status (negative for a signal), and whether its time was over."""
 
     code: int
     timed_out: bool = False
-    left: tuple[int, ...] = ()
-    """Pids of what could not be ended."""
 
 
 class Output:
@@ -104,8 +102,8 @@ def supervise(
                 upto = time.monotonic() + _DRAIN
                 while output.copy(pipe.fileno(), 0) and time.monotonic() < upto:
                     continue
-            code = kept.let_go()
-    return Ended(code, timed_out, () if clean else tuple(who.pid for who in tree.living()))
+            code = kept.let_go(stay=not clean)  # the next run finds by it whom we could not end
+    return Ended(code, timed_out)
 
 
 def _end(tree: SessionTree, meanwhile: Callable[[], object]) -> None:

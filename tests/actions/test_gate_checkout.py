@@ -155,7 +155,8 @@ def test_a_commit_that_nobody_has_could_not_run_and_is_named(made: Yard, library
     (made.tree_of("y") / ".gitmodules").write_text(f'[submodule "new"]\n\tpath = new\n\turl = {library.path}\n')
     head = library.git("rev-parse", "HEAD")
     made.repo.git("update-index", "--add", "--cacheinfo", f"160000,{head},new", cwd=made.tree_of("y"))
-    made.repo.git("commit", "-q", "-a", "-m", "A new one", cwd=made.tree_of("y"))
+    made.repo.git("add", ".gitmodules", cwd=made.tree_of("y"))
+    made.repo.git("commit", "-q", "-m", "A new one", cwd=made.tree_of("y"))
     made.repo.git("config", "--global", "protocol.file.allow", "never")
     assert "protocol.file.allow" in str(outcome_of(made, "y")["reason"])
     made.repo.git("config", "--global", "protocol.file.allow", "always")
@@ -233,3 +234,31 @@ def test_a_partial_clone_gets_what_it_lacks(repo: Repo, tmp_path: Path) -> None:
     (answer,) = json.loads(partial.loki("test", "--json").out)
     assert answer["outcome"] == "passed"
     assert (tmp_path / "partial-testing" / "out" / "b").read_text() == "b\n"
+
+
+def test_what_a_run_left_ignored_is_gone_but_for_what_is_kept(made: Yard) -> None:
+    repo, there = made.repo, made.path.parent / "project-testing"
+    text = (made.path / "loki-hooks.toml").read_text()
+    text = text.replace("setup = false", "setup = 'mkdir -p deps; echo x >deps/made'")
+    text = text.replace("[gates.unit]", "[gates.unit]\nkeep = ['warm/', '*.cache']")
+    repo.commit("Ignore", {".gitignore": "*.o\ndeps/\nout/\n.env\nwarm/\n*.cache\n", "loki-hooks.toml": text})
+    (made.outside / "gate.sh").write_text(
+        f"{{ {LIST}; }} | cut -c43- >'{made.outside}/seen'; test -e deps/made || exit 1\n"
+        "mkdir -p out/deep/warm warm; touch a.o out/deep/b.o out/deep/warm/w warm/w x.cache deps/later\n"
+    )
+    assert outcome_of(made)["outcome"] == "passed"
+    (there / ".env").write_text("a person's\n")
+    assert outcome_of(made, "--again")["outcome"] == "passed"
+    ignored = {"./.env", "./deps/made", "./deps/later", "./out/deep/warm/w", "./warm/w", "./x.cache"}
+    assert ignored <= set(seen(made).split())
+    assert not [name for name in seen(made).split() if name.endswith(".o")]
+    assert gate_worktrees(made) == ["project-testing"]
+
+
+def test_what_a_killed_run_left_ignored_goes_too(repo: Repo) -> None:
+    made = yard(repo)
+    repo.commit("Ignore", {".gitignore": "*.o\n"})
+    (made.outside / "gate.sh").write_text("test ! -e a.o || exit 1; touch a.o; kill -9 $(ps -o ppid= $PPID)\n")
+    made.repo.loki("test")
+    (made.outside / "gate.sh").write_text("test ! -e a.o\n")
+    assert outcome_of(made)["outcome"] == "passed"
