@@ -16,7 +16,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
-from loki_hooks.system.run_made import remove_what_came
+from loki_hooks.system.run_made import note_of_run, remove_what_came
 from loki_hooks.system.session_tree import end_runs_for
 from loki_hooks.system.submodules import (
     bring_submodules,
@@ -44,19 +44,28 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
         if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
             return False
         _make(context, path, commit, standing)
-    end_runs_for(path)  # the caller has this worktree's lock: no run is on
+    if not _is_in_place(context, path):
+        return False
+    end_runs_for(path, none_is_on=True)  # the caller has this worktree's lock
     git = Git(path)
     ours, running = _marked(path)
     make_whole(path)
     if running and ours == git.commit_id("HEAD") and _is_detached(git):
         tidy(context, path)  # a run of ours was killed here: what it left is ours
-    if _holds_somebodys(path):
+    elif note_of_run(path).exists():
+        remove_what_came(path)  # what could not be removed then may be removable now
+    if _holds_somebodys(path) or note_of_run(path).exists():
         return False
     write_atomic(git_dir_of(path) / _MARK, f"{commit} running\n")
     _check_out(git, "--detach", commit)
     bring_submodules(context.site, path, fetch=True)
     _mark_submodules(path)
     return True
+
+
+def _is_in_place(context: Context, path: Path) -> bool:
+    """Return whether the folder still is the worktree that git knows: a run may have removed its ``.git``."""
+    return git_dir_of(path).parent == (context.site.common / "worktrees").resolve()
 
 
 def _marked(path: Path) -> tuple[str, bool]:
@@ -128,6 +137,8 @@ def keep_testing(context: Context) -> None:
 
 def tidy(context: Context, path: Path) -> None:
     """Clean what our own run left, whose processes have ended, and bring the testing stream back to rest."""
+    if not _is_in_place(context, path):
+        return
     make_whole(path)
     _clean(path)
     remove_what_came(path)
@@ -146,13 +157,14 @@ def _clean(path: Path) -> None:
         if os.path.lexists(lock) and wait_for_git(path, _PATIENCE):  # whoever took it was of the run, which is over
             lock.unlink(missing_ok=True)
     git.run("reset", "--hard", "--quiet")
+    at = _marked(path)[0]
+    if at and at != git.commit_id("HEAD"):
+        git.run("checkout", "--quiet", "--force", "--detach", at, timeout=1800)
     for folder in out_of_place(path):
         take_out(folder, path)
     git.run("clean", "-d", "--force", "--force", "--quiet")
     for folder in checked_out(path):
         _clean(folder)
-        if at := _marked(folder)[0]:
-            Git(folder).run("checkout", "--quiet", "--force", "--detach", at, timeout=1800)
 
 
 def rest(context: Context, path: Path) -> None:

@@ -15,7 +15,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system.files import open_fresh, read_plain, write_atomic
 from loki_hooks.system.processes import myself
-from loki_hooks.system.session_tree import mark_of
+from loki_hooks.system.session_tree import end_runs_for, mark_of
 from loki_hooks.system.setup_made import ignored_paths, remember_made
 from loki_hooks.system.supervise import Output, supervise
 from loki_hooks.system.worktrees import git_dir_of
@@ -49,6 +49,8 @@ def run_setup(
     key = env_files.setup_key(plan, worktree)
     if (read_plain(marker) or b"").decode("ascii", "replace").strip() == key:
         return plan.why
+    if not mark:
+        end_runs_for(worktree, none_is_on=False)
     deadline = time.monotonic() + TIMEOUT
     before = ignored_paths(worktree)
     with open_fresh(log) as sink:

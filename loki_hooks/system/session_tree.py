@@ -258,8 +258,8 @@ def is_keeper(pid: int) -> bool:
     return any(word.endswith("loki_hooks/system/keeper.py") for word in words_of(pid)[1:6])
 
 
-def end_runs_for(worktree: Path) -> None:
-    """End what runs for a worktree left running, whose runners were killed. The caller has proved that none is on.
+def end_runs_for(worktree: Path, *, none_is_on: bool) -> None:
+    """End what earlier runs for a worktree left running: those of dead runners; all, when the caller proves that ``none_is_on``.
 
     A process is one of theirs when it carries the mark of such a run, made for this worktree, or descends from one that does,
     a keeper first of all. That it works in the folder proves nothing: that may be a person's shell, or editor.
@@ -275,9 +275,10 @@ def end_runs_for(worktree: Path) -> None:
         if RUN in mark and variable(environment, "LOKI_WORKTREE") == str(worktree) and pid not in mine:
             marks.add(mark)
     for mark in marks:
-        runner, _, started = mark.partition(RUN)[0].partition(":")
-        tree = SessionTree(ProcessId(int(runner) if runner.isdigit() else -1, started), mark=mark)
-        if not tree.end_with_keepers():
+        number, _, started = mark.partition(RUN)[0].partition(":")
+        runner = ProcessId(int(number) if number.isdigit() else -1, started)
+        tree = SessionTree(runner, mark=mark)
+        if (none_is_on or not is_alive(runner)) and not tree.end_with_keepers():
             pids = ", ".join(str(who.pid) for who in tree.living())
             raise LokiError(f"what an earlier run started in {worktree} does not end (pid {pids})", "end it by hand")
 

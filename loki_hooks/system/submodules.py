@@ -71,10 +71,10 @@ class _Holder:
 
 def gitlinks(git: Git) -> tuple[str, ...]:
     """Return the paths of the submodules in the index of a worktree."""
-    return tuple(_links(git))
+    return tuple(pinned(git))
 
 
-def _links(git: Git) -> dict[str, str]:
+def pinned(git: Git) -> dict[str, str]:
     """Return the submodules in the index: path → commit."""
     entries = split_z(git.out("ls-files", "--stage", "-z"))
     return {entry.partition("\t")[2]: entry.split(" ", 2)[1] for entry in entries if entry.startswith("160000 ")}
@@ -82,7 +82,7 @@ def _links(git: Git) -> dict[str, str]:
 
 def submodules_of(git: Git) -> tuple[Submodule, ...]:
     """Return the submodules in the index that its ``.gitmodules`` names: others are empty folders in a fresh clone."""
-    links = _links(git)
+    links = pinned(git)
     listed = git.maybe("config", "-z", "--blob", ":.gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$")
     told: dict[str, dict[str, str]] = {}
     for entry in split_z(listed or "" if links else ""):
