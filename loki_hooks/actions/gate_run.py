@@ -133,7 +133,13 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
                     continue
                 path = context.worktree_of_gate(job.gate.worktree, number)
                 try:
-                    usable = prepare(context, path, job.commit, standing=job.gate.worktree if number == 1 else "")
+                    usable = prepare(
+                        context,
+                        path,
+                        job.commit,
+                        standing=job.gate.worktree if number == 1 else "",
+                        fresh=job.gate.fresh,
+                    )
                 except LokiError as error:
                     return could_not_run(context, job, error.message)
                 if usable:

@@ -27,7 +27,7 @@ from loki_hooks.system.submodules import (
     take_out_what_goes,
 )
 from loki_hooks.system.whole_checkout import make_whole
-from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in, wait_for_git
+from loki_hooks.system.worktrees import add, forget_missing, git_dir_of, operation_in, remove, wait_for_git
 
 _LOCKS = ("index.lock", "HEAD.lock")
 _PATIENCE = 5.0
@@ -37,8 +37,11 @@ _MARK = "loki-gate"
 that run is tidied up."""
 
 
-def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
-    """Bring the worktree at ``path`` to ``commit``, detached; make it if need be. Return False when it is not ours to use."""
+def prepare(context: Context, path: Path, commit: str, standing: str, *, fresh: bool = False) -> bool:
+    """Bring the worktree at ``path`` to ``commit``, detached; make it if need be, anew if it is to be ``fresh``.
+
+    Return False when it is not ours to use.
+    """
     entry = next((w for w in list_worktrees(context.git) if w.path == path), None)
     if entry is None or not path.is_dir():
         if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
@@ -56,6 +59,10 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
         remove_what_came(path)  # what could not be removed then may be removable now
     if _holds_somebodys(path) or note_of_run(path).exists():
         return False
+    if fresh and entry is not None:
+        remove(context.site, path)
+        _make(context, path, commit, standing)
+        make_whole(path)
     write_atomic(git_dir_of(path) / _MARK, f"{commit} running\n")
     _check_out(git, "--detach", commit)
     bring_submodules(context.site, path, fetch=True)

@@ -211,6 +211,7 @@ def _to_config(file: Any, source: str) -> Config:
                 g.flaky_passes,
                 tuple(g.fingerprint),
                 tuple(g.keep),
+                g.fresh,
             )
             for name, g in file.gates.items()
         },

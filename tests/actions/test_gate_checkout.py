@@ -262,3 +262,20 @@ def test_what_a_killed_run_left_ignored_goes_too(repo: Repo) -> None:
     made.repo.loki("test")
     (made.outside / "gate.sh").write_text("test ! -e a.o\n")
     assert outcome_of(made)["outcome"] == "passed"
+
+
+def test_a_fresh_worktree_for_every_run(made: Yard) -> None:
+    config = (made.path / ".git" / "config").read_text()
+    text = (made.path / "loki-hooks.toml").read_text()
+    text = text.replace("setup = false", "setup = 'echo x >>setups.o'").replace(
+        "[gates.unit]", "[gates.unit]\nfresh = true"
+    )
+    made.repo.commit("Fresh", {".gitignore": "*.o\n", "loki-hooks.toml": text})
+    (made.outside / "gate.sh").write_text(
+        f"wc -l <setups.o; ls -di . >>'{made.outside}/seen'; test -e lib/lib.py\n{SPOIL}"
+    )
+    for again in ((), ("--again",)):
+        assert outcome_of(made, *again)["outcome"] == "passed"
+        assert (made.path.parent / "project-testing" / "setups.o").read_text() == "x\n"
+    assert gate_worktrees(made) == ["project-testing"]
+    assert (made.path / ".git" / "config").read_text() == config
