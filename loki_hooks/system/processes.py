@@ -140,7 +140,11 @@ class Kept:
             if not stay:
                 with contextlib.suppress(OSError):
                     self.line.send(b"q")
-                self.child.wait()
+                try:
+                    self.child.wait(_TOLD_WITHIN)
+                except subprocess.TimeoutExpired:
+                    self.child.kill()
+                    self.child.wait()
             elif self.child.poll() is None:
                 self.child.returncode = 0  # nobody waits for it: silences Popen's ResourceWarning
             self.line.close()

@@ -57,8 +57,9 @@ class Output:
             return False
         chunk = os.read(pipe, _CHUNK)
         self._open = bool(chunk)
-        self._sink.write(chunk)
-        self._sink.flush()
+        with contextlib.suppress(OSError):  # a full disk costs the log, not the run
+            self._sink.write(chunk)
+            self._sink.flush()
         if self._keep:
             self._kept += chunk
             del self._kept[: -self._keep]
