@@ -36,7 +36,7 @@ HEAVY = (
     *("click", "griffe", "jinja2", "platformdirs", "psutil", "pydantic", "pygit2", "rich", "ruamel"),
     *("tree_sitter", *GRAMMARS),
 )
-STARTERS = {"system/processes.py", "system/detach.py", "system/launch.py"}
+STARTERS = {"system/processes.py", "system/detach.py", "system/keeper.py", "system/launch.py"}
 HOOKS = ("post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-merge-commit", "pre-push")
 
 

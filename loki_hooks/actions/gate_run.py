@@ -1,8 +1,8 @@
 """Run a gate on a commit, in a worktree of the gate's own, and record the result as a fact about its tree.
 
 One run at a time of a tree, and in each gate worktree (kernel locks). Dirt found before a run is somebody's: another
-worktree is used. Dirt that the run left is ours: it is cleaned, ignored files excepted (caches stay warm). An
-interrupted run leaves no result.
+worktree is used. What the run left is ours: its processes end, its files go, ignored ones too (`run_made`). An interrupted
+run leaves no result.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import select
 import signal
 import threading
 import time
@@ -30,19 +29,20 @@ from loki_hooks.system import environment as env_files
 from loki_hooks.system import events, gate_results
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, open_fresh, read_json, write_atomic
-from loki_hooks.system.git import Git
 from loki_hooks.system.leases import NoPortsError, leased_ports
 from loki_hooks.system.locks import BusyError, hold, try_hold
-from loki_hooks.system.processes import kill_group, start_child
+from loki_hooks.system.processes import myself
+from loki_hooks.system.run_made import note_what_is_there
 from loki_hooks.system.secrets import scrubber_for
+from loki_hooks.system.session_tree import mark_of
+from loki_hooks.system.supervise import Ended, Output, supervise
 
 MAX_WORKTREES = 4
 _BUCKETS = 256
 """How many locks the trees share, so that lock files do not pile up: two trees of one bucket go one after the other."""
 _KEEP_BYTES = 200_000
 _LOOK = 0.1
-_DRAIN = 1.0
-"""Seconds: how often a running command is looked at; how long its output is read on after its end."""
+"""Seconds: how often who waits for others' runs looks, at first twice as often."""
 
 
 class InterruptedRunError(LokiError):
@@ -133,7 +133,13 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
             with lock:
                 path = context.worktree_of_gate(job.gate.worktree, number)
                 try:
-                    usable = prepare(context, path, job.commit, standing=job.gate.worktree if number == 1 else "")
+                    usable = prepare(
+                        context,
+                        path,
+                        job.commit,
+                        standing=job.gate.worktree if number == 1 else "",
+                        fresh=job.gate.fresh,
+                    )
                 except LokiError as error:
                     return could_not_run(context, job, error.message)
                 if usable:
@@ -181,7 +187,6 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     """Set the worktree up and run the command; ``suffix`` tells the logs of runs at the same time apart."""
     began = time.monotonic()
     config = context.config.in_force
-    git = Git(path, of=context.site.common)
     log = context.site.folder("logs") / f"gate-{job.gate.name}{suffix}.log"
     values = context.values(kind="testing", name=job.gate.worktree, stream=job.gate.worktree)
     runs = 0
@@ -200,6 +205,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
                 log=context.site.folder("logs") / f"setup-{job.gate.worktree}{suffix}.log",
                 ports=ports,
                 stop=job.stop,
+                mark=_mark_of_run(path),
             )
         env = env_files.variables(
             path,
@@ -213,33 +219,34 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     except InterruptedRunError:
         raise
     except LokiError as error:
-        tidy(context, git, path)
+        tidy(context, path)
         if job.stopped:
             raise InterruptedRunError("the gate was stopped in its set-up; it has no result") from error
         reason = shown.scrub(f"set-up failed: {error.message}")
         return replace(could_not_run(context, job, reason), tail=shown.scrub(error.hint or ""))
     try:
+        note_what_is_there(path, job.gate.keep)
         failed_before = False
         while True:
             runs += 1
-            code, timed_out, output = _execute(context, job, path, env, log, shown)
+            ended, output = _execute(context, job, path, env, log, shown)
             if job.stopped:
                 raise InterruptedRunError("the gate was stopped; it has no result")
-            outcome, reason = judge(code, timed_out=timed_out, output=output)
+            outcome, reason = judge(ended.code, timed_out=ended.timed_out, output=output)
             if outcome is Outcome.PASSED and failed_before:
                 outcome, reason = Outcome.FLAKY, f"it failed, then passed at run {runs} of the same tree"
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
                 break
             failed_before = True
         result = GateResult(
-            job.gate.name, job.tree, job.commit, outcome, code, 0.0, now(), reason, tail_of(shown.scrub(output))
+            job.gate.name, job.tree, job.commit, outcome, ended.code, 0.0, now(), reason, tail_of(shown.scrub(output))
         )
     except InterruptedRunError:
         raise
     except LokiError as error:
         result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), error.message)
     finally:
-        tidy(context, git, path)
+        tidy(context, path)
     return replace(
         result,
         seconds=round(time.monotonic() - began, 3),
@@ -251,45 +258,27 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
 
 def _execute(
     context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path, shown: Scrubber
-) -> tuple[int, bool, str]:
-    """Run the command to its end; return (exit status, timed out, the output's end). ``shown`` is what ``echo`` may get."""
+) -> tuple[Ended, str]:
+    """Run the command to its end; return how it ended, and the end of its output. ``shown`` is what ``echo`` may get."""
     command = job.gate.command
     argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    with Registered(context, job.gate.name, job.commit, job.tree) as run, open_fresh(log) as sink:
-        child = start_child(argv, cwd=path, env=env)
-        run.child(child.pid)
-        deadline = time.monotonic() + job.gate.timeout
-        timed_out = False
-        kept = bytearray()
-        assert child.stdout is not None
-        with child.stdout as pipe:
-            reading, ended = True, 0.0
-            while reading or not ended:
-                if not ended and child.poll() is not None:
-                    ended = time.monotonic()
-                    kill_group(child.pid)  # what the tests left running: it may hold the pipe
-                if not ended and (time.monotonic() > deadline or job.stopped):
-                    timed_out = not job.stopped
-                    kill_group(child.pid, grace=2)
-                    child.wait()
-                    continue
-                if not reading:
-                    time.sleep(_LOOK)
-                elif select.select([pipe], [], [], 0 if ended else _LOOK)[0]:
-                    chunk = os.read(pipe.fileno(), 65536)
-                    sink.write(chunk)
-                    sink.flush()
-                    kept += chunk
-                    del kept[:-_KEEP_BYTES]
-                    if job.echo is not None:
-                        job.echo(shown.feed(chunk.decode("utf-8", "replace")))
-                    reading = bool(chunk) and not (ended and time.monotonic() > ended + _DRAIN)
-                elif ended:
-                    reading = False  # somebody in a session of its own holds the pipe: it is not waited for
-        if job.echo is not None:
-            job.echo(shown.rest())
-        kill_group(child.pid)
-    return child.returncode, timed_out, kept.decode("utf-8", "replace")
+    mark = _mark_of_run(path)
+    tell = job.echo
+    echo = None if tell is None else lambda text: tell(shown.feed(text))
+    with Registered(context, job.gate.name, job.commit, job.tree, mark) as run, open_fresh(log) as sink:
+        output = Output(sink, echo=echo, keep=_KEEP_BYTES)
+        timeout = job.gate.timeout
+        ended = supervise(
+            argv, cwd=path, env=env, mark=mark, output=output, timeout=timeout, stop=job.stop, begun=run.child
+        )
+    if tell is not None:
+        tell(shown.rest())
+    return ended, output.text
+
+
+def _mark_of_run(path: Path) -> str:
+    """Return the mark of a run in this worktree, for the processes of its set-up and its command."""
+    return mark_of(myself(), path.name)
 
 
 def _publish(context: Context, job: Job, result: GateResult) -> None:

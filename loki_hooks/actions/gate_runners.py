@@ -1,7 +1,7 @@
 """Who runs gates right now: the runners that passes started for the train, and every single run.
 
     state/gate-runners/<tree>.json        a runner that a pass started: {runner, tree, commit, subject, cancelled}
-    state/gate-runs/<gate>.<pid>.json     a run: {runner, child, gate, commit, tree, started_at}
+    state/gate-runs/<gate>.<pid>.json     a run: {runner, child (its keeper), mark, gate, commit, tree, started_at}
     state/gate-waits/<tree>.<pid>.json    somebody who waits for a run of the tree that another makes
 
 A pass ends only what a pass started, and not while somebody waits for it.
@@ -22,8 +22,8 @@ from loki_hooks.domain.streams import ProcessId
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, entries, read_json, write_atomic
-from loki_hooks.system.processes import identify, is_alive, kill_group, myself, wait_until_gone
-from loki_hooks.system.session_tree import send
+from loki_hooks.system.processes import identify, is_alive, myself
+from loki_hooks.system.session_tree import RUN, SessionTree, mark_of, send
 
 RUNNERS, RUNS, WAITS = "gate-runners", "gate-runs", "gate-waits"
 
@@ -96,15 +96,15 @@ def waiting_for(context: Context, tree: str) -> Iterator[None]:
 class Registered:
     """A run in ``state/gate-runs/``, from its start to its end."""
 
-    def __init__(self, context: Context, gate: str, commit: str, tree: str) -> None:
+    def __init__(self, context: Context, gate: str, commit: str, tree: str, mark: str) -> None:
         self.path = context.site.folder("state", RUNS) / f"{gate}.{os.getpid()}.json"
-        self.about = {"gate": gate, "commit": commit, "tree": tree}
+        self.about = {"gate": gate, "commit": commit, "tree": tree, "mark": mark}
 
     def __enter__(self) -> Self:
         return self
 
     def child(self, pid: int) -> None:
-        """Say which process the gate's command is: should its runner be killed, the next one ends it."""
+        """Say which process the command's keeper is: should its runner be killed, the next one ends it, and all below it."""
         process = identify(pid)
         who = {"runner": myself().to_json(), "child": process.to_json() if process else None}
         write_atomic(self.path, dump_json({**who, **self.about, "started_at": now()}))
@@ -115,7 +115,7 @@ class Registered:
 
 
 def end_orphans(context: Context) -> None:
-    """End what killed runners left running: it would go on writing in the worktree that is about to be used."""
+    """End what killed runners left running, wherever that works."""
     for kind in (RUNS, RUNNERS, WAITS):
         for entry in entries(context.site.loki / "state" / kind):
             if entry.name.startswith(".") or not entry.name.endswith(".json"):
@@ -123,10 +123,10 @@ def end_orphans(context: Context) -> None:
             value = read_json(Path(entry.path))
             if isinstance(value, dict) and is_alive(ProcessId.from_json(value.get("runner"))):
                 continue
-            orphan = ProcessId.from_json(value.get("child")) if isinstance(value, dict) and kind == RUNS else None
-            if orphan is not None and is_alive(orphan):
-                kill_group(orphan.pid)
-                wait_until_gone([orphan], 5)
+            if isinstance(value, dict) and kind == RUNS:
+                runner, mark = ProcessId.from_json(value.get("runner")), str(value.get("mark", ""))
+                if runner is not None and mark.startswith(f"{mark_of(runner)}{RUN}"):
+                    SessionTree(runner, mark=mark).end_with_keepers()
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
 

@@ -5,28 +5,46 @@ Where one holds what is not ours (changes, an operation, a commit that no branch
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.status import Status
 from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.errors import RefusedError
+from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git import Git, list_worktrees
 from loki_hooks.system.git_folder import astray
 from loki_hooks.system.registrations import forget_missing, give_pointer, is_empty, registration_of, set_aside
-from loki_hooks.system.status import Care, is_clean
-from loki_hooks.system.worktrees import add, git_dir_of, operation_in
+from loki_hooks.system.run_made import note_of_run, remove_what_came
+from loki_hooks.system.session_tree import end_runs_for
+from loki_hooks.system.status import Care, ask
+from loki_hooks.system.submodules import (
+    bring_submodules,
+    checked_out,
+    may_have_submodules,
+    out_of_place,
+    take_out,
+    take_out_what_goes,
+)
+from loki_hooks.system.whole_checkout import make_whole
+from loki_hooks.system.worktrees import add, git_dir_of, operation_in, remove, wait_for_git
 
 MARK = "loki-gate"
-"""In a gate worktree's git dir: the commit that we checked out there last and, until that run is tidied up, ``running`` and
-which folder it runs in."""
+"""In the git dir of a gate worktree, and of its submodules: the commit that we checked out there last and, until that run is
+tidied up, ``running`` and which folder it runs in."""
+_LOCKS = ("index.lock", "HEAD.lock")
+_PATIENCE = 5.0
+"""Seconds that a git at work in a gate worktree, a person's perhaps, has to end."""
 
 
-def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
-    """Bring the worktree at ``path`` to ``commit``, detached; make it if need be. Return False when it is not ours to use."""
+def prepare(context: Context, path: Path, commit: str, standing: str, *, fresh: bool = False) -> bool:
+    """Bring the worktree at ``path`` to ``commit``, detached; make it if need be, anew if it is to be ``fresh``.
+
+    Return False when it is not ours to use.
+    """
     entry = next((w for w in list_worktrees(context.git) if w.path == path), None)
     if entry is None or not path.is_dir():
         if not is_empty(path):
@@ -38,19 +56,24 @@ def prepare(context: Context, path: Path, commit: str, standing: str) -> bool:
         _make(context, path, commit, standing)
     elif not _reclaim(context, path):
         return False
+    end_runs_for(path, none_is_on=True)  # the caller has this worktree's lock
     git = Git(path, of=context.site.common)
-    mark = git_dir_of(path) / MARK
     ours, running = _marked(git_dir_of(path))
-    here = git.commit_id("HEAD") or ""
-    if running and ours == here and git.maybe("symbolic-ref", "-q", "HEAD") is None:
-        tidy(context, git, path)  # a run of ours was killed here: what it left is ours
-    if operation_in(git_dir_of(path)) or not is_clean(git, care=Care.HIDDEN):
+    make_whole(path)
+    if running and ours == git.commit_id("HEAD") and _is_detached(git):
+        tidy(context, path)  # a run of ours was killed here: what it left is ours
+    elif note_of_run(path).exists():
+        remove_what_came(path)  # what could not be removed then may be removable now
+    if _holds_somebodys(path) or note_of_run(path).exists():
         return False
-    detached = git.maybe("symbolic-ref", "-q", "HEAD") is None
-    if detached and here != ours and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
-        return False  # somebody's commit that no branch has
-    write_atomic(mark, f"{commit} running {_identity(path)}\n")
-    git.out("checkout", "--quiet", "--detach", commit, timeout=1800)
+    if fresh and entry is not None:
+        remove(context.site, path)
+        _make(context, path, commit, standing)
+        make_whole(path)
+    write_atomic(git_dir_of(path) / MARK, f"{commit} running {_identity(path)}\n")
+    _check_out(git, "--detach", commit)
+    bring_submodules(context.site, path, fetch=True)
+    _mark_submodules(path)
     return True
 
 
@@ -81,6 +104,34 @@ def _reclaim(context: Context, path: Path) -> bool:
         set_aside(context.site, path / ".git")
     give_pointer(admin, path)
     return not astray(path, context.site.common)
+
+
+def _mark_submodules(path: Path) -> None:
+    for folder in checked_out(path):
+        write_atomic(git_dir_of(folder) / MARK, f"{Git(folder).commit_id('HEAD')}\n")
+        _mark_submodules(folder)
+
+
+def _holds_somebodys(path: Path) -> bool:
+    """Return whether a gate worktree that no run is in, or a submodule of it, has what no run of ours can have left."""
+    git = Git(path)
+    seen = ask(git, "--porcelain", "--untracked-files=all", "--ignore-submodules=all", care=Care.HIDDEN)
+    if seen.returncode != 0 or seen.stdout or operation_in(git_dir_of(path)) or out_of_place(path):
+        return True
+    lonely = _is_detached(git) and git.commit_id("HEAD") != _marked(git_dir_of(path))[0]
+    if lonely and not git.out("for-each-ref", "--count=1", "--contains", "HEAD"):
+        return True  # somebody's commit that no branch has
+    return any(_holds_somebodys(folder) for folder in checked_out(path))
+
+
+def _is_detached(git: Git) -> bool:
+    return git.maybe("symbolic-ref", "-q", "HEAD") is None
+
+
+def _check_out(git: Git, *words: str) -> None:
+    """Check a commit, or a branch, out where all that is there is ours. Raises ``LokiError``."""
+    take_out_what_goes(git, words[-1])
+    git.out("checkout", "--quiet", *words, timeout=1800)
 
 
 def _make(context: Context, path: Path, commit: str, standing: str) -> None:
@@ -114,19 +165,39 @@ def keep_testing(context: Context) -> None:
     context.store.update(lambda state: state if "testing" in state.streams else state.with_stream(record))
 
 
-def tidy(context: Context, git: Git, path: Path) -> None:
-    """Clean what our own run left (never ignored files) and bring the testing stream back to rest.
+def tidy(context: Context, path: Path) -> None:
+    """Clean what our own run left, whose processes have ended, and bring the testing stream back to rest.
 
-    ``--force`` twice takes repositories that tests made too; the tree was clean when the run began. A run may have taken
-    the ``.git`` away: where that cannot be put back, nothing is touched.
+    A run may have taken the ``.git`` away: where that cannot be put back, nothing is touched.
     """
     if not _reclaim(context, path):
         return
-    git.run("reset", "--hard", "--quiet")
-    git.run("clean", "-d", "--force", "--force", "--quiet")
-    mark = git_dir_of(path) / MARK
-    write_atomic(mark, f"{_marked(mark.parent)[0]}\n")
+    make_whole(path)
+    _clean(path)
+    remove_what_came(path)
+    write_atomic(git_dir_of(path) / MARK, f"{_marked(git_dir_of(path))[0]}\n")
     rest(context, path)
+
+
+def _clean(path: Path) -> None:
+    """Take back what our own run did to a worktree and its submodules, which were clean when it began.
+
+    ``--force`` twice takes repositories that tests made too.
+    """
+    git = Git(path)
+    for name in _LOCKS:
+        lock = git_dir_of(path) / name
+        if os.path.lexists(lock) and wait_for_git(path, _PATIENCE):  # whoever took it was of the run, which is over
+            lock.unlink(missing_ok=True)
+    git.run("reset", "--hard", "--quiet")
+    at = _marked(git_dir_of(path))[0]
+    if at and at != git.commit_id("HEAD"):
+        git.run("checkout", "--quiet", "--force", "--detach", at, timeout=1800)
+    for folder in out_of_place(path):
+        take_out(folder, path)
+    git.run("clean", "-d", "--force", "--force", "--quiet")
+    for folder in checked_out(path):
+        _clean(folder)
 
 
 def rest(context: Context, path: Path) -> None:
@@ -139,5 +210,12 @@ def rest(context: Context, path: Path) -> None:
     at = git.commit_id(f"refs/heads/{record.branch}")
     if tip is None or at is None or not git.is_ancestor(at, tip):
         return
-    if git.run("checkout", "--quiet", record.branch, timeout=1800).returncode == 0 and at != tip:
-        git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
+    if may_have_submodules(path) and _holds_somebodys(path):
+        return
+    with contextlib.suppress(LokiError):  # it is only where it rests: the next run says what is wrong, if anything is
+        _check_out(git, record.branch)
+        if at != tip:
+            take_out_what_goes(git, tip)
+            git.out("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
+        bring_submodules(context.site, path, fetch=False)
+        _mark_submodules(path)

@@ -61,6 +61,7 @@ from loki_hooks.system.registrations import why_away
 from loki_hooks.system.session_log import Pump
 from loki_hooks.system.session_tree import SessionTree, mark_of
 from loki_hooks.system.status import is_clean
+from loki_hooks.system.submodules import follow_submodules
 from loki_hooks.system.trust import word_for_sessions
 from loki_hooks.system.worktrees import lock, unlock
 
@@ -278,6 +279,7 @@ def _catch_up(context: Context, record: StreamRecord) -> None:
     if git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800).returncode == 0:
         context.store.update(lambda state: state.with_stream(replace(state.streams[record.stream], base=tip)))
         note_sync(context, Path(record.path), tip)
+        follow_submodules(context.site, Path(record.path), record.base)
 
 
 def _keep_earlier(log: Path) -> None:

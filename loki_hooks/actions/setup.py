@@ -14,13 +14,14 @@ from loki_hooks.domain.gates import command_text, tail_of
 from loki_hooks.errors import LokiError
 from loki_hooks.system import environment as env_files
 from loki_hooks.system.files import open_fresh, read_plain, write_atomic
-from loki_hooks.system.processes import SESSION_MARK, kill_group, start_child
+from loki_hooks.system.processes import myself
 from loki_hooks.system.secrets import scrubber_for
+from loki_hooks.system.session_tree import end_runs_for, mark_of
 from loki_hooks.system.setup_made import ignored_paths, remember_made
+from loki_hooks.system.supervise import Output, supervise
 from loki_hooks.system.worktrees import git_dir_of
 
 TIMEOUT = 1800.0
-LOOK = 0.05
 
 
 def run_setup(
@@ -38,8 +39,9 @@ def run_setup(
 ) -> str:
     """Run what `environment.setup` asks for unless it was done for the same inputs; return what was seen, or ''.
 
-    ``mark`` names the session that it belongs to, in its processes' environment. Raises ``LokiError`` with the tail of
-    the output when a command fails or is stopped.
+    What a command left running ends with it: the next one, for the same inputs, is not run, and would not start it again.
+    ``mark`` names the session, or the gate's run, that it belongs to, in its processes' environment. Raises ``LokiError``
+    with the tail of the output when a command fails or is stopped.
     """
     plan = env_files.plan_setup(worktree, environment)
     if plan is None:
@@ -48,6 +50,8 @@ def run_setup(
     key = env_files.setup_key(plan, worktree)
     if (read_plain(marker) or b"").decode("ascii", "replace").strip() == key:
         return plan.why
+    if not mark:
+        end_runs_for(worktree, none_is_on=False)
     deadline = time.monotonic() + TIMEOUT
     before = ignored_paths(worktree)
     with open_fresh(log) as sink:
@@ -63,28 +67,29 @@ def run_setup(
                 values=values,
                 ports=ports,
             ) | dict(plan.env)
-            env |= {SESSION_MARK: mark} if mark else {}
             if step.optional and env_files.is_missing(step.argv, env, worktree):
                 _note(sink, f"# left out, as {step.argv[0]} is not here: {command_text(step.argv)}")
                 continue
             env_files.require_program(step.argv, env, f"set-up ({plan.why})")
             _note(sink, f"$ {command_text(step.argv)}")
-            child = start_child(step.argv, cwd=worktree, env=env, output=sink)
-            while child.poll() is None:
-                if time.monotonic() > deadline or (stop is not None and stop.is_set()):
-                    kill_group(child.pid, grace=2)
-                    child.wait()
-                    raise LokiError(f"`{command_text(step.argv)}` was stopped", f"its output is in {log}")
-                time.sleep(LOOK)
+            ended = supervise(
+                step.argv,
+                cwd=worktree,
+                env=env,
+                mark=mark or mark_of(myself(), "set-up"),
+                output=Output(sink),
+                timeout=deadline - time.monotonic(),
+                stop=stop,
+            )
+            if ended.timed_out or (stop is not None and stop.is_set()):
+                raise LokiError(f"`{command_text(step.argv)}` was stopped", f"its output is in {log}")
             env_files.hide_made(worktree)
-            if child.returncode != 0 and step.optional:
-                _note(sink, f"# exit status {child.returncode}: it would only have warmed a cache")
-            elif child.returncode != 0:
+            if ended.code != 0 and step.optional:
+                _note(sink, f"# exit status {ended.code}: it would only have warmed a cache")
+            elif ended.code != 0:
                 output = (read_plain(log) or b"").decode("utf-8", "replace")
                 shown = scrubber_for((context.site.main, worktree), (environment,), env).scrub(output)
-                raise LokiError(
-                    f"`{command_text(step.argv)}` ended with exit status {child.returncode}", tail_of(shown, 15)
-                )
+                raise LokiError(f"`{command_text(step.argv)}` ended with exit status {ended.code}", tail_of(shown, 15))
     remember_made(worktree, before)
     write_atomic(marker, key + "\n")
     return plan.why

@@ -25,6 +25,7 @@ from loki_hooks.system.merges import commit_tree
 from loki_hooks.system.processes import ancestors_inside
 from loki_hooks.system.registrations import why_away
 from loki_hooks.system.status import is_clean
+from loki_hooks.system.submodules import follow_submodules
 from loki_hooks.system.worktrees import git_dir_of, operation_in
 
 Say = Callable[[str], None]
@@ -96,6 +97,7 @@ def _sync(context: Context, lock: PassLock, record: StreamRecord, path: Path) ->
     context.git.update_ref(base_ref(record.stream), onto, None, "synced")
     context.store.update(lambda state: _based(state, record.stream, onto))
     note_sync(context, path, onto)
+    follow_submodules(context.site, path, tip)
     evidence = {"before": tip, "onto": onto, "left_out": list(taken.commits)}
     events.record(context.site, "synced", record.stream, commit=after, detail=how, evidence=evidence)
     return Synced(record, how, tip, after, taken.commits)

@@ -141,6 +141,10 @@ class Gate:
     flaky_passes: bool = False
     fingerprint: tuple[str, ...] = ()
     """What else belongs to the environment that a result is true in, as words (a compiler's version, say)."""
+    keep: tuple[str, ...] = ()
+    """Ignored files that may stay from one run to the next, as patterns of gitignore(5)."""
+    fresh: bool = False
+    """Whether each run has a worktree made for it."""
 
     def guards(self, branch: str, *, integration: str, is_stream: bool) -> bool:
         """Return whether a push of ``branch`` (short name) is gated by this gate."""

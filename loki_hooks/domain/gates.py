@@ -96,13 +96,17 @@ def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
 
     Only what is declared counts, so it is the same from a hook, a runner and a terminal.
     """
-    value = {
-        "command": gate.command if isinstance(gate.command, str) else list(gate.command),
-        "platform": platform,
-        "setup": environment.setup if isinstance(environment.setup, str | bool) else list(environment.setup),
-        "set": dict(sorted(environment.set.items())),
-        "fingerprint": list(gate.fingerprint),
-    }
+    value = (
+        {
+            "command": gate.command if isinstance(gate.command, str) else list(gate.command),
+            "platform": platform,
+            "setup": environment.setup if isinstance(environment.setup, str | bool) else list(environment.setup),
+            "set": dict(sorted(environment.set.items())),
+            "fingerprint": list(gate.fingerprint),
+        }
+        | ({"keep": list(gate.keep)} if gate.keep else {})
+        | ({"fresh": True} if gate.fresh else {})
+    )
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -210,6 +210,8 @@ def _to_config(file: Any, source: str) -> Config:
                 g.worktree,
                 g.flaky_passes,
                 tuple(g.fingerprint),
+                tuple(g.keep),
+                g.fresh,
             )
             for name, g in file.gates.items()
         },

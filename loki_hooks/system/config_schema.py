@@ -113,6 +113,8 @@ class GateTable(Table):
     worktree: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "testing"
     flaky_passes: bool = False
     fingerprint: list[str] = []
+    fresh: bool = False
+    keep: list[Annotated[str, StringConstraints(pattern=r"^[^-!\s][^\x00\n]*$")]] = []
 
 
 class PushTable(Table):

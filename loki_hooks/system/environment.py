@@ -36,6 +36,7 @@ from loki_hooks.system.leases import port_variables
 from loki_hooks.system.locks import hold
 from loki_hooks.system.processes import scrubbed
 from loki_hooks.system.site import LOKI, ensure_loki
+from loki_hooks.system.submodules import may_have_submodules, pinned
 
 if TYPE_CHECKING:
     from loki_hooks.domain.config import Environment
@@ -269,10 +270,13 @@ def plan_setup(worktree: Path, environment: Environment) -> Setup | None:
 
 
 def setup_key(setup: Setup, worktree: Path) -> str:
-    """Return the hash over the commands and their input files: equal means that nothing has to run again."""
+    """Return the hash over the commands, their input files and the submodules' commits: equal means that nothing has to
+    run again."""
     digest = hashlib.sha256(repr(setup.commands).encode())
     for name in setup.inputs:
         digest.update(name.encode() + b"\0" + (read_plain(worktree / name) or b"") + b"\0")
+    if may_have_submodules(worktree):
+        digest.update(repr(sorted(pinned(Git(worktree)).items())).encode())
     return digest.hexdigest()
 
 

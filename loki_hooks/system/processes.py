@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from loki_hooks.errors import LokiError
 from loki_hooks.system.detach import start_time
@@ -107,25 +107,94 @@ def run(
     return Completed(child.returncode, out, err)
 
 
-def start_child(
-    argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: BinaryIO | None = None
-) -> subprocess.Popen[bytes]:
-    """Start ``argv`` as a child that leads a process group of its own; its output goes to ``output``, or a pipe.
+@dataclass
+class Kept:
+    """A program below its keeper (`keeper.py`), which is our child. ``code``: how it ended, None: not known yet."""
 
-    stdin is empty; stderr joins stdout. Raises ``LokiError`` when the program cannot be started.
+    child: Child
+    program: str
+    line: socket.socket
+    code: int | None = None
+
+    def ended(self, wait: float = 0.0) -> bool:
+        """Return whether the program has ended (or its keeper was killed), within ``wait`` seconds.
+
+        Raises ``LokiError`` when it cannot be started.
+        """
+        import select
+
+        while self.code is None and select.select([self.line], [], [], wait)[0]:
+            said = b""
+            with contextlib.suppress(OSError):
+                said = self.line.recv(256)
+            for told in said.decode("ascii").split():
+                if told.startswith("e"):
+                    raise LokiError(f"cannot start {self.program}: {os.strerror(int(told[1:]))}")
+                self.code = int(told[1:])
+            if not said:
+                self.code = -signal.SIGKILL
+        return self.code is not None
+
+    def let_go(self, *, stay: bool = False) -> int:
+        """Have the keeper end, unless it is to ``stay``; return how the program ended. May raise as ``ended`` does."""
+        try:
+            self.ended(_TOLD_WITHIN)
+        finally:
+            if not stay:
+                with contextlib.suppress(OSError):
+                    self.line.send(b"q")
+                try:
+                    self.child.wait(_TOLD_WITHIN)
+                except subprocess.TimeoutExpired:
+                    self.child.kill()
+                    self.child.wait()
+            elif self.child.poll() is None:
+                self.child.returncode = 0  # nobody waits for it: silences Popen's ResourceWarning
+            self.line.close()
+        return -signal.SIGKILL if self.code is None else self.code
+
+
+_TOLD_WITHIN = 5.0
+"""Seconds that a keeper has to say how its program ended, and to end."""
+
+
+def start_kept(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str]) -> Kept:
+    """Start ``argv`` below a keeper that adopts what it leaves behind, in a session of its own.
+
+    stdin is empty, stdout and stderr are a pipe. Raises ``LokiError`` when the keeper cannot be started.
     """
+    import socket
+
+    ours, its = socket.socketpair()
+    keeper = Path(os.path.realpath(__file__)).with_name("keeper.py")
     try:
-        return subprocess.Popen(
-            list(argv),
+        child = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-X",
+                "utf8",
+                str(keeper),
+                str(its.fileno()),
+                env.get("LC_CTYPE", ""),
+                "--",
+                *argv,
+            ],
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if output is None else output,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(its.fileno(),),
         )
     except OSError as error:
+        ours.close()
         raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+    finally:
+        its.close()
+    return Kept(child, argv[0], ours)
 
 
 @dataclass(frozen=True)
@@ -309,25 +378,9 @@ def wait_until_gone(processes: Iterable[ProcessId], timeout: float) -> bool:
     return True
 
 
-def _group_lives(group: int) -> bool:
-    """Return whether a process of the group lives. One that has ended and was not waited for yet does not."""
-    import psutil
-
-    for pid in psutil.pids():
-        with contextlib.suppress(OSError):
-            if os.getpgid(pid) == group and start_time(pid) is not None:
-                return True
-    return False
-
-
-def kill_group(pid: int, grace: float = 0.0) -> None:
-    """End the process group led by ``pid``: TERM and ``grace`` seconds first (when positive), then KILL."""
+def kill_group(pid: int) -> None:
+    """Kill the process group led by ``pid``."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if grace > 0:
-            os.killpg(pid, signal.SIGTERM)
-            deadline = time.monotonic() + grace
-            while time.monotonic() < deadline and _group_lives(pid):
-                time.sleep(0.05)
         os.killpg(pid, signal.SIGKILL)
 
 

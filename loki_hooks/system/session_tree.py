@@ -7,7 +7,8 @@ A process belongs to a session when one of these proves it:
 - it was seen as a descendant of the agent, and still is that very process (pid and start time);
 - it is in the agent's process group, while the agent itself is there to prove that the group's number is its own;
 - it is below the runner, which adopts what its parent left behind (Linux), and shows no sign of being anybody else's:
-  an agent's process that took off its marks, too.
+  an agent's process that took off its marks, too;
+- it is below a keeper with the mark, which adopts in the same way what a gate, or a set-up, left behind (Linux).
 
 Workers of ours that a git hook or a command of the agent started (passes, gates, other sessions' runners) are not part
 of it, nor is what they start. Nothing is signalled but a process that was identified, through a pidfd where there are
@@ -20,12 +21,13 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loki_hooks.domain.streams import ProcessId
-from loki_hooks.system.ancestry import WORK_MARK, started_with, variable, worker_words
+from loki_hooks.errors import LokiError
+from loki_hooks.system.ancestry import WORK_MARK, ancestors, own_pid, started_with, variable, words_of, worker_words
 from loki_hooks.system.detach import LINUX
 from loki_hooks.system.processes import SESSION_MARK, identify, is_alive
 
@@ -33,9 +35,13 @@ ROUNDS = 50
 _PAUSE = 0.05
 
 
-def mark_of(runner: ProcessId) -> str:
-    """Return what ``LOKI_SESSION`` is in the session that this runner owns."""
-    return f"{runner.pid}:{runner.started}"
+RUN = "/"
+"""Stands in a mark between the runner and which of its runs it is: a session has none of it."""
+
+
+def mark_of(runner: ProcessId, run: str = "") -> str:
+    """Return what ``LOKI_SESSION`` is in the session that this runner owns, or in the run of a gate or a set-up."""
+    return f"{runner.pid}:{runner.started}{RUN if run else ''}{run}"
 
 
 @dataclass
@@ -47,18 +53,27 @@ class SessionTree:
     seen: dict[int, ProcessId] = field(default_factory=dict)
     adopting: bool = False
     """We are the runner, have nothing else below us than workers, and adopt orphans."""
+    mark: str = ""
+    """What the processes were marked with; default: the session's own mark."""
+    keepers: list[ProcessId] = field(default_factory=list)
+    """The processes that adopt what the marked ones leave behind (`keeper.py`); they end last."""
 
-    def look(self) -> None:
+    def __post_init__(self) -> None:
+        self.mark = self.mark or mark_of(self.runner)
+
+    def look(self, marked: Collection[int] = ()) -> None:
         """Remember the agent's descendants as they are now; some take off their marks and leave their parents later."""
         import psutil
 
         with contextlib.suppress(psutil.Error, OSError):
             children = _children()
-            tops = [self.agent.pid] if self.agent is not None and is_alive(self.agent) else []
+            tops = [*marked, *([self.agent.pid] if self.agent is not None and is_alive(self.agent) else [])]
             if self.adopting:
                 orphans = [pid for pid in children.get(self.runner.pid, []) if pid != self.agent_pid]
                 own = worker_words(self.runner.pid)[1:2]
                 tops += [pid for pid in orphans if not _is_anothers(pid, own)]
+            for keeper in filter(is_alive, self.keepers):
+                tops += [pid for pid in children.get(keeper.pid, []) if not _is_for_itself(pid)]
             for pid in (*tops, *(below for top in tops for below in _below(top, children))):
                 if pid not in self.seen or not is_alive(self.seen[pid]):
                     who = identify(pid)
@@ -68,20 +83,23 @@ class SessionTree:
     def living(self, *, group: bool = False) -> list[ProcessId]:
         """Return the processes that live. ``group``: the caller proves that the agent's group is still the agent's
         (its own child, not waited for)."""
-        self.look()
         import psutil
 
-        mark = f"{SESSION_MARK}={mark_of(self.runner)}".encode()
+        mark = f"{SESSION_MARK}={self.mark}".encode()
+        pids = psutil.pids()
+        marked = [pid for pid in pids if mark in started_with(pid) and not is_worker(pid)]
+        if not any(map(is_alive, self.keepers)):
+            self.keepers = [who for pid in marked if is_keeper(pid) and (who := identify(pid)) is not None]
+        spared = {os.getpid(), self.runner.pid, *(keeper.pid for keeper in self.keepers)}
+        self.look([pid for pid in marked if pid not in spared])
         whole = self.agent is not None and (group or is_alive(self.agent))
         found = []
-        for pid in psutil.pids():
-            if pid in {os.getpid(), self.runner.pid}:
-                continue
-            who = identify(pid)
+        for pid in dict.fromkeys((*pids, *self.seen)):
+            who = None if pid in spared else identify(pid)
             if who is None:
                 continue
             ours = self.seen.get(pid) == who or who == self.agent or (whole and _group_of(pid) == self.agent_pid)
-            if (ours or mark in started_with(pid)) and not is_worker(pid):
+            if ours and not is_worker(pid):
                 found.append(who)
         return found
 
@@ -97,14 +115,23 @@ class SessionTree:
             deadline = time.monotonic() + grace
             while time.monotonic() < deadline and self.living(group=group):
                 time.sleep(_PAUSE)
+        quiet = 0
         for _ in range(ROUNDS):
             left = self.living(group=group)
-            if not left:
+            quiet = 0 if left else quiet + 1
+            if quiet == 2:  # one look may miss who is just being forked
                 return True
             for who in left:
                 send(who, signal.SIGKILL)
             time.sleep(_PAUSE / 5)
         return not self.living(group=group)
+
+    def end_with_keepers(self) -> bool:
+        """End all of a run whose runner is dead, its keepers last. Return whether none is left."""
+        clean = self.end()
+        for keeper in self.keepers if clean else ():
+            send(keeper, signal.SIGKILL)
+        return clean
 
 
 def send(who: ProcessId, number: int) -> bool:
@@ -191,10 +218,12 @@ def _memory(process: object) -> int:
 
 def _is_anothers(pid: int, own: list[str]) -> bool:
     """Whether a child of a runner is a worker of ours, or was started by one for itself, or for a stream that is not ``own``."""
-    environment = started_with(pid)
-    if is_worker(pid) or variable(environment, WORK_MARK):
-        return True
-    return variable(environment, "LOKI_STREAM") not in ("", *own)
+    return _is_for_itself(pid) or variable(started_with(pid), "LOKI_STREAM") not in ("", *own)
+
+
+def _is_for_itself(pid: int) -> bool:
+    """Whether this is a worker of ours, or was started by one for itself (a tmux server, say)."""
+    return is_worker(pid) or bool(variable(started_with(pid), WORK_MARK))
 
 
 def _children() -> dict[int, list[int]]:
@@ -222,6 +251,36 @@ def _group_of(pid: int) -> int:
         return os.getpgid(pid)
     except OSError:
         return -2
+
+
+def is_keeper(pid: int) -> bool:
+    """Whether the process is a keeper (``… system/keeper.py LINE …``)."""
+    return any(word.endswith("loki_hooks/system/keeper.py") for word in words_of(pid)[1:6])
+
+
+def end_runs_for(worktree: Path, *, none_is_on: bool) -> None:
+    """End what earlier runs for a worktree left running: those of dead runners; all, when the caller proves that ``none_is_on``.
+
+    A process is one of theirs when it carries the mark of such a run, made for this worktree, or descends from one that does,
+    a keeper first of all. That it works in the folder proves nothing: that may be a person's shell, or editor.
+    Raises ``LokiError`` when one does not end.
+    """
+    import psutil
+
+    mine = {pid for pid, _ in ancestors(own_pid())[0]}
+    marks = set()
+    for pid in psutil.pids():
+        environment = started_with(pid)
+        mark = variable(environment, SESSION_MARK)
+        if RUN in mark and variable(environment, "LOKI_WORKTREE") == str(worktree) and pid not in mine:
+            marks.add(mark)
+    for mark in marks:
+        number, _, started = mark.partition(RUN)[0].partition(":")
+        runner = ProcessId(int(number) if number.isdigit() else -1, started)
+        tree = SessionTree(runner, mark=mark)
+        if (none_is_on or not is_alive(runner)) and not tree.end_with_keepers():
+            pids = ", ".join(str(who.pid) for who in tree.living())
+            raise LokiError(f"what an earlier run started in {worktree} does not end (pid {pids})", "end it by hand")
 
 
 def is_worker(pid: int) -> bool:

@@ -25,7 +25,7 @@ from loki_hooks.system.locks import Held, hold
 from loki_hooks.system.populate import is_writer, populate, sources
 from loki_hooks.system.processes import is_alive
 from loki_hooks.system.site import Site
-from loki_hooks.system.submodules import fill_submodules, gitlinks
+from loki_hooks.system.submodules import checked_out, fill_submodules, gitlinks, take_out
 from loki_hooks.system.trees import remove_tree
 
 _RACE = re.compile(
@@ -342,24 +342,38 @@ def _reason(site: Site, path: Path) -> str | None:
 def remove(site: Site, path: Path) -> None:
     """Remove a worktree by git's own, never forced, removal. Raises ``GitFailedError`` when git refuses.
 
-    git refuses any worktree whose index has a submodule. There, submodules are taken out by git's own careful ways
-    first: `deinit` (refuses what is modified), then a checkout of an empty commit.
+    git refuses any worktree whose index has a submodule. There, submodules are taken out first, unless one is modified, and a
+    commit without them is checked out. (`git submodule deinit` would take them out of the configuration of all worktrees.)
     """
     git = Git(path, of=site.common)
     if gitlinks(git):
         branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD")
-        git.out("submodule", "deinit", "--quiet", "--all")
+        words = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none")
+        if changed := git.out(*words):
+            raise GitFailedError(("worktree", "remove", str(path)), 1, f"it has changes: {changed.strip()}")
+        for folder in checked_out(path):
+            take_out(folder, path)
         remove_tree(git_dir_of(path) / "modules")
-        empty = git.out(
-            "commit-tree", git.out("hash-object", "-w", "-t", "tree", "--stdin", stdin=b""), "-m", "empty", env=NOBODY
-        )
-        git.out("checkout", "--quiet", "--detach", "--no-overwrite-ignore", empty, timeout=1800)
+        git.out("checkout", "--quiet", "--detach", "--no-overwrite-ignore", _without_submodules(git), timeout=1800)
         done = Git(site.root).run("worktree", "remove", str(path))
         if done.returncode != 0:
             git.run("checkout", "--quiet", *([branch] if branch else ["-"]), timeout=1800)
             raise GitFailedError(("worktree", "remove", str(path)), done.returncode, done.error_text)
         return
     Git(site.root).out("worktree", "remove", str(path))
+
+
+def _without_submodules(git: Git) -> str:
+    """Return a commit like HEAD that has no submodules: what is ignored stays ignored in it."""
+    index = git_dir_of(git.cwd) / "loki-index"
+    env = {"GIT_INDEX_FILE": str(index)}
+    try:
+        git.out("read-tree", "HEAD", env=env)
+        listed = "".join(f"{path}\0" for path in gitlinks(git)).encode("utf-8", "surrogateescape")
+        git.out("update-index", "--force-remove", "-z", "--stdin", stdin=listed, env=env)
+        return git.out("commit-tree", git.out("write-tree", env=env), "-m", "without submodules", env=NOBODY)
+    finally:
+        index.unlink(missing_ok=True)
 
 
 NOBODY = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -231,3 +232,47 @@ def test_a_git_init_in_a_test_leaves_the_repository_alone(repo: Repo) -> None:
     assert repo.git("config", "core.bare") == "false"
     assert repo.git("status", "--porcelain") == ""
     assert Path(os.environ["HOME"]).is_dir()
+
+
+def sleepers(number: int) -> list[int]:
+    """Return the pids of who sleeps for so many seconds."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if entry.read_bytes().split(b"\0")[1:2] == [str(number).encode()]:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def test_what_a_killed_run_left_running_is_ended_by_the_next_one(repo: Repo) -> None:
+    made, number = yard(repo), 10_000_000 + os.getpid()
+    (made.outside / "gate.sh").write_text(
+        f"env -i PATH=\"$PATH\" setsid -f sh -c 'cd /; exec sleep {number}'; touch '{made.outside}/begun'; sleep {number}\n"
+    )
+    child = subprocess.Popen([str(SCRIPTS / "loki-hooks"), "test"], cwd=repo.path, stderr=subprocess.DEVNULL)
+    eventually((made.outside / "begun").exists)
+    child.kill()
+    child.wait()
+    assert len(sleepers(number)) == 2
+    testing = repo.path.parent / "project-testing"
+    persons = subprocess.Popen(["sleep", "300"], cwd=testing)
+    (made.outside / "gate.sh").write_text("exit 0\n")
+    try:
+        assert result_of(made)["outcome"] == "passed"
+        assert sleepers(number) == []
+        assert persons.poll() is None
+    finally:
+        persons.kill()
+        persons.wait()
+
+
+def test_neither_a_server_of_the_set_up_nor_a_lock_of_the_run_is_left(repo: Repo) -> None:
+    made, number = yard(repo), 20_000_000 + os.getpid()
+    text = (repo.path / "loki-hooks.toml").read_text()
+    server = f"setup = 'env -i PATH=\"$PATH\" setsid -f sleep {number} >/dev/null 2>&1'"
+    repo.commit("Set up", {"loki-hooks.toml": text.replace("setup = false", server)})
+    (made.outside / "gate.sh").write_text('touch "$(git rev-parse --git-dir)/index.lock"; echo >>app.py\n')
+    for again in ((), ("--again",)):
+        assert result_of(made, *again)["outcome"] == "passed"
+        assert sleepers(number) == []
+    assert not (repo.path.parent / "project-testing-2").exists()

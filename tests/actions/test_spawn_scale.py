@@ -264,10 +264,14 @@ def test_submodules_come_from_the_main_worktree_without_network(repo: Repo, libr
         assert repo.git("status", "--porcelain", cwd=made.tree_of(name)) == ""
     assert (repo.path / ".git" / "config").read_text() == config
     # Nothing of it stands in the way of clean-up: what is pinned is in the main worktree's clone.
-    made.work("x", {"x.txt": "x"})
+    made.work("x", {"x.txt": "x", ".gitignore": "__pycache__/\n"})
+    repo.write("__pycache__/x.pyc", "a cache", cwd=made.tree_of("x"))
     made.run()
     assert made.landed() == ["x"]
     assert not made.tree_of("x").exists(), made.record("x")
+    assert (repo.path / ".git" / "config").read_text() == config, (
+        "the submodules of the main worktree are still its own"
+    )
 
 
 def test_a_submodule_that_the_main_worktree_leaves_out_stays_out(repo: Repo, library: Repo) -> None:
