@@ -115,7 +115,9 @@ def activate_main(repo: Repo, needs: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", f"{repo.path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", ["native", *(pytest.param(way, marks=pytest.mark.extra) for way in WAYS if way != "native")]
+)
 def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     way: str, project: Repo, hooks: Hooks, needs: Path, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
