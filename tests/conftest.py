@@ -125,12 +125,14 @@ class Repo:
 def eventually(check: Callable[[], object], timeout: float = 30, what: str = "") -> None:
     """Wait until ``check`` is true; fail after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
+    pause = 0.01
     while True:
         if check():
             return
         if time.monotonic() > deadline:
             pytest.fail(f"not within {timeout} s: {what or check}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.15)
 
 
 PURE = ("domain", "test_architecture.py", "test_surface.py")
