@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import compileall
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import processor_time
 import pytest
 import warm
 from hypothesis import settings
@@ -23,9 +26,29 @@ SCRIPTS = Path(sys.executable).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once: the processes that tests start write no bytecode, and each would compile it all again."""
+    """Compile the package once: the processes that tests start write no bytecode, and each would compile it all again.
+
+    Whoever runs the tests in the background of a shell script has them ignore Ctrl-C, and all that they start: some start
+    what is to be interrupted.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(str(Path(loki_hooks.__file__).parent), quiet=2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole sessions are slow."""
+    for item in items:
+        if {"actions", "e2e"} & set(item.path.parts[-2:-1]):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the tests and everything that they started cost; above the line that says how many passed."""
+    user, system = processor_time.used()
+    terminalreporter.write_line(f"processor time: {user + system:.0f} s (user {user:.0f} + system {system:.0f})")
 
 
 @dataclass(frozen=True)
@@ -102,18 +125,27 @@ class Repo:
 def eventually(check: Callable[[], object], timeout: float = 30, what: str = "") -> None:
     """Wait until ``check`` is true; fail after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
+    pause = 0.01
     while True:
         if check():
             return
         if time.monotonic() > deadline:
             pytest.fail(f"not within {timeout} s: {what or check}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.15)
+
+
+PURE = ("domain", "test_architecture.py", "test_surface.py")
+"""Folders and files with two thousand tests that compare values: making so many homes would cost more than they do."""
 
 
 @pytest.fixture(autouse=True)
-def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Every test has a home, a git configuration and a clock zone of its own, and an editor that fails."""
-    home = tmp_path / "home"
+def sealed_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path | None]:
+    """Every test that touches anything has a home, a git configuration and a clock zone of its own, and an editor that fails."""
+    if "tmp_path" not in request.fixturenames and {*request.path.parts[-2:]} & {*PURE}:
+        yield None
+        return
+    home: Path = request.getfixturevalue("tmp_path") / "home"
     runtime = home / "run"
     home.mkdir()
     runtime.mkdir(mode=0o700)
@@ -137,12 +169,18 @@ def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     yield home
 
 
+_made: list[Path] = []
+
+
 @pytest.fixture
-def repo(tmp_path: Path) -> Repo:
+def repo(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     """A repository called ``project`` with one commit on ``main``; its worktrees will stand beside it."""
-    path = tmp_path / "work" / "project"
-    path.mkdir(parents=True)
-    made = Repo(path)
-    made.git("init", "-q")
-    made.commit("Begin", {"README.md": "# project\n", "app.py": "def greet():\n    return 'hello'\n"})
+    if not _made:
+        first = Repo(tmp_path_factory.mktemp("first"))
+        first.git("init", "-q")
+        first.commit("Begin", {"README.md": "# project\n", "app.py": "def greet():\n    return 'hello'\n"})
+        _made.append(first.path)
+    made = Repo(tmp_path / "work" / "project")
+    shutil.copytree(_made[0], made.path)
+    made.git("update-index", "-q", "--refresh")  # the index knows files by their inodes, too
     return made

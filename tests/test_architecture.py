@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -49,9 +50,15 @@ def name(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of the file."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Yield the dotted name of everything that the file imports, wherever it stands in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -69,17 +76,13 @@ def test_imports_follow_the_arrows(path: Path) -> None:
 def test_the_domain_touches_nothing(path: Path) -> None:
     """No git, files, clock, environment or processes: values in, values out."""
     assert not {word.split(".")[0] for word in imports(path)} & {*PURE, *HEAVY}
-    calls = {
-        node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
+    calls = {node.func.id for node in nodes(path) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not calls & {"open", "input", "print"}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in {"cli", "hooks"}], ids=name)
 def test_only_the_front_doors_print(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print", f"line {node.lineno}"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
@@ -90,7 +93,7 @@ def test_only_the_front_doors_print(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in MODULES if name(p) not in STARTERS], ids=name)
 def test_only_these_modules_start_processes(path: Path) -> None:
     assert "subprocess" not in {word.split(".")[0] for word in imports(path)}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
             assert not node.attr.startswith(("exec", "spawn", "posix_spawn")), f"line {node.lineno}"
             assert node.attr not in {"system", "popen", "fork"}, f"line {node.lineno}"
@@ -98,8 +101,9 @@ def test_only_these_modules_start_processes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "cli" and p.name != "config_schema.py"], ids=name)
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
-    top = ast.parse(path.read_text(encoding="utf-8")).body
-    for node in top:
+    module = nodes(path)[0]
+    assert isinstance(module, ast.Module)
+    for node in module.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             words = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             assert not [word for word in words if word.split(".")[0] in HEAVY], f"line {node.lineno}"

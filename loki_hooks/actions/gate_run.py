@@ -318,6 +318,11 @@ def show_results(context: Context, subject: str, results: Iterable[GateResult]) 
 
 
 def on_signals(stop: threading.Event) -> None:
-    """Make TERM, HUP and INT set ``stop``, so that a run ends in order. Main thread only."""
+    """Make TERM, HUP and INT set ``stop``, so that a run ends in order. Main thread only.
+
+    One that whoever started us had us ignore (nohup, a shell script's background) changes nothing still. But it has a handler:
+    a program inherits what is ignored, and what a gate says must not depend on who asked.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        ignored = signal.getsignal(number) is signal.SIG_IGN
+        signal.signal(number, (lambda *_: None) if ignored else (lambda *_: stop.set()))

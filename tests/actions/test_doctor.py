@@ -221,7 +221,7 @@ def test_a_tool_that_took_our_place_is_named(installed: Repo) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tool", ["pre-commit", "prek"])
+@pytest.mark.parametrize("tool", ["pre-commit", pytest.param("prek", marks=pytest.mark.extra)])
 def test_frameworks_are_asked_without_stash_and_without_other_hooks(repo: Repo, tmp_path: Path, tool: str) -> None:
     trace = tmp_path / "trace"
     repo.write(
@@ -533,7 +533,7 @@ def test_a_chosen_agent_that_is_not_here_is_wrong(installed: Repo) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tool", ["pre-commit", "prek"])
+@pytest.mark.parametrize("tool", ["pre-commit", pytest.param("prek", marks=pytest.mark.extra)])
 def test_work_that_a_killed_framework_took_away_is_offered(repo: Repo, tmp_path: Path, tool: str) -> None:
     started = tmp_path / "started"
     repo.commit(

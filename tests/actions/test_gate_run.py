@@ -153,6 +153,27 @@ def test_interrupted_by_a_person_it_has_no_result_and_leaves_nothing_running(rep
     eventually(lambda: group_is_gone(int((made.outside / "pid").read_text())))
 
 
+def test_what_it_was_started_to_ignore_changes_nothing_and_does_not_reach_the_gate(repo: Repo) -> None:
+    """As after `nohup`, and in the background of a shell script."""
+    made = yard(repo)
+    (made.outside / "gate.sh").write_text(
+        f"grep SigIgn /proc/$$/status > '{made.outside}/ignored'\nwhile [ ! -e '{made.outside}/go' ]; do sleep 0.05; done\n"
+    )
+    child = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", str(SCRIPTS / "loki-hooks"), "test", "--json"],
+        cwd=repo.path,
+        stdout=subprocess.PIPE,
+    )
+    eventually((made.outside / "ignored").exists)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        child.send_signal(number)
+    (made.outside / "go").touch()
+    said, _ = child.communicate(timeout=60)
+    assert (child.returncode, json.loads(said)[0]["outcome"]) == (0, "passed")
+    ignored = int((made.outside / "ignored").read_text().split()[1], 16)
+    assert not ignored & (1 << signal.SIGINT - 1 | 1 << signal.SIGHUP - 1)
+
+
 def test_one_who_asks_while_it_runs_waits_and_gets_the_same_result(repo: Repo) -> None:
     made = yard(repo)
     (made.outside / "gate-wait").write_text("1")

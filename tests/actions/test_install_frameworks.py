@@ -21,7 +21,7 @@ repos:
         entry: sh -c 'echo loud >> "$TRACE"'
         always_run: true
 """
-FRAMEWORKS = ["pre-commit", "prek"]
+FRAMEWORKS = ["pre-commit", pytest.param("prek", marks=pytest.mark.extra)]
 
 
 @pytest.fixture

@@ -260,7 +260,7 @@ def whole(made: Yard, name: str) -> None:
         assert not branch
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 4))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.extra) for n in range(1, 4))])
 def test_a_killed_spawn_is_finished_or_taken_back_by_the_next_pass(repo: Repo, seed: int) -> None:
     """Killed at any moment, with its git or without."""
     made = yard(repo)

@@ -39,7 +39,7 @@ def test_eight_good_streams_cost_one_gate_run_and_again_none(repo: Repo) -> None
     made.quiet()
 
 
-@pytest.mark.parametrize(("cap", "most"), [(3, 2), pytest.param(1, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("cap", "most"), [(3, 2), pytest.param(1, 1, marks=pytest.mark.extra)])
 def test_one_culprit_of_eight_costs_at_most_five_runs_side_by_side_as_far_as_the_cap_goes(
     repo: Repo, cap: int, most: int
 ) -> None:

@@ -170,7 +170,9 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("ending", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.extra)]
+)
 def test_interrupted_it_stops_the_sessions_and_leaves_nothing(
     temp: Path, tmp_path: Path, ending: signal.Signals, code: int
 ) -> None:
@@ -191,6 +193,7 @@ def test_interrupted_it_stops_the_sessions_and_leaves_nothing(
     assert processes_in(temp) == []
 
 
+@pytest.mark.extra
 def test_who_reads_only_the_beginning_leaves_nothing_behind(temp: Path) -> None:
     done = call(["sh", "-c", f"'{LOKI}' demo | head -n 3"], temp.parent, {"TMPDIR": str(temp)})
     assert "A project" in done.out

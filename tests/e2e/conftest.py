@@ -138,7 +138,8 @@ def project_source(shared: Path) -> Path:
         _pip("download", "--no-deps", "--no-binary", "itsdangerous", "--dest", str(target), PROJECT, shared=shared)
         (archive,) = target.glob("*.tar.gz")
         with tarfile.open(archive) as packed:
-            packed.extractall(target, filter="data")
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)  # only since Python 3.11.4
+            packed.extractall(target)
         archive.unlink()
 
     (source,) = once(shared, "source", make).iterdir()

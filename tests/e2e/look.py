@@ -70,12 +70,12 @@ def our_processes(repo: Repo) -> list[str]:
     about = str(repo.path.parent)
     found = []
     mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    for process in psutil.process_iter():
-        if process.pid in mine:
+    for entry in os.scandir("/proc"):  # psutil would cost more than what is waited for
+        if not entry.name.isdigit() or int(entry.name) in mine:
             continue
-        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
-            words = " ".join(process.cmdline())
-            if about in words or process.cwd().startswith(about):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            words = Path(entry.path, "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+            if about in words or str(Path(entry.path, "cwd").readlink()).startswith(about):
                 found.append(words)
     return found
 

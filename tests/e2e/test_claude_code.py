@@ -20,7 +20,7 @@ from conftest import Repo, eventually
 from e2e.clients import npm_client
 from loki_hooks.system.locks import hold
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [pytest.mark.extra, pytest.mark.network]
 
 TASK = "Teach app.py to say goodbye, with a test"
 WORK = """\

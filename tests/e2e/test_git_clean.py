@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from e2e.conftest import Hooks
 
 pytestmark = pytest.mark.slow
-BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
+BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=[pytest.mark.network, pytest.mark.extra])]
 
 
 @pytest.mark.parametrize("way", BOTH)

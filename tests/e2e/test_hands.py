@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from e2e.conftest import Hooks
 
 pytestmark = pytest.mark.slow
-BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
+BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=[pytest.mark.network, pytest.mark.extra])]
 README = "# project\n\n`greet` says hello, `leave` says goodbye.\n"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from e2e.conftest import Hooks
 
 pytestmark = pytest.mark.slow
-BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=pytest.mark.network)]
+BOTH = [pytest.param("native"), pytest.param("pre-commit", marks=[pytest.mark.network, pytest.mark.extra])]
 
 MAKES_A_REPOSITORY = """
 import os, subprocess, tempfile
@@ -66,7 +66,8 @@ def test_a_gate_whose_tests_make_repositories_leaves_ours_alone(
     quiet(repo)
 
 
-@pytest.mark.parametrize("way", BOTH)
+@pytest.mark.network
+@pytest.mark.parametrize("way", ["native", "pre-commit"])
 def test_no_push_gets_past_the_gate_and_what_is_not_gated_passes(
     way: str, repo: Repo, hooks: Hooks, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from e2e.clients import PACKAGES, aider_sources, npm_client
 from loki_hooks.domain.config import PRESETS, Agent
 from loki_hooks.domain.prompts import words_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [pytest.mark.extra, pytest.mark.network]
 
 
 def flags(agent: Agent) -> set[str]:
