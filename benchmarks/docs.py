@@ -24,7 +24,7 @@ import json, resource, sys, time
 from pathlib import Path
 began = time.perf_counter()
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.docs import follow_docs
+from loki_hooks.actions.writing.docs import follow_docs
 from loki_hooks.system.site import discover
 noted = follow_docs(Context(discover(Path.cwd())), sys.argv[1], sys.argv[2])
 peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loki_hooks.actions.docs import analyse
-from loki_hooks.domain.documents import place_of
-from loki_hooks.domain.pages import Place
-from loki_hooks.system.blobs import commits_between
-from loki_hooks.system.git import Git
-from loki_hooks.system.surface.compare import ignored, reader_of
+from loki_hooks.actions.writing.docs import analyse
+from loki_hooks.domain.writing.documents import place_of
+from loki_hooks.domain.writing.pages import Place
+from loki_hooks.surface.compare import ignored, reader_of
+from loki_hooks.system.git.blobs import commits_between
+from loki_hooks.system.git.git import Git
 
 PATTERNS = ("README*", "docs/**")
 

@@ -27,11 +27,11 @@ from itertools import combinations
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.radar import conflicts_of_tips, survey
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.actions.radar.survey import conflicts_of_tips, survey
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.system.git.snapshots import look
 from loki_hooks.system.site import discover
-from loki_hooks.system.snapshots import look
 
 LOKI = Path(sys.executable).parent / "loki-hooks"
 FOLDERS, FILES = 100, 50

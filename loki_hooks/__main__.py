@@ -12,7 +12,7 @@ def main() -> int:
 
         return run_hook(words[1:])
     if words[:1] == ["worker"]:
-        from loki_hooks.actions.worker import run_worker
+        from loki_hooks.workers.main import run_worker
 
         return run_worker(words[1:])
     from loki_hooks.cli.main import run_cli

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.domain.surface import Compared
-from loki_hooks.system.surface.compare import compare_sources
+from loki_hooks.surface.compare import compare_sources
 
 FOLDER = Path(__file__).parent / "labelled"
 

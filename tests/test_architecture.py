@@ -16,15 +16,17 @@ from conftest import Repo, call
 
 from loki_hooks.assets import asset_dir, package_dir
 from loki_hooks.cli.main import COMMANDS
-from loki_hooks.system.processes import GIT_LOCAL_ENV
+from loki_hooks.system.processes.run import GIT_LOCAL_ENV
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = package_dir()
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_assets" not in path.parts)
 ALLOWED = {
     "domain": {"domain", "errors"},
+    "surface": {"surface", "domain", "errors"},
     "system": {"system", "domain", "errors", "assets"},
-    "actions": {"actions", "system", "domain", "errors", "assets"},
+    "actions": {"actions", "surface", "system", "domain", "errors", "assets"},
+    "workers": {"workers", "actions", "system", "domain", "errors", "assets"},
     "hooks": {"hooks", "actions", "system", "domain", "errors", "assets"},
     "cli": {"cli", "actions", "system", "domain", "errors", "assets", "__version__"},
     "errors": set(),
@@ -37,7 +39,7 @@ HEAVY = (
     *("click", "griffe", "jinja2", "platformdirs", "psutil", "pydantic", "pygit2", "rich", "ruamel"),
     *("tree_sitter", *GRAMMARS),
 )
-STARTERS = {"system/processes.py", "system/detach.py", "system/keeper.py", "system/launch.py"}
+STARTERS = {f"system/processes/{name}.py" for name in ("run", "detach", "launch", "keeper")}
 HOOKS = ("post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-merge-commit", "pre-push")
 
 
@@ -99,7 +101,7 @@ def test_only_these_modules_start_processes(path: Path) -> None:
             assert node.attr not in {"system", "popen", "fork"}, f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "cli" and p.name != "config_schema.py"], ids=name)
+@pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "cli" and p.name != "schema.py"], ids=name)
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     module = nodes(path)[0]
     assert isinstance(module, ast.Module)
@@ -110,7 +112,11 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
 
 
 def test_the_domain_the_system_and_the_actions_load_without_a_heavy_library() -> None:
-    light = [p for p in MODULES if room(p) in {"domain", "system", "actions", "hooks"} and p.name != "config_schema.py"]
+    light = [
+        p
+        for p in MODULES
+        if room(p) in {"domain", "surface", "system", "actions", "workers", "hooks"} and p.name != "schema.py"
+    ]
     words = [".".join(("loki_hooks", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in light]
     code = (
         f"import importlib, sys\nfor w in {words!r}: importlib.import_module(w)\n"

@@ -27,14 +27,20 @@ from typing import Any
 
 LOADED = (
     *("cli.main", "cli.console", "cli.status_command", "cli.run_command", "cli.spawn_command"),
-    *("actions.reconcile", "actions.spawn", "actions.status", "system.config_schema", "system.trust"),
     *(
-        "actions.worker",
-        "actions.session",
-        "actions.gate_run",
-        "actions.gate_runners",
-        "actions.prompt",
-        "actions.docs",
+        "actions.reconcile.run",
+        "actions.requests.spawn",
+        "actions.view.status",
+        "system.config.schema",
+        "system.config.trust",
+    ),
+    *(
+        "workers.main",
+        "actions.sessions.runner",
+        "actions.gates.run",
+        "actions.gates.runners",
+        "actions.sessions.prompt",
+        "actions.writing.docs",
     ),
 )
 LIBRARIES = ("jinja2", "psutil", "pygit2")
@@ -130,10 +136,10 @@ def serve(address: str) -> None:
 
 def _start_workers_here(address: str) -> None:
     """Have what is forked from this process start its workers by asking for another fork."""
-    from loki_hooks.system import processes
     from loki_hooks.system.files import open_log
+    from loki_hooks.system.processes import run
 
-    cold, ours = processes.start_detached, processes.worker_argv()
+    cold, ours = run.start_detached, run.worker_argv()
 
     def start_detached(
         argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None
@@ -154,12 +160,12 @@ def _start_workers_here(address: str) -> None:
             line.sendall(_request(argv[len(ours) :], cwd, env, umask=umask))
             return int(line.recv(64))
 
-    processes.start_detached = start_detached
+    run.start_detached = start_detached
 
 
 def _answer(call: socket.socket) -> None:
     """Be the command, or the worker, that is asked for; never return."""
-    from loki_hooks.system.processes import worker_argv
+    from loki_hooks.system.processes.run import worker_argv
 
     code = 70
     is_worker = False

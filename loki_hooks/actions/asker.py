@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from loki_hooks.domain.asker import Deed, Session, refused
 from loki_hooks.errors import RefusedError
-from loki_hooks.system import events
-from loki_hooks.system.asker import who_asks
 from loki_hooks.system.site import Site
+from loki_hooks.system.store import events
+from loki_hooks.system.store.asker import who_asks
 
 _HINTS = {
     Deed.TRUST: "`loki-hooks trust` is for people",

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.names import fill, flat, slug, validate_name
-from loki_hooks.domain.stages import stage_now
+from loki_hooks.domain.streams.stages import stage_now
 from loki_hooks.errors import BadInputError
-from loki_hooks.system import config as configuration
-from loki_hooks.system.git import Git, require_branch_name
+from loki_hooks.system.config import load as configuration
+from loki_hooks.system.git.git import Git, require_branch_name
 from loki_hooks.system.site import Site
 
 if TYPE_CHECKING:  # a push whose result is known needs none of them, and git waits
-    from loki_hooks.domain.streams import StreamRecord
-    from loki_hooks.system.state_store import StateStore
+    from loki_hooks.domain.streams.record import StreamRecord
+    from loki_hooks.system.store.state import StateStore
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Context:
 
     @cached_property
     def store(self) -> StateStore:
-        from loki_hooks.system.state_store import StateStore
+        from loki_hooks.system.store.state import StateStore
 
         return StateStore(self.site)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from loki_hooks.actions.cap import current_cap
+from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.cli.console import answer, answer_json, say
 from loki_hooks.domain.config import Config
 from loki_hooks.errors import NotEnabledError
-from loki_hooks.system.config import read_working
+from loki_hooks.system.config.load import read_working
 from loki_hooks.system.site import Site, discover
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.asker import require_person
-from loki_hooks.actions.cleanup import clean_stream, judge_all
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.removal.retire import clean_stream, judge_all
 from loki_hooks.cli.console import answer_json, say, table
 from loki_hooks.domain.asker import Deed
-from loki_hooks.domain.removal import Removal
-from loki_hooks.domain.steps import Verb, Went
+from loki_hooks.domain.reconcile.steps import Verb, Went
+from loki_hooks.domain.removal.classify import Removal
 from loki_hooks.errors import LokiError
 from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.site import require_enabled

@@ -13,9 +13,9 @@ from types import FrameType
 
 import click
 
-from loki_hooks.actions.demo import PROJECT, Check, Mark, run_demo
+from loki_hooks.actions.requests.demo import PROJECT, Check, Mark, run_demo
 from loki_hooks.cli.console import answer, say
-from loki_hooks.system.scratch import end_processes_in, make_scratch, remove_scratch, sealed_environment
+from loki_hooks.system.processes.scratch import end_processes_in, make_scratch, remove_scratch, sealed_environment
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from loki_hooks.actions.doctor import diagnose
+from loki_hooks.actions.doctor.diagnose import diagnose
 from loki_hooks.cli.console import answer, answer_json, hint, printable, say
-from loki_hooks.domain.diagnosis import Finding, anything_wrong
+from loki_hooks.domain.install.diagnosis import Finding, anything_wrong
 from loki_hooks.system.site import discover
 
 

@@ -6,16 +6,16 @@ import sys
 
 import click
 
-from loki_hooks.actions import finish as finishing
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_runners import under_way
-from loki_hooks.actions.leftovers import commit_leftovers
-from loki_hooks.actions.outlook import look_ahead, require_finishable, uncommitted_in
-from loki_hooks.actions.propose import propose, push_branch
-from loki_hooks.actions.reconcile import reconcile
-from loki_hooks.actions.remote import upstream_of
+from loki_hooks.actions.gates.runners import under_way
+from loki_hooks.actions.landing.propose import propose, push_branch
+from loki_hooks.actions.landing.upstream import upstream_of
+from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.requests import finish as finishing
+from loki_hooks.actions.sessions.leftovers import commit_leftovers
+from loki_hooks.actions.streams.outlook import look_ahead, require_finishable, uncommitted_in
 from loki_hooks.cli.console import answer, hint, say
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.site import require_enabled
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loki_hooks.actions.lease import run_locked
+from loki_hooks.actions.requests.lock import run_locked
 from loki_hooks.cli.console import say
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import require_enabled
 
 if TYPE_CHECKING:
-    from loki_hooks.system.named_locks import Holder
+    from loki_hooks.system.store.named_locks import Holder
 
 
 @click.command("lock")

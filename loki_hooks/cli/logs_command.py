@@ -19,17 +19,17 @@ import click
 
 from loki_hooks.cli.console import answer, printable, say
 from loki_hooks.domain.names import flat, nearest, shown
-from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.files import entries, link_on_way
-from loki_hooks.system.processes import is_alive
+from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import Site, require_enabled
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store.state import StateStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loki_hooks.domain.streams import StreamRecord
+    from loki_hooks.domain.streams.record import StreamRecord
 
 _CHUNK = 1 << 16
 _PAUSE = 0.1
@@ -57,7 +57,7 @@ def logs(name: str, follow: bool, only_path: bool) -> None:
         return
     if record.tmux and is_alive(record.session):
         from loki_hooks.actions.context import Context
-        from loki_hooks.actions.tmux import attach_command, is_shown
+        from loki_hooks.actions.sessions.tmux import attach_command, is_shown
 
         if is_shown(Context(site), record):
             say(f"to watch it in tmux, and type to it: {attach_command(Context(site), record)}")

@@ -152,8 +152,8 @@ def _leave_trust_outside() -> None:
     """Take LOKI_TRUST=1 out of our environment in a session: the workers that we start could not tell where it is from."""
     if os.environ.get("LOKI_TRUST") != "1":
         return
-    from loki_hooks.system.asker import in_session
     from loki_hooks.system.site import discover
+    from loki_hooks.system.store.asker import in_session
 
     with contextlib.suppress(LokiError):
         if in_session(discover()):

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.queues import show_queues
-from loki_hooks.actions.standing import say_written
+from loki_hooks.actions.writing.queue_signals import show_queues
+from loki_hooks.actions.writing.rounds import say_written
 from loki_hooks.cli.console import answer, answer_json, say, table
-from loki_hooks.domain.queue import QUEUES, require_item_id, require_queue
+from loki_hooks.domain.writing.queue import QUEUES, require_item_id, require_queue
 from loki_hooks.errors import BadInputError
-from loki_hooks.system import queue_files
-from loki_hooks.system.processes import identify, is_alive
+from loki_hooks.system.processes.run import identify, is_alive
 from loki_hooks.system.site import Site, require_enabled
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store import queues
+from loki_hooks.system.store.state import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loki_hooks.domain.streams import ProcessId, StreamRecord
+    from loki_hooks.domain.streams.record import ProcessId, StreamRecord
 
 _HIDDEN = ("id", "state", "queued_at", "docs")
 
@@ -55,7 +55,7 @@ def _queue_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 def list_items(name: str, as_json: bool) -> None:
     """List what is open or claimed, oldest first."""
-    items = queue_files.listed(require_enabled(), require_queue(name))
+    items = queues.listed(require_enabled(), require_queue(name))
     if as_json:
         answer_json(items)
     elif items:
@@ -79,14 +79,14 @@ def claim(name: str, ident: str | None, owner: int | None, as_json: bool) -> int
     if ident is not None:
         require_item_id(ident)
     site = require_enabled()
-    item = queue_files.claim(site, name, ident, _owner(site, owner))
+    item = queues.claim(site, name, ident, _owner(site, owner))
     if item is not None:
         answer_json(item) if as_json else answer(item["id"])
         return 0
     if ident is None:
         say(f"nothing waits in the {name} queue")
         return 1
-    state = queue_files.state_of(site, name, ident)
+    state = queues.state_of(site, name, ident)
     if state is None:
         raise BadInputError(f"the {name} queue has no item {ident}", f"see `loki-hooks queue list {name}`")
     say(f"the item {ident} is {state.value} already")
@@ -104,7 +104,7 @@ def done(name: str, ident: str) -> None:
     record = _stream_here(site)
     if record is not None and say_written(Context(site), record, ident):
         say(f"the item {ident} is done once {record.stream} has landed")
-    elif queue_files.done(site, name, ident, _who(site)):
+    elif queues.done(site, name, ident, _who(site)):
         say(f"the item {ident} is done")
         show_queues(Context(site))
     else:

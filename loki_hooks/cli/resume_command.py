@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.resume import resume_stream
-from loki_hooks.actions.tmux import require_tmux
+from loki_hooks.actions.requests.resume import resume_stream
+from loki_hooks.actions.sessions.tmux import require_tmux
 from loki_hooks.cli.console import say
 from loki_hooks.cli.task_text import task_text
 from loki_hooks.domain.names import nearest, shown
-from loki_hooks.domain.status import WORDS, Status
+from loki_hooks.domain.streams.status import WORDS, Status
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.processes import is_alive
+from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import require_enabled
 
 

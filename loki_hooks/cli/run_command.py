@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.reconcile import Done, Report, reconcile
-from loki_hooks.actions.telling import Telling
-from loki_hooks.actions.waiting import something_moves
+from loki_hooks.actions.reconcile.run import Done, Report, reconcile
+from loki_hooks.actions.requests.watch import something_moves
+from loki_hooks.actions.view.telling import Telling
 from loki_hooks.cli.console import answer_json, say
-from loki_hooks.domain.steps import Verb
+from loki_hooks.domain.reconcile.steps import Verb
 from loki_hooks.system.site import Site, require_enabled
 
 EVERY = 5.0

@@ -12,17 +12,17 @@ import click
 
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.names import DEFAULT_BRANCHES, identify_branch, stream_id
-from loki_hooks.domain.signals import SignalName, require_signal
+from loki_hooks.domain.streams.signals import SignalName, require_signal
 from loki_hooks.errors import BadInputError, RefusedError
-from loki_hooks.system import signal_files
 from loki_hooks.system.clock import now
-from loki_hooks.system.git import Git
-from loki_hooks.system.processes import scrubbed, start_detached, worker_argv
+from loki_hooks.system.git.git import Git
+from loki_hooks.system.processes.run import scrubbed, start_detached, worker_argv
 from loki_hooks.system.site import Site, require_enabled
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store import signals
+from loki_hooks.system.store.state import StateStore
 
 if TYPE_CHECKING:
-    from loki_hooks.domain.streams import State, StreamRecord
+    from loki_hooks.domain.streams.record import State, StreamRecord
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 
@@ -53,7 +53,7 @@ def emit(name: str, about: str | None) -> None:
         )
     if about is not None and wanted.kind != "BLOG_POST_QUEUED":
         raise BadInputError("--about goes with BLOG_POST_QUEUED", f"leave it out for {wanted.file}")
-    path = signal_files.emit(site, wanted, _body(site, wanted) | (_queued(site, about) if about else {}))
+    path = signals.emit(site, wanted, _body(site, wanted) | (_queued(site, about) if about else {}))
     argv = worker_argv("worker", "reconcile", "signal", "native", str(site.here))
     start_detached(argv, cwd=site.root, env=scrubbed())
     say(f"wrote {path}")
@@ -61,9 +61,9 @@ def emit(name: str, about: str | None) -> None:
 
 def _queued(site: Site, about: str) -> dict[str, Any]:
     """Queue the post at once, since the next word may overwrite the signal before a pass has seen it."""
-    from loki_hooks.actions.blog import QUEUE, tell
     from loki_hooks.actions.context import Context
-    from loki_hooks.system.queue_files import listed
+    from loki_hooks.actions.writing.blog import QUEUE, tell
+    from loki_hooks.system.store.queues import listed
 
     context = Context(site)
     tell(context, context.git.commit_id(context.integration_ref) or "", about, now())
@@ -74,7 +74,7 @@ def _queued(site: Site, about: str) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print [{signal, kind, subject, stream, branch, commit, ...}].")
 def list_signals(as_json: bool) -> None:
     """List the signals that are there."""
-    found = signal_files.listed(require_enabled().loki / "signals")
+    found = signals.listed(require_enabled().loki / "signals")
     if as_json:
         answer_json([{**s.body, "signal": s.name.file, "kind": s.name.kind, "subject": s.name.subject} for s in found])
     elif found:
@@ -94,7 +94,7 @@ def list_signals(as_json: bool) -> None:
 def clear(name: str) -> int:
     """Remove the signal NAME. Exit 1 when it was not there."""
     wanted = require_signal(name)
-    if signal_files.clear(require_enabled(), wanted):
+    if signals.clear(require_enabled(), wanted):
         say(f"removed {wanted.file}")
         return 0
     say(f"{wanted.file} was not there")
@@ -116,7 +116,7 @@ def wait(name: str, timeout: float | None, as_json: bool) -> int:
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = _FIRST_PAUSE
     while True:
-        for found in signal_files.listed(folder):
+        for found in signals.listed(folder):
             if found.name.file == wanted.file:
                 answer_json(dict(found.body)) if as_json else answer(str(found.path))
                 return 0

@@ -9,9 +9,9 @@ import textwrap
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.spawn import Request, Spawned, plan_spawn, preview
-from loki_hooks.actions.spawn import spawn as do_spawn
-from loki_hooks.actions.tmux import require_tmux
+from loki_hooks.actions.requests.spawn import Request, Spawned, plan_spawn, preview
+from loki_hooks.actions.requests.spawn import spawn as do_spawn
+from loki_hooks.actions.sessions.tmux import require_tmux
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.cli.task_text import task_text
 from loki_hooks.system.site import discover

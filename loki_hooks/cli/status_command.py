@@ -7,11 +7,11 @@ import time
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.status import Overview, StreamStatus, overview
+from loki_hooks.actions.view.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table
-from loki_hooks.domain.evidence import infer
-from loki_hooks.domain.radar import shown_files
-from loki_hooks.domain.status import IN_SESSION, WORDS, Status
+from loki_hooks.domain.sessions.evidence import infer
+from loki_hooks.domain.streams.status import IN_SESSION, WORDS, Status
+from loki_hooks.domain.train.radar import shown_files
 from loki_hooks.system.site import discover
 
 MAX_SHARED = 10

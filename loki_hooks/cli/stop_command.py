@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.stop import stop_stream
+from loki_hooks.actions.requests.stop import stop_stream
 from loki_hooks.cli.console import say
-from loki_hooks.domain.status import Status
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.site import require_enabled
 
 

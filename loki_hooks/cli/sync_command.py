@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.sync import stream_here
-from loki_hooks.actions.sync import sync as bring_up_to_date
+from loki_hooks.actions.requests.sync import stream_here
+from loki_hooks.actions.requests.sync import sync as bring_up_to_date
 from loki_hooks.cli.console import say
 from loki_hooks.system.site import require_enabled
 

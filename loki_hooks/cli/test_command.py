@@ -7,15 +7,15 @@ import threading
 
 import click
 
-from loki_hooks.actions import remote
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gate_run import InterruptedRunError, on_signals
-from loki_hooks.actions.reconcile import reconcile
-from loki_hooks.actions.testing import Subject, Tested, all_passed, run_tests, subjects
+from loki_hooks.actions.gates.run import InterruptedRunError, on_signals
+from loki_hooks.actions.landing import upstream
+from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.requests.test import Subject, Tested, all_passed, run_tests, subjects
 from loki_hooks.cli.console import answer, answer_json, say
 from loki_hooks.cli.logs_command import for_terminal
 from loki_hooks.domain.config import Gate
-from loki_hooks.domain.gates import Outcome, command_text
+from loki_hooks.domain.gates.results import Outcome, command_text
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import require_enabled
 
@@ -36,7 +36,7 @@ def test(names: tuple[str, ...], everything: bool, again: bool, as_json: bool) -
     context = Context(site)
     stop = threading.Event()
     on_signals(stop)
-    remote.catch_up(context, say)
+    upstream.catch_up(context, say)
     wanted = subjects(context, names, everything=everything)
     results: list[Tested] = []
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from loki_hooks.actions.trust import asked, give_trust
+from loki_hooks.actions.consent import asked, give_trust
 from loki_hooks.cli.console import answer, printable, say
 from loki_hooks.system.site import require_enabled
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import takewhile
 
-from loki_hooks.domain.streams import ProcessId
+from loki_hooks.domain.streams.record import ProcessId
 
 
 @dataclass(frozen=True)

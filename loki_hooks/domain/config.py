@@ -1,4 +1,4 @@
-"""The configuration as values. Read and checked in ``system/config.py``; every key has a default."""
+"""The configuration as values. Read and checked in ``system/config/load.py``; every key has a default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loki_hooks.domain.names import DEFAULT_BRANCHES
-from loki_hooks.domain.stages import BUILD
+from loki_hooks.domain.streams.stages import BUILD
 
 Command = str | tuple[str, ...]
 """A string for sh, or an argument vector."""

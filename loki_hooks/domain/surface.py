@@ -1,6 +1,6 @@
 """What code offers to others (its *surface*), and how two versions of it differ.
 
-A reader per language (``system/surface/``) turns sources into things; here they are compared. Formatting, private names and
+A reader per language (``surface/``) turns sources into things; here they are compared. Formatting, private names and
 tests never become things, so they cannot become changes.
 """
 

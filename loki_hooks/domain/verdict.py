@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from loki_hooks.domain.status import NEEDS_PERSON, Status
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import NEEDS_PERSON, Status
 
 REJECTIONS_TO_PIVOT = 3
 

@@ -14,7 +14,7 @@ from loki_hooks.hooks.place import find_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not light
-    from loki_hooks.domain.push import RefUpdate
+    from loki_hooks.domain.gates.push import RefUpdate
     from loki_hooks.system.site import Site
 
 
@@ -31,7 +31,7 @@ def run(words: list[str]) -> int:
 
 def _known_to_pass(text: str) -> bool:
     """Whether all that is pushed is known to have passed, found out in a hurry; where in doubt it is not."""
-    from loki_hooks.system.known import lets_through
+    from loki_hooks.system.store.known import lets_through
 
     try:
         place = find_place()
@@ -41,8 +41,8 @@ def _known_to_pass(text: str) -> bool:
 
 
 def _guard(text: str, remote: str) -> int:
-    from loki_hooks.actions.guard import guard_push
-    from loki_hooks.domain.push import parse_push
+    from loki_hooks.actions.gates.guard import guard_push
+    from loki_hooks.domain.gates.push import parse_push
     from loki_hooks.hooks.gate import enter, say
 
     site, by = enter()
@@ -50,8 +50,8 @@ def _guard(text: str, remote: str) -> int:
 
 
 def _guard_framework(env: dict[str, str]) -> int:
-    from loki_hooks.actions.guard import guard_push
-    from loki_hooks.domain.push import framework_push
+    from loki_hooks.actions.gates.guard import guard_push
+    from loki_hooks.domain.gates.push import framework_push
     from loki_hooks.hooks.gate import enter, say
 
     site, by = enter()
@@ -63,7 +63,7 @@ def _guard_framework(env: dict[str, str]) -> int:
 
 def _answered_natively(site: Site) -> bool:
     """Whether our own script runs for every push beside the framework's, which runs ``.legacy`` scripts first."""
-    from loki_hooks.system.hook_files import hook_in_config, hooks_folder, is_ours
+    from loki_hooks.system.hooks.files import hook_in_config, hooks_folder, is_ours
 
     return is_ours(hooks_folder(site) / "pre-push.legacy") or hook_in_config(site, "pre-push")
 
@@ -73,7 +73,7 @@ def _resolved(site: Site, update: RefUpdate) -> RefUpdate:
     from dataclasses import replace
 
     from loki_hooks.errors import RefusedError
-    from loki_hooks.system.git import Git
+    from loki_hooks.system.git.git import Git
 
     if update.local_oid:
         return update

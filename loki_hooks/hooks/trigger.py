@@ -11,7 +11,7 @@ import sys
 
 from loki_hooks.hooks.caller import NATIVE, cleaned, framework
 from loki_hooks.hooks.place import Place, find_place, first_line
-from loki_hooks.system.detach import LINUX, detach, git_ancestors, parent_of, start_time
+from loki_hooks.system.processes.detach import LINUX, detach, git_ancestors, parent_of, start_time
 
 MAX_NOTICE = 400
 
@@ -22,7 +22,7 @@ def trigger(hook: str, notice: str = "") -> int:
     by = framework(env)
     place = find_place()
     if env.get("LOKI_TRUST") == "1":  # the worker cannot tell any more: it is nobody's child
-        from loki_hooks.system.ancestry import below_a_session
+        from loki_hooks.system.processes.ancestry import below_a_session
 
         if below_a_session(os.path.dirname(place.loki)):
             del env["LOKI_TRUST"]

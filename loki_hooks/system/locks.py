@@ -27,7 +27,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_json, refuse_link
 
 if TYPE_CHECKING:
-    from loki_hooks.domain.streams import ProcessId
+    from loki_hooks.domain.streams.record import ProcessId
     from loki_hooks.system.site import Site
 
 RECONCILE_LOCK = "reconcile.lock"
@@ -70,7 +70,7 @@ class PassLock(Held):
     def __init__(self, path: Path, handle: int) -> None:
         super().__init__(path, handle)
         from loki_hooks.system.clock import now
-        from loki_hooks.system.processes import myself
+        from loki_hooks.system.processes.run import myself
 
         said = json.dumps({**myself().to_json(), "since": now()}).encode()
         with contextlib.suppress(OSError):  # a full disk: then nobody is told who has it
@@ -136,8 +136,8 @@ def holder_of_pass(site: Site) -> Holder | None:
 
     It only reads: to try the lock would keep it, for a moment, from a pass that asks just once.
     """
-    from loki_hooks.domain.streams import ProcessId
-    from loki_hooks.system.processes import is_alive, is_suspended
+    from loki_hooks.domain.streams.record import ProcessId
+    from loki_hooks.system.processes.run import is_alive, is_suspended
 
     value = read_json(site.private / RECONCILE_LOCK, 4096)
     process = ProcessId.from_json(value)

@@ -14,17 +14,17 @@ import pytest
 from conftest import SCRIPTS, Repo, eventually
 
 from actions.scripted import Yard, yard
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import ProcessId
+from loki_hooks.domain.streams.record import ProcessId
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes import identify, is_alive, myself
-from loki_hooks.system.worktrees import LOCK_PATIENCE, lock, unlock
+from loki_hooks.system.processes.run import identify, is_alive, myself
+from loki_hooks.system.worktrees.registry import LOCK_PATIENCE, lock, unlock
 
 STARTER = """
 import os, signal, sys
 from pathlib import Path
 from loki_hooks.actions import apply
-from loki_hooks.actions.reconcile import reconcile
+from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.system.site import discover
 
 start = apply.start_detached

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from conftest import Repo, eventually
 
-from loki_hooks.actions.docs import analyse
+from loki_hooks.actions.writing.docs import analyse
 from loki_hooks.domain.surface import Compared
-from loki_hooks.system.git import Git
+from loki_hooks.surface.python import reader
+from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import discover
-from loki_hooks.system.surface import python
 
 README = """\
 # project
@@ -239,14 +239,14 @@ def test_one_change_is_one_item_however_it_comes_in(project: Repo) -> None:
 
 
 def test_a_reader_that_fails_costs_its_file_and_nothing_else(project: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = python.changes
+    read = reader.changes
 
     def fail(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
         if "src/odd.py" in after:
             raise RuntimeError("a fault of ours")
         return read(before, after)
 
-    monkeypatch.setattr(python, "changes", fail)
+    monkeypatch.setattr(reader, "changes", fail)
     old = project.git("rev-parse", "HEAD")
     named = APP.replace("def greet():", "def greet(name):")
     new = project.commit("Two", {"src/app.py": named, "src/odd.py": "def odd():\n    pass\n"})

@@ -17,15 +17,15 @@ import pytest
 from conftest import SCRIPTS, Repo, call, eventually
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.doctor import CHECKS, diagnose
-from loki_hooks.actions.doctor_repair import mend
-from loki_hooks.domain.diagnosis import Cure, Finding, Repair
-from loki_hooks.domain.install import HOOKS
+from loki_hooks.actions.doctor.diagnose import CHECKS, diagnose
+from loki_hooks.actions.doctor.repair import mend
+from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
+from loki_hooks.domain.install.plan import HOOKS
 from loki_hooks.errors import LokiError
-from loki_hooks.system.gate_results import PREFIX
-from loki_hooks.system.processes import identify
+from loki_hooks.system.processes.run import identify
 from loki_hooks.system.site import Site, discover
-from loki_hooks.system.worktrees import lock_reason
+from loki_hooks.system.store.gate_results import PREFIX
+from loki_hooks.system.worktrees.registry import lock_reason
 
 KEYS = {"check", "ok", "what", "evidence", "todo", "fixable", "fixed"}
 
@@ -513,7 +513,7 @@ def test_links_and_fifos_in_loki_are_named(installed: Repo, tmp_path: Path) -> N
 
 
 def test_missing_trust_and_a_trust_file_that_others_can_write(installed: Repo) -> None:
-    from loki_hooks.system.trust import trust_file
+    from loki_hooks.system.config.trust import trust_file
 
     assert wrong(look(installed, "trust")) == []
     trust_file().chmod(0o666)

@@ -10,7 +10,7 @@ import pytest
 from conftest import Repo
 
 from actions.scripted import Yard, yard
-from loki_hooks.system.clone import can_share, clone_folder
+from loki_hooks.system.worktrees.clone import can_share, clone_folder
 
 DUMP = "env | grep -E '^(LOKI_|PORT|DB=|UV_|PATH=|VIRTUAL_ENV)' | sort > '{outside}/env-'\"$1\"\n"
 

@@ -10,10 +10,10 @@ import pytest
 from conftest import Repo, eventually
 
 from actions.scripted import Yard, yard
-from loki_hooks.actions import reconcile
-from loki_hooks.actions.faults import contained, fail, put_off, worked
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.actions.reconcile import run
+from loki_hooks.actions.streams.faults import contained, fail, put_off, worked
+from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.trees import remove_tree
 
 OTHERS = tuple(f"s{number}" for number in range(7))
@@ -149,8 +149,8 @@ def test_a_very_deep_ignored_folder_keeps_its_worktree_and_holds_nobody_up(repo:
 def test_a_pass_that_comes_to_no_end_says_so(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     made = yard(repo, gate=False)
     repo.commit("More", {"more.txt": "more\n"})
-    monkeypatch.setattr(reconcile, "ROUNDS", 1)
+    monkeypatch.setattr(run, "ROUNDS", 1)
     said: list[str] = []
-    reconcile.reconcile(made.context().site, say=said.append)
+    run.reconcile(made.context().site, say=said.append)
     assert any("not at its end" in line for line in said), said
     assert len(made.events("pass-unfinished")) == 1

@@ -11,7 +11,7 @@ import pytest
 from conftest import Repo, call
 
 from actions.finishing import begun
-from loki_hooks.system.snapshots import borrowed_objects, look, snapshot
+from loki_hooks.system.git.snapshots import borrowed_objects, look, snapshot
 
 EDIT = "def greet():\n    return 'HELLO'\n"  # as long as what it replaces
 

@@ -13,8 +13,8 @@ import pytest
 from conftest import Repo, call, eventually
 
 from actions.scripted import end, yard
-from loki_hooks.actions.install import carry_out, gather
-from loki_hooks.domain.install import HOOKS, SHIM_ID, make_plan
+from loki_hooks.actions.install.install import carry_out, gather
+from loki_hooks.domain.install.plan import HOOKS, SHIM_ID, make_plan
 from loki_hooks.system.site import discover
 
 FOREIGN = '#!/bin/sh\necho "foreign $*" >> "$TRACE"\ncat >> "$TRACE"\nexit ${FOREIGN_EXIT:-0}\n'

@@ -18,7 +18,7 @@ from conftest import Repo, eventually
 
 from actions.scripted import snapshot, yard
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.land import Advance, advance
+from loki_hooks.actions.landing.advance import Advance, advance
 from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.site import discover
 

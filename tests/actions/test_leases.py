@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from loki_hooks.system.leases import FIRST, LAST, leased_ports, leases_file, port_variables
+from loki_hooks.system.store.leases import FIRST, LAST, leased_ports, leases_file, port_variables
 
 HOLD = """
 import sys
 from pathlib import Path
-from loki_hooks.system.leases import leased_ports
+from loki_hooks.system.store.leases import leased_ports
 with leased_ports(int(sys.argv[2]), Path(sys.argv[1])) as ports:
     print(*ports, flush=True)
     sys.stdin.read()

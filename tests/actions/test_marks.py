@@ -9,8 +9,8 @@ from conftest import Repo, eventually
 
 from actions.scripted import yard
 from loki_hooks.system.locks import hold
-from loki_hooks.system.marks import Marks
 from loki_hooks.system.site import discover
+from loki_hooks.system.store.marks import Marks
 
 
 @pytest.fixture(autouse=True)

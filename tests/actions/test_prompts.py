@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from actions.scripted import Yard, turn_on, yard
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.prompt import agent_argv, render_prompt, write_prompt
-from loki_hooks.actions.spawn import Request, plan_spawn, preview
+from loki_hooks.actions.requests.spawn import Request, plan_spawn, preview
+from loki_hooks.actions.sessions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.config import PRESETS, Agent, Launch, Session
-from loki_hooks.domain.ending import Trouble
 from loki_hooks.domain.names import STANDARD_KINDS
-from loki_hooks.domain.prompts import MAX_ARGUMENT, agent_words, fenced
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord, Task
+from loki_hooks.domain.sessions.ending import Trouble
+from loki_hooks.domain.sessions.prompts import MAX_ARGUMENT, agent_words, fenced
+from loki_hooks.domain.streams.record import StreamRecord, Task
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import discover
 
@@ -243,7 +243,7 @@ def test_what_the_configuration_adds_to_an_agent_needs_the_users_word(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LOKI_TRUST")
-    from loki_hooks.system.trust import items_of
+    from loki_hooks.system.config.trust import items_of
 
     context = context_with(repo, KINDS)
     shown = {(item.name, item.command) for item in items_of(context.config.working, context.config.in_force)}

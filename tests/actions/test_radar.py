@@ -15,12 +15,12 @@ import pytest
 from conftest import Repo, eventually
 
 from actions.scripted import Yard, snapshot, yard
-from loki_hooks.actions.facts import Memory, gather
-from loki_hooks.actions.notices import write_notices
-from loki_hooks.actions.radar import survey
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.system import snapshots
+from loki_hooks.actions.radar.notices import write_notices
+from loki_hooks.actions.radar.survey import survey
+from loki_hooks.actions.reconcile.gather import Memory, gather
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.system.git import snapshots
 
 BASE = "".join(f"line {n}\n" for n in range(20))
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from actions.finishing import begun, listed
 from actions.scripted import Yard
-from loki_hooks.actions.retention import expire, expire_when_due
-from loki_hooks.domain.retention import Kept, age_of_stamp, expired
+from loki_hooks.actions.removal.retention import expire, expire_when_due
+from loki_hooks.domain.removal.retention import Kept, age_of_stamp, expired
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from conftest import Done, Repo, eventually
 
 from actions.finishing import begun, listed
 from actions.scripted import Yard, end, yard
-from loki_hooks.actions.keeper import Keeper
-from loki_hooks.domain.safe import LONG, SETTLE, WAIT, Trust, fitting, judge, pause
+from loki_hooks.actions.safe.keeper import Keeper
+from loki_hooks.domain.worktrees.safe import LONG, SETTLE, WAIT, Trust, fitting, judge, pause
 
 WAITING = """\
 touch '%(outside)s/begun'

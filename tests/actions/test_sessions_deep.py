@@ -17,14 +17,14 @@ import pytest
 from conftest import Repo, eventually
 
 from actions.scripted import Yard, yard
-from loki_hooks.actions.cap import current_cap
+from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.domain.secrets import looks_secret
-from loki_hooks.domain.streams import ProcessId
-from loki_hooks.system.ancestry import started_with
+from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes import SESSION_MARK, identify, scrubbed
-from loki_hooks.system.session_log import Pump, tail
-from loki_hooks.system.session_tree import SessionTree, mark_of, send
+from loki_hooks.system.processes.ancestry import started_with
+from loki_hooks.system.processes.run import SESSION_MARK, identify, scrubbed
+from loki_hooks.system.processes.session_log import Pump, tail
+from loki_hooks.system.processes.session_tree import SessionTree, mark_of, send
 
 COMMIT = "echo x > x.txt; git add x.txt; git commit -q -m Work\n"
 
@@ -478,7 +478,7 @@ def test_secrets_are_told_by_name_at_any_depth(path: str) -> None:
 
 
 def test_waiting_for_nothing_ends_at_once(repo: Repo) -> None:
-    from loki_hooks.actions.turns import wait_for_turns
+    from loki_hooks.actions.sessions.turns import wait_for_turns
 
     made = yard(repo)
     made.once()

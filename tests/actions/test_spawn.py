@@ -14,7 +14,7 @@ import pytest
 from conftest import SCRIPTS, Repo, call, eventually
 
 from actions.scripted import Yard, snapshot, turn_on, yard
-from loki_hooks.actions.spawn import Request, plan_spawn
+from loki_hooks.actions.requests.spawn import Request, plan_spawn
 from loki_hooks.errors import LokiError
 
 LOKI = str(SCRIPTS / "loki-hooks")

@@ -9,8 +9,8 @@ import pytest
 from conftest import SCRIPTS, Repo
 
 from actions.scripted import Yard, yard
-from loki_hooks.system import spawn_environment
-from loki_hooks.system.spawn_environment import environment_for, forget, is_plain, keep
+from loki_hooks.system.store import spawn_environment
+from loki_hooks.system.store.spawn_environment import environment_for, forget, is_plain, keep
 
 SECRET = "sk-not-to-be-on-any-disk"
 TELL = "env > '%s/env-'$1; echo x > $1.txt; git add $1.txt; git commit -q -m Work\n"

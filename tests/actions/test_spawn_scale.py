@@ -15,7 +15,7 @@ import pytest
 from conftest import SCRIPTS, Repo, call, eventually
 
 from actions.scripted import Yard, snapshot, turn_on, yard
-from loki_hooks.domain.index_file import STAT_BYTES, parse_index, with_stats
+from loki_hooks.domain.worktrees.index_file import STAT_BYTES, parse_index, with_stats
 
 LOKI = str(SCRIPTS / "loki-hooks")
 

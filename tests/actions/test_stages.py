@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.scripted import Yard, yard
-from loki_hooks.actions.prompt import render_prompt
-from loki_hooks.domain.ending import Trouble
-from loki_hooks.domain.stages import STAGES, is_order, stage_after, stage_now, stage_to_resume
-from loki_hooks.domain.status import Status
+from loki_hooks.actions.sessions.prompt import render_prompt
+from loki_hooks.domain.sessions.ending import Trouble
+from loki_hooks.domain.streams.stages import STAGES, is_order, stage_after, stage_now, stage_to_resume
+from loki_hooks.domain.streams.status import Status
 
 STAGED = '[session.kinds.feature]\nstages = ["analyze", "build", "review"]\n'
 SCRIPT = """\

@@ -12,9 +12,9 @@ import pytest
 from conftest import SCRIPTS, Done, Repo, call
 
 from loki_hooks.domain.config import Config, Environment
-from loki_hooks.system.asker import in_session
+from loki_hooks.system.config.trust import TrustItem, grant, items_of, missing, trust_file, word_for_sessions
 from loki_hooks.system.site import discover
-from loki_hooks.system.trust import TrustItem, grant, items_of, missing, trust_file, word_for_sessions
+from loki_hooks.system.store.asker import in_session
 
 ITEM = (TrustItem("gate", "unit", "pytest -q"),)
 GATE = '[gates.unit]\ncommand = "true"\n'

@@ -9,7 +9,7 @@ import pytest
 from conftest import Repo
 
 from actions.scripted import yard
-from loki_hooks.domain.additive import only_adds
+from loki_hooks.domain.landing.additive import only_adds
 
 
 @pytest.fixture(autouse=True)

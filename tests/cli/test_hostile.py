@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from actions.scripted import Yard, snapshot, yard
 
-from loki_hooks.actions.spawn import Request, plan_spawn
+from loki_hooks.actions.requests.spawn import Request, plan_spawn
 from loki_hooks.errors import BadInputError
 
 if TYPE_CHECKING:

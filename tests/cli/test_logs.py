@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from cli.test_frame import on_a_terminal
 from loki_hooks.cli.logs_command import _UNFINISHED, for_terminal
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.system.processes import identify
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.system.processes.run import identify
 from loki_hooks.system.site import Site, discover
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store.state import StateStore
 
 LOKI = str(SCRIPTS / "loki-hooks")
 NASTY = b"\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J \xff \x9b \xc2\x9b2J one\rtwo\r\nthree\n"

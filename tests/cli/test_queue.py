@@ -10,13 +10,13 @@ import sys
 import pytest
 from conftest import SCRIPTS, Repo
 
-from loki_hooks.domain.queue import item_id
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.system import queue_files
-from loki_hooks.system.processes import identify
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.writing.queue import item_id
+from loki_hooks.system.processes.run import identify
 from loki_hooks.system.site import Site, discover
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store import queues
+from loki_hooks.system.store.state import StateStore
 
 ITEM = {
     "trigger": "changed",
@@ -33,7 +33,7 @@ def site(repo: Repo) -> Site:
     """The repository with loki on and one docs item."""
     found = discover(repo.path)
     found.enable("test")
-    queue_files.put(found, "docs", ITEM, "one")
+    queues.put(found, "docs", ITEM, "one")
     return found
 
 
@@ -46,7 +46,7 @@ def test_list_has_the_keys_that_programs_rely_on(repo: Repo, site: Site) -> None
 
 
 def test_list_shows_people_a_line_an_item(repo: Repo, site: Site) -> None:
-    queue_files.put(site, "docs", {**ITEM, "file": "a\nb\x1b[2J.py"}, "two")
+    queues.put(site, "docs", {**ITEM, "file": "a\nb\x1b[2J.py"}, "two")
     lines = repo.loki("queue", "list", "docs").out.splitlines()
     assert len(lines) == 3
     assert lines[1].split()[:2] == [item_id("one"), "open"]
@@ -94,15 +94,15 @@ def test_in_a_streams_worktree_the_session_owns_the_claim(repo: Repo, site: Site
     StateStore(site).update(lambda s: s.with_stream(record))
     script = f"'{SCRIPTS / 'loki-hooks'}' queue claim docs; true"
     subprocess.run(["bash", "-c", script], cwd=path, check=True)
-    assert queue_files.listed(site, "docs")[0]["state"] == "claimed"
+    assert queues.listed(site, "docs")[0]["state"] == "claimed"
     session.communicate(b"\n", timeout=20)
-    assert queue_files.listed(site, "docs")[0]["state"] == "open"
+    assert queues.listed(site, "docs")[0]["state"] == "open"
 
 
 def test_an_owner_can_be_named(repo: Repo, site: Site) -> None:
     script = f"'{SCRIPTS / 'loki-hooks'}' queue claim docs --owner {os.getpid()}; true"
     subprocess.run(["bash", "-c", script], cwd=repo.path, check=True)
-    assert queue_files.listed(site, "docs")[0]["state"] == "claimed"
+    assert queues.listed(site, "docs")[0]["state"] == "claimed"
     assert repo.loki("queue", "claim", "docs", "--owner", str(2**22 + 1)).code == 2
 
 

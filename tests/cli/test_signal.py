@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPTS, Repo
 
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.site import discover
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store.state import StateStore
 
 
 @pytest.fixture

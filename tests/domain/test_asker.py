@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.asker import Asker, Caller, Deed, Kin, Person, Session, refused, who
-from loki_hooks.domain.streams import ProcessId
+from loki_hooks.domain.streams.record import ProcessId
 
 SHELL = Kin(ProcessId(50, "a"))
 LOGIN = Kin(ProcessId(1, "a"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loki_hooks.domain.blog import (
+from loki_hooks.domain.writing.blog import (
     blog_folder,
     figures_in,
     is_security_fix,
@@ -14,7 +14,7 @@ from loki_hooks.domain.blog import (
     version_before,
     version_of,
 )
-from loki_hooks.domain.history import Commit, Touched, landings
+from loki_hooks.domain.writing.history import Commit, Touched, landings
 
 
 def commit(oid: str, message: str, *parents: str) -> Commit:

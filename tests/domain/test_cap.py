@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.cap import (
+from loki_hooks.domain.sessions.cap import (
     CEILING,
     CPU,
     CRITICAL,

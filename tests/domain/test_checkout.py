@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.checkout import why_not_plain_attributes, why_not_plain_config, why_not_plain_entries
-from loki_hooks.domain.index_file import Entry
+from loki_hooks.domain.worktrees.checkout import why_not_plain_attributes, why_not_plain_config, why_not_plain_entries
+from loki_hooks.domain.worktrees.index_file import Entry
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.docs_fold import Seen, Shelf, fold, item_of, look_new
-from loki_hooks.domain.docs_items import Item, trigger_of
-from loki_hooks.domain.documents import docstrings_of, is_document, place_of
-from loki_hooks.domain.mentions import Library
-from loki_hooks.domain.pages import Page, Place, changed_lines
-from loki_hooks.domain.queue import Edit, Entry, ItemState, item_id
-from loki_hooks.domain.subjects import About, Subject
+from loki_hooks.domain.writing.documents import docstrings_of, is_document, place_of
+from loki_hooks.domain.writing.fold import Seen, Shelf, fold, item_of, look_new
+from loki_hooks.domain.writing.items import Item, trigger_of
+from loki_hooks.domain.writing.mentions import Library
+from loki_hooks.domain.writing.pages import Page, Place, changed_lines
+from loki_hooks.domain.writing.queue import Edit, Entry, ItemState, item_id
+from loki_hooks.domain.writing.subjects import About, Subject
 
 SHELF = Shelf(Library.of([], []))
 BY: dict[str, Any] = {"commit": "c", "stream": ""}

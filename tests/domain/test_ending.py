@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.ending import Ending, status_after
-from loki_hooks.domain.status import Status, legal
+from loki_hooks.domain.sessions.ending import Ending, status_after
+from loki_hooks.domain.streams.status import Status, legal
 
 endings = st.builds(
     Ending,

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.cap import CapDecision, Footprints, lowered_for_memory
 from loki_hooks.domain.config import RATE_WORDS
-from loki_hooks.domain.ending import Ending, plain_line, seconds_to_wait, turned_away, waits_for_its_provider
-from loki_hooks.domain.evidence import Evidence, Sign, infer, shown_age
-from loki_hooks.domain.reconcile import decide
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.steps import Facts, StreamFacts, Verb
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.reconcile.decide import decide
+from loki_hooks.domain.reconcile.steps import Facts, StreamFacts, Verb
+from loki_hooks.domain.sessions.cap import CapDecision, Footprints, lowered_for_memory
+from loki_hooks.domain.sessions.ending import Ending, plain_line, seconds_to_wait, turned_away, waits_for_its_provider
+from loki_hooks.domain.sessions.evidence import Evidence, Sign, infer, shown_age
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
 
 ages = st.floats(0, 1e6, allow_nan=False)
 signs = st.none() | st.builds(Sign, st.text(max_size=5), st.just("2026-11-20T10:00:00Z"), ages)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.config import Environment, Gate
-from loki_hooks.domain.gates import (
+from loki_hooks.domain.gates.results import (
     RETRY_COULD_NOT_RUN,
     GateResult,
     Outcome,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.index_file import STAT_BYTES, parse_index, with_stats
+from loki_hooks.domain.worktrees.index_file import STAT_BYTES, parse_index, with_stats
 
 
 def git_index(

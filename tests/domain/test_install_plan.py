@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.install import (
+from loki_hooks.domain.install.plan import (
     HOOKS,
     Configure,
     Facts,

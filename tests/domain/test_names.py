@@ -24,7 +24,7 @@ from loki_hooks.domain.names import (
     stream_id,
     validate_name,
 )
-from loki_hooks.domain.signals import NAMED, PLAIN, SignalName, parse_signal, require_signal
+from loki_hooks.domain.streams.signals import NAMED, PLAIN, SignalName, parse_signal, require_signal
 from loki_hooks.errors import BadInputError
 
 HOSTILE = [

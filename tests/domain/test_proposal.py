@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.proposal import LOOKED_AT, propose
+from loki_hooks.domain.install.proposal import LOOKED_AT, propose
 
 
 @pytest.mark.parametrize(

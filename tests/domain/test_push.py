@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.push import RefUpdate, framework_push, parse_push
+from loki_hooks.domain.gates.push import RefUpdate, framework_push, parse_push
 from loki_hooks.errors import BadInputError
 
 NULL = "0" * 40

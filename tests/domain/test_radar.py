@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.radar import (
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.train.radar import (
     Look,
     Radar,
     conflicts_between,
@@ -19,8 +21,6 @@ from loki_hooks.domain.radar import (
     train_order,
     warning,
 )
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import StreamRecord
 
 oids = st.integers(0, 40).map(lambda n: f"{n:040x}")
 marks = st.sampled_from(["", "a1", "b2"])

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loki_hooks.domain import failures
-from loki_hooks.domain.failures import DELAYS, Failure, delay_after
-from loki_hooks.domain.gates import Standing
-from loki_hooks.domain.reconcile import decide
-from loki_hooks.domain.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
-from loki_hooks.domain.steps import Facts, Found, Join, Step, StreamFacts, Verb
-from loki_hooks.domain.streams import StreamRecord
-from loki_hooks.domain.train import Car, Rest, Train, to_compare
+from loki_hooks.domain.gates.results import Standing
+from loki_hooks.domain.reconcile.decide import decide
+from loki_hooks.domain.reconcile.steps import Facts, Found, Join, Step, StreamFacts, Verb
+from loki_hooks.domain.streams import failures
+from loki_hooks.domain.streams.failures import DELAYS, Failure, delay_after
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
+from loki_hooks.domain.train.search import Car, Rest, Train, to_compare
 
 FACTS = Facts(tip="main", processed="main")
 OTHERS = sorted(set(Status) - STANDING)
@@ -320,7 +320,7 @@ def text_of(tree: frozenset[str]) -> str:
 
 @dataclass
 class World:
-    """A repository in which a tree is the set of streams that are in it. Applies steps as ``actions/apply.py`` does."""
+    """A repository in which a tree is the set of streams that are in it. Applies steps as ``actions/reconcile/apply.py`` does."""
 
     culprits: frozenset[str]
     blockers: frozenset[str]

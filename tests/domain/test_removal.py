@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.removal import Going, WorktreeFacts, classify
+from loki_hooks.domain.removal.classify import Going, WorktreeFacts, classify
 
 SAFE = WorktreeFacts(own_commits=True, merged_by="abc is in main")
 REASONS: list[tuple[dict[str, object], str]] = [

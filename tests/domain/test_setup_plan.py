@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.setup_plan import LOOKED_FOR, places, plan_auto
+from loki_hooks.domain.worktrees.setup_plan import LOOKED_FOR, places, plan_auto
 
 PY = "/usr/bin/python3"
 

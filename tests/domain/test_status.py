@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.status import (
+from loki_hooks.domain.streams.status import (
     ENDED,
     IN_SESSION,
     IN_TRAIN,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.story import sentence
+from loki_hooks.domain.events import sentence
 
 NAMES = {"feature-auth": "auth", "feature-api": "api"}
 JSON = st.recursive(

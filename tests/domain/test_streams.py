@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.names import is_name
-from loki_hooks.domain.status import IN_SESSION, Status
-from loki_hooks.domain.streams import ProcessId, State, StreamRecord, Task
+from loki_hooks.domain.streams.record import ProcessId, State, StreamRecord, Task
+from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.system.files import dump_json, parse_json
 
 json_values = st.recursive(

@@ -7,8 +7,8 @@ from math import ceil, log2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.gates import Standing
-from loki_hooks.domain.train import (
+from loki_hooks.domain.gates.results import Standing
+from loki_hooks.domain.train.search import (
     BASE,
     Blame,
     Blocked,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from loki_hooks.domain.reconcile import decide
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.steps import Facts, StreamFacts, Verb
-from loki_hooks.domain.streams import StreamRecord
+from loki_hooks.domain.reconcile.decide import decide
+from loki_hooks.domain.reconcile.steps import Facts, StreamFacts, Verb
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.status import Status
 
 
 def stream(name: str, status: Status, *, worktree: bool) -> StreamFacts:

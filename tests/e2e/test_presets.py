@@ -13,7 +13,7 @@ import pytest
 
 from e2e.clients import PACKAGES, aider_sources, npm_client
 from loki_hooks.domain.config import PRESETS, Agent
-from loki_hooks.domain.prompts import words_of
+from loki_hooks.domain.sessions.prompts import words_of
 
 pytestmark = [pytest.mark.extra, pytest.mark.network]
 

@@ -35,7 +35,7 @@ def push(repo: Repo, *revisions: str) -> tuple[int, bool]:
     """Ask as git would for main at each revision; return the exit status, and whether it was found out the light way."""
     oids = [repo.git("rev-parse", revision) for revision in revisions or ("main",)]
     done = ask(repo, "".join(f"refs/heads/x {oid} refs/heads/main {'0' * 40}\n" for oid in oids))
-    return done.code, "loki_hooks.actions.guard" not in done.err
+    return done.code, "loki_hooks.actions.gates.guard" not in done.err
 
 
 def test_what_passed_goes_lightly_whatever_the_commit_and_loads_next_to_nothing(made: Yard, repo: Repo) -> None:
@@ -48,7 +48,7 @@ def test_what_passed_goes_lightly_whatever_the_commit_and_loads_next_to_nothing(
     assert done.code == 0
     loaded = {text.rpartition("|")[2].strip() for text in done.err.splitlines()}
     assert loaded.isdisjoint(
-        {"loki_hooks.actions.guard", "subprocess", "pathlib", "dataclasses", "typing", "json", "re"}
+        {"loki_hooks.actions.gates.guard", "subprocess", "pathlib", "dataclasses", "typing", "json", "re"}
     )
     assert len(made.runs()) == 2
 

@@ -12,8 +12,8 @@ from conftest import Repo, call
 
 import loki_hooks
 from loki_hooks.domain.config import Config
-from loki_hooks.system import config as configuration
-from loki_hooks.system.config_cache import remembered
+from loki_hooks.system.config import load as configuration
+from loki_hooks.system.config.cache import remembered
 from loki_hooks.system.site import Site, discover
 
 RICH = b"""
@@ -105,5 +105,5 @@ def test_a_push_whose_result_is_known_loads_no_parser(repo: Repo, monkeypatch: p
     done = call(words, repo.path, stdin=line)
     assert done.code == 0, done.err
     loaded = {text.rpartition("|")[2].strip() for text in done.err.splitlines()}
-    assert "loki_hooks.actions.guard" in loaded
-    assert loaded.isdisjoint({"pydantic", "click", "pygit2", "psutil", "tomllib", "loki_hooks.actions.gate_run"})
+    assert "loki_hooks.actions.gates.guard" in loaded
+    assert loaded.isdisjoint({"pydantic", "click", "pygit2", "psutil", "tomllib", "loki_hooks.actions.gates.run"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from actions.scripted import turn_on
 from conftest import Repo
 
-from loki_hooks.system import events
 from loki_hooks.system.site import discover
+from loki_hooks.system.store import events
 
 
 def test_who_goes_on_reading_gets_each_event_once_and_none_by_halves(repo: Repo) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loki_hooks.errors import GitFailedError, LokiError
-from loki_hooks.system.git import Git, is_null, list_worktrees, require_branch_name
-from loki_hooks.system.merges import commit_tree, merge_pairs, merge_trees
+from loki_hooks.system.git.git import Git, is_null, list_worktrees, require_branch_name
+from loki_hooks.system.git.merges import commit_tree, merge_pairs, merge_trees
 
 if TYPE_CHECKING:
     from conftest import Repo

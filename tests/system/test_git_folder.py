@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loki_hooks.errors import LokiError, NotEnabledError
-from loki_hooks.system.git import Git
+from loki_hooks.system.git.git import Git
 from loki_hooks.system.git_folder import astray, with_ceiling
 from loki_hooks.system.site import discover
 

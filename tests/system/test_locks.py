@@ -109,10 +109,10 @@ def test_the_proof_is_of_one_repository_and_ends_when_it_is_given_back(repo: Rep
 
 def test_no_cleanup_without_the_lock_of_passes(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOKI_TRUST", "1")
-    from loki_hooks.actions.cleanup import clean_stream
     from loki_hooks.actions.context import Context
-    from loki_hooks.domain.status import Status
-    from loki_hooks.domain.streams import StreamRecord
+    from loki_hooks.actions.removal.retire import clean_stream
+    from loki_hooks.domain.streams.record import StreamRecord
+    from loki_hooks.domain.streams.status import Status
 
     site = discover(repo.path)
     lock = hold_pass(site, 0)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from loki_hooks.assets import template_text
-from loki_hooks.domain.install import HOOKS, FrameworkConfig
+from loki_hooks.domain.install.plan import HOOKS, FrameworkConfig
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.precommit_config import read_config
+from loki_hooks.system.hooks.framework import read_config
 
 LOOSE = "repos:\n- repo: local\n  hooks:\n  - id: a\n    name: a\n    entry: a\n    language: system\n"
 LAYOUTS = {

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes import (
+from loki_hooks.system.processes.run import (
     identify,
     is_alive,
     kill_group,

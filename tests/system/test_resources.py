@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loki_hooks.domain.cap import Thresholds
+from loki_hooks.domain.sessions.cap import Thresholds
 from loki_hooks.errors import LokiError
-from loki_hooks.system import resources
-from loki_hooks.system.resources import Snapshot
 from loki_hooks.system.site import Site, discover
+from loki_hooks.system.store import resources
+from loki_hooks.system.store.resources import Snapshot
 
 if TYPE_CHECKING:
     from conftest import Repo

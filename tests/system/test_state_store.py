@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from conftest import Repo
 
-from loki_hooks.domain.status import Status
-from loki_hooks.domain.streams import State, StreamRecord
+from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import IllegalMoveError, LokiError
 from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site, discover
-from loki_hooks.system.state_store import StateStore
+from loki_hooks.system.store.state import StateStore
 
 AUTH = StreamRecord("feature", "auth", Status.RUNNING, path="/w", branch="feature/auth")
 
@@ -43,9 +43,9 @@ def raw(store: StateStore) -> dict[str, object]:
 def python(site: Site, code: str, *words: str) -> subprocess.Popen[str]:
     head = (
         "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\n"
-        "from loki_hooks.domain.status import Status\n"
-        "from loki_hooks.domain.streams import StreamRecord\nfrom loki_hooks.system.site import discover\n"
-        "from loki_hooks.system.state_store import StateStore\n"
+        "from loki_hooks.domain.streams.status import Status\n"
+        "from loki_hooks.domain.streams.record import StreamRecord\nfrom loki_hooks.system.site import discover\n"
+        "from loki_hooks.system.store.state import StateStore\n"
         f"store = StateStore(discover(Path({str(site.root)!r})))\n"
         "def count(state, name):\n"
         "    old = state.streams.get(f'feature-{name}') or StreamRecord('feature', name, Status.OPEN)\n"

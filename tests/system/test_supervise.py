@@ -15,9 +15,9 @@ import pytest
 from conftest import eventually
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes import SESSION_MARK, identify, is_alive, myself
-from loki_hooks.system.session_tree import end_runs_for, mark_of
-from loki_hooks.system.supervise import Ended, Output, supervise
+from loki_hooks.system.processes.run import SESSION_MARK, identify, is_alive, myself
+from loki_hooks.system.processes.session_tree import end_runs_for, mark_of
+from loki_hooks.system.processes.supervise import Ended, Output, supervise
 
 DAEMONS = r"""
 n=$1
@@ -79,9 +79,9 @@ def test_what_a_killed_runner_left_is_ended_and_nothing_else_that_works_there(tm
     n = number()
     code = (
         "import os, sys; from io import BytesIO; from pathlib import Path\n"
-        "from loki_hooks.system.supervise import Output, supervise\n"
-        "from loki_hooks.system.session_tree import mark_of\n"
-        "from loki_hooks.system.processes import myself\n"
+        "from loki_hooks.system.processes.supervise import Output, supervise\n"
+        "from loki_hooks.system.processes.session_tree import mark_of\n"
+        "from loki_hooks.system.processes.run import myself\n"
         "env = {**os.environ, 'LOKI_WORKTREE': os.getcwd()}\n"
         "supervise(sys.argv[1:], cwd=Path.cwd(), env=env, mark=mark_of(myself(), 'g'), output=Output(BytesIO()), timeout=99)\n"
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from labelled_cases import NOTHING, Case, cases, in_words, look, read_case, score
 
 from loki_hooks.domain.surface import Compared, Unread
-from loki_hooks.system.surface.compare import MAX_CHARACTERS, READERS, compare_sources, context_paths, reader_of
+from loki_hooks.surface.compare import MAX_CHARACTERS, READERS, compare_sources, context_paths, reader_of
 
 CASES = list(cases())
 PYTHON = [c for c in CASES if c.language == "python"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelled_cases import cases, in_words
 
 from loki_hooks.domain.surface import Compared
-from loki_hooks.system.surface.compare import READERS, compare_sources, context_paths
+from loki_hooks.surface.compare import READERS, compare_sources, context_paths
 
 LANGUAGES = ("javascript", "typescript", "go", "rust", "java", "ruby")
 CASES = [case for case in cases() if case.language in LANGUAGES]
@@ -91,7 +91,11 @@ def test_context_is_where_names_are_handed_on() -> None:
 
 
 def test_every_suffix_has_its_reader() -> None:
-    from loki_hooks.system.surface import go, java, javascript, ruby, rust
+    from loki_hooks.surface.go import reader as go
+    from loki_hooks.surface.java import reader as java
+    from loki_hooks.surface.javascript import reader as javascript
+    from loki_hooks.surface.ruby import reader as ruby
+    from loki_hooks.surface.rust import reader as rust
 
     for name, module in (("go", go), ("java", java), ("javascript", javascript), ("ruby", ruby), ("rust", rust)):
         assert READERS[name] == module.SUFFIXES

@@ -9,8 +9,8 @@ import pytest
 from conftest import Repo
 
 from loki_hooks.domain.config import Agent, Config, Environment, Gate, Session
+from loki_hooks.system.config.trust import TrustItem, grant, items_of, missing, revoke, trust_file
 from loki_hooks.system.site import discover
-from loki_hooks.system.trust import TrustItem, grant, items_of, missing, revoke, trust_file
 
 GATED = Config(gates={"unit": Gate("unit", "pytest -q")})
 

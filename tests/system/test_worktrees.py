@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loki_hooks.domain.streams import ProcessId
+from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import LokiError, RefusedError
-from loki_hooks.system import registrations, worktrees
-from loki_hooks.system.git import Git, list_worktrees
+from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes import identify, myself
-from loki_hooks.system.registrations import forget_missing
+from loki_hooks.system.processes.run import identify, myself
 from loki_hooks.system.site import Site, discover
-from loki_hooks.system.worktrees import add, lock, unlock
+from loki_hooks.system.worktrees import registrations, registry
+from loki_hooks.system.worktrees.registrations import forget_missing
+from loki_hooks.system.worktrees.registry import add, lock, unlock
 
 if TYPE_CHECKING:
     from conftest import Repo
@@ -38,7 +38,7 @@ def test_sixteen_threads_make_sixteen_worktrees(repo: Repo, site: Site) -> None:
 
     def make(number: int) -> None:
         try:
-            worktrees.add(site, repo.path.parent / f"w{number}", f"b{number}", tip, new_branch=True)
+            registry.add(site, repo.path.parent / f"w{number}", f"b{number}", tip, new_branch=True)
         except LokiError as error:
             failures.append(error)
 
@@ -58,11 +58,11 @@ def test_what_is_in_use_is_refused_and_untouched(repo: Repo, site: Site) -> None
     place.mkdir()
     (place / "mine").write_text("x")
     with pytest.raises(RefusedError):
-        worktrees.add(site, place, "new", tip, new_branch=True)
+        registry.add(site, place, "new", tip, new_branch=True)
     with pytest.raises(LokiError):
-        worktrees.add(site, repo.path.parent / "other", "main", tip, new_branch=False)
+        registry.add(site, repo.path.parent / "other", "main", tip, new_branch=False)
     with pytest.raises(RefusedError):
-        worktrees.add(site, repo.path.parent / "other", "main", tip, new_branch=True)
+        registry.add(site, repo.path.parent / "other", "main", tip, new_branch=True)
     assert repo.git("branch", "--format=%(refname:short)") == "main"
     assert [p.name for p in place.iterdir()] == ["mine"]
     assert not (repo.path.parent / "other").exists()
@@ -75,7 +75,7 @@ def test_one_that_fails_leaves_neither_branch_nor_folder_nor_entry(repo: Repo, s
     repo.git("config", "filter.broken.required", "true")
     before = repo.git("for-each-ref"), repo.git("worktree", "list")
     with pytest.raises(LokiError):
-        worktrees.add(site, repo.path.parent / "w", "b", repo.git("rev-parse", "main"), new_branch=True)
+        registry.add(site, repo.path.parent / "w", "b", repo.git("rev-parse", "main"), new_branch=True)
     assert (repo.git("for-each-ref"), repo.git("worktree", "list")) == before
     assert not (repo.path.parent / "w").exists()
 
@@ -85,7 +85,7 @@ def test_a_failure_takes_nobody_elses_missing_worktree(repo: Repo, site: Site) -
     repo.git("worktree", "add", "-q", "--detach", str(place))
     place.rename(place.with_name("unplugged"))
     with pytest.raises(LokiError):
-        worktrees.add(site, repo.path.parent / "w", "main/x", repo.git("rev-parse", "main"), new_branch=True)
+        registry.add(site, repo.path.parent / "w", "main/x", repo.git("rev-parse", "main"), new_branch=True)
     registrations.forget_missing(site, repo.path.parent / "other")
     place.with_name("unplugged").rename(place)
     assert repo.git("rev-parse", "HEAD", cwd=place) == repo.git("rev-parse", "main")
@@ -120,7 +120,7 @@ def test_a_worktree_that_is_away_keeps_its_place(repo: Repo, site: Site) -> None
     repo.git("worktree", "add", "-q", "--detach", str(place))
     place.rename(repo.path.parent.parent / "far")
     with pytest.raises(RefusedError, match="registered"):
-        worktrees.add(site, place, "new", tip, new_branch=True)
+        registry.add(site, place, "new", tip, new_branch=True)
     assert repo.git("branch", "--list", "new") == ""
     (repo.path.parent.parent / "far").rename(place)
     assert repo.git("rev-parse", "HEAD", cwd=place) == tip
@@ -128,71 +128,71 @@ def test_a_worktree_that_is_away_keeps_its_place(repo: Repo, site: Site) -> None
 
 def test_detached_and_on_an_existing_branch(repo: Repo, site: Site) -> None:
     tip = repo.git("rev-parse", "main")
-    worktrees.add(site, repo.path.parent / "d", "", tip, new_branch=False)
+    registry.add(site, repo.path.parent / "d", "", tip, new_branch=False)
     assert repo.try_git("symbolic-ref", "-q", "HEAD", cwd=repo.path.parent / "d").code == 1
     repo.git("branch", "there")
-    worktrees.add(site, repo.path.parent / "t", "there", tip, new_branch=False)
+    registry.add(site, repo.path.parent / "t", "there", tip, new_branch=False)
     assert repo.git("symbolic-ref", "--short", "HEAD", cwd=repo.path.parent / "t") == "there"
 
 
 def test_a_lock_is_broken_only_when_its_owner_is_proved_dead(repo: Repo, site: Site) -> None:
     place = repo.path.parent / "w"
-    worktrees.add(site, place, "b", repo.git("rev-parse", "main"), new_branch=True)
+    registry.add(site, place, "b", repo.git("rev-parse", "main"), new_branch=True)
     me, dead = myself(), ProcessId(2**22 + 5, "then")
 
     def reason() -> str | None:
         return next(w.locked for w in list_worktrees(Git(repo.path)) if w.path == place)
 
-    worktrees.lock(site, place, "feature-x", me)
+    registry.lock(site, place, "feature-x", me)
     assert str(me.pid) in str(reason())
-    worktrees.unlock_dead(site, place)
-    worktrees.unlock(site, place, dead)
+    registry.unlock_dead(site, place)
+    registry.unlock(site, place, dead)
     assert reason() is not None
-    worktrees.unlock(site, place, me)
+    registry.unlock(site, place, me)
     assert reason() is None
-    worktrees.lock(site, place, "feature-x", dead)
-    worktrees.unlock_dead(site, place)
+    registry.lock(site, place, "feature-x", dead)
+    registry.unlock_dead(site, place)
     assert reason() is None
     repo.git("worktree", "lock", "--reason", "mine (pid 999999, started never)", str(place))
-    worktrees.unlock_dead(site, place)
-    worktrees.lock(site, place, "feature-x", me)
+    registry.unlock_dead(site, place)
+    registry.lock(site, place, "feature-x", me)
     assert reason() == "mine (pid 999999, started never)"
 
 
 def test_the_same_pid_with_another_start_is_dead() -> None:
     me = myself()
-    assert not worktrees.lock_is_dead(worktrees.lock_reason("x", me))
-    assert worktrees.lock_is_dead(worktrees.lock_reason("x", ProcessId(me.pid, "another")))
-    assert not worktrees.lock_is_dead("any other words")
+    assert not registry.lock_is_dead(registry.lock_reason("x", me))
+    assert registry.lock_is_dead(registry.lock_reason("x", ProcessId(me.pid, "another")))
+    assert not registry.lock_is_dead("any other words")
 
 
 def test_a_branch_that_an_operation_holds(repo: Repo, site: Site) -> None:
     repo.git("branch", "side", "HEAD")
-    assert worktrees.branch_held_by_operation(site, "main") == ""
+    assert registry.branch_held_by_operation(site, "main") == ""
     repo.commit("One", {"app.py": "1\n"})
     repo.git("worktree", "add", "-q", "../w", "side")
     place = repo.path.parent / "w"
     repo.commit("Two", {"app.py": "2\n"}, cwd=place)
     assert repo.try_git("rebase", "-q", "main", cwd=place).code == 1
-    assert "rebase" in worktrees.branch_held_by_operation(site, "side")
-    assert worktrees.branch_held_by_operation(site, "main") == ""
-    assert worktrees.operation_in(worktrees.git_dir_of(place)) == "rebase"
+    assert "rebase" in registry.branch_held_by_operation(site, "side")
+    assert registry.branch_held_by_operation(site, "main") == ""
+    assert registry.operation_in(registry.git_dir_of(place)) == "rebase"
 
 
 def test_a_path_with_odd_characters(repo: Repo, site: Site) -> None:
     place = repo.path.parent / "a b é\n$x"
-    worktrees.add(site, place, "odd", repo.git("rev-parse", "main"), new_branch=True)
+    registry.add(site, place, "odd", repo.git("rev-parse", "main"), new_branch=True)
     assert any(w.path == place for w in list_worktrees(Git(repo.path)))
-    worktrees.remove(site, place)
+    registry.remove(site, place)
     assert not place.exists()
 
 
 def test_removal_is_never_forced(repo: Repo, site: Site) -> None:
     place = repo.path.parent / "w"
-    worktrees.add(site, place, "b", repo.git("rev-parse", "main"), new_branch=True)
+    registry.add(site, place, "b", repo.git("rev-parse", "main"), new_branch=True)
     (place / "mine").write_text("x")
     with pytest.raises(LokiError):
-        worktrees.remove(site, place)
+        registry.remove(site, place)
     assert (place / "mine").read_text() == "x"
 
 
@@ -200,19 +200,19 @@ def test_git_dir_of_relative_pointers(repo: Repo, tmp_path: Path) -> None:
     place = repo.path.parent / "w"
     repo.git("worktree", "add", "-q", str(place))
     admin = repo.path / ".git" / "worktrees" / "w"
-    assert worktrees.git_dir_of(place) == admin
+    assert registry.git_dir_of(place) == admin
     (place / ".git").write_text("gitdir: ../project/.git/worktrees/w\n")
-    assert worktrees.git_dir_of(place) == admin
-    assert worktrees.git_dir_of(repo.path) == repo.path / ".git"
+    assert registry.git_dir_of(place) == admin
+    assert registry.git_dir_of(repo.path) == repo.path / ".git"
 
 
 _RACER = """
 import os, sys
 from pathlib import Path
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes import identify, myself
+from loki_hooks.system.processes.run import identify, myself
 from loki_hooks.system.site import discover
-from loki_hooks.system.worktrees import lock, unlock
+from loki_hooks.system.worktrees.registry import lock, unlock
 site, path, rounds = discover(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
 locked = site.common / "worktrees" / path.name / "locked"
 print("up", flush=True)
@@ -249,7 +249,7 @@ def test_many_that_lock_one_worktree_have_it_one_after_the_other(repo: Repo, sit
 def test_a_session_that_cannot_lock_its_worktree_does_not_go_on(
     repo: Repo, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worktrees, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(registry, "LOCK_PATIENCE", 0.1)
     path = repo.path.parent / "w"
     add(site, path, "feature/x", repo.git("rev-parse", "HEAD"), new_branch=True)
     assert lock(site, path, "feature-x", myself()).ours

@@ -1,0 +1,1 @@
+"""What is damaged is found, and mended on proof."""

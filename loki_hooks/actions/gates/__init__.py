@@ -1,0 +1,1 @@
+"""Gates run in worktrees of their own, and guard pushes and merges."""

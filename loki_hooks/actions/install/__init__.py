@@ -1,0 +1,1 @@
+"""Hooks are installed and removed."""

@@ -1,0 +1,1 @@
+"""What passed gets into the integration branch."""

@@ -1,0 +1,188 @@
+"""The integration branch's upstream: fetched in bounded time, compared, pushed to where configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.landing.advance import advance
+from loki_hooks.system.clock import now, seconds_since
+from loki_hooks.system.files import dump_json, read_json, read_plain, write_atomic
+from loki_hooks.system.git.git import last_line
+from loki_hooks.system.locks import busy_pass, try_hold_pass
+from loki_hooks.system.processes.run import Completed
+from loki_hooks.system.store import events
+
+FETCH_TIMEOUT = 15.0
+PUSH_TIMEOUT = 120.0
+FETCH_EVERY = 20.0
+AFTER_FAILURE = 60.0
+SAID = 3
+"""So many lines of what a server says are told on."""
+PATIENCE = 5.0
+"""Seconds that catching up waits for a pass that runs, which does the same."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """``remote`` '' means that the integration branch has none. ``ref`` is its remote-tracking ref."""
+
+    remote: str = ""
+    branch: str = ""
+    ref: str = ""
+
+
+def upstream_of(context: Context) -> Upstream:
+    """Return the configured upstream of the integration branch, else the same name on a remote that is fetched."""
+    git = context.git
+    name = context.integration
+    configured = git.maybe(
+        "for-each-ref", "--format=%(upstream:remotename)%00%(upstream:remoteref)%00%(upstream)", context.integration_ref
+    )
+    if configured and configured.replace("\0", ""):
+        remote, theirs, ref = configured.split("\0")
+        if remote not in {"", "."} and ref:
+            return Upstream(remote, theirs.removeprefix("refs/heads/"), ref)
+    remotes = (git.maybe("remote") or "").split()
+    for remote in sorted(remotes, key=lambda r: r != "origin"):
+        if git.config(f"remote.{remote}.fetch") is not None:
+            return Upstream(remote, name, f"refs/remotes/{remote}/{name}")
+    return Upstream()
+
+
+def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
+    """Fetch the upstream unless that was done less than ``every`` seconds ago. Return '' or why it did not work.
+
+    Being offline is no failure of anything else.
+    """
+    upstream = upstream_of(context)
+    if not upstream.remote:
+        return ""
+    stamp = context.site.folder("state") / "fetched"
+    when, _, how = (read_plain(stamp) or b"").decode("ascii", "replace").strip().partition(" ")
+    last = seconds_since(when)
+    if last is not None and last < (AFTER_FAILURE if how else every):
+        return ""
+    write_atomic(stamp, now())
+    done = context.git.run(
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--no-write-fetch-head",
+        upstream.remote,
+        f"+refs/heads/{upstream.branch}:{upstream.ref}",
+        timeout=FETCH_TIMEOUT,
+    )
+    if done.returncode == 0:
+        return ""
+    if "couldn't find remote ref" in done.error_text:
+        return ""  # nothing was pushed there yet
+    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else last_line(done.error_text)
+    write_atomic(stamp, f"{now()} failed")
+    events.record(context.site, "fetch-failed", detail=why)
+    return f"cannot fetch {upstream.remote}: {why}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """``commit`` is the upstream's, '' for none; whether the integration branch lacks any of it, has more, or both."""
+
+    commit: str = ""
+    behind: bool = False
+    ahead: bool = False
+    diverged: bool = False
+
+
+def compared(context: Context, tip: str) -> Compared:
+    """Return how the integration branch, which is at ``tip``, stands to its upstream as that was fetched last."""
+    upstream = upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    if theirs is None:
+        return Compared(ahead=bool(upstream.remote and tip))
+    if not tip or theirs == tip:
+        return Compared(theirs)
+    counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
+    ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
+    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
+
+
+def catch_up(context: Context, say: Callable[[str], None]) -> None:
+    """Fetch, and bring a local integration branch that is merely behind to its upstream, by the rule that landing has."""
+    problem = fetch(context, every=2.0)
+    if problem:
+        say(problem)
+    upstream = upstream_of(context)
+    theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
+    ours = context.git.commit_id(context.integration_ref)
+    if theirs and ours and theirs != ours and context.git.is_ancestor(ours, theirs):
+        lock = try_hold_pass(context.site, PATIENCE)
+        if lock is None:
+            why = busy_pass(context.site, PATIENCE).message
+        else:
+            with lock:
+                why = advance(context, lock, theirs, ours, "fast-forward to upstream").reason
+        if why:
+            say(f"{context.integration} is behind {upstream.remote} and stays there: {why}")
+
+
+def push(context: Context, commit: str) -> str:
+    """Push the integration branch at ``commit``, which passed, with the user's own hooks (ours off).
+
+    Return '' or why it did not work.
+    """
+    upstream = upstream_of(context)
+    if not upstream.remote:
+        return ""
+    from loki_hooks.system.git.git import Git
+
+    with_hooks = Git(context.site.root, hooks=True)
+    branch = f"refs/heads/{upstream.branch}"
+    done = with_hooks.run("push", "--porcelain", upstream.remote, f"{commit}:{branch}", timeout=PUSH_TIMEOUT)
+    if done.returncode == 0:
+        _path(context).unlink(missing_ok=True)
+        events.record(context.site, "pushed", commit=commit, detail=f"{context.integration} to {upstream.remote}")
+        return ""
+    why = refusal(done, PUSH_TIMEOUT)
+    not_pushed(context, "push-failed", commit, why)
+    if not done.timed_out:
+        fetch(context, every=0.0)  # somebody else may have pushed
+    return f"cannot push {context.integration} to {upstream.remote}: {why}"
+
+
+def refusal(done: Completed, timeout: float) -> str:
+    """Return why a push (`--porcelain`) did not work: what the server said, else git's word for the ref, else its last line."""
+    if done.timed_out:
+        return f"no answer in {timeout:.0f} s"
+    lines = [
+        line.removeprefix("remote:").strip() for line in done.error_text.splitlines() if line.startswith("remote:")
+    ]
+    said = [line for line in lines if line]
+    refused = [line.split("\t")[-1] for line in done.text.splitlines() if line.startswith("!")]
+    return "; ".join([*said[:SAID], *refused[:1]]) or last_line(done.error_text)
+
+
+def not_pushed(context: Context, event: str, commit: str, why: str) -> None:
+    """Remember why the integration branch is not pushed at ``commit``; the event is recorded when that is news."""
+    known = {"commit": commit, "reason": why}
+    if read_json(_path(context)) != known:
+        context.site.folder("state")
+        write_atomic(_path(context), dump_json(known))
+        events.record(context.site, event, commit=commit, detail=why)
+
+
+def why_not_pushed(context: Context) -> str:
+    """Return why the integration branch, as it is now, was not pushed, as a sentence; '' where it was or need not be."""
+    known, upstream = read_json(_path(context)), upstream_of(context)
+    tip = context.git.commit_id(context.integration_ref)
+    if not isinstance(known, dict) or not upstream.remote or tip is None or known.get("commit") != tip:
+        return ""
+    if not context.config.working.merge.push or context.git.commit_id(upstream.ref) == tip:
+        return ""
+    return f"{context.integration} is not pushed to {upstream.remote}: {known.get('reason')}"
+
+
+def _path(context: Context) -> Path:
+    return context.site.loki / "state" / "not-pushed.json"

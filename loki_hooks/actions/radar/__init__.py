@@ -1,0 +1,1 @@
+"""Conflicts are predicted and told."""

@@ -1,0 +1,1 @@
+"""Streams are retired, kept in the archive, restored; old things expire."""

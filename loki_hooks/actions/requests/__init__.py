@@ -1,0 +1,1 @@
+"""What somebody asks for: write a wish, make a pass."""

@@ -1,0 +1,414 @@
+"""Bring back what clean-up or `finish` took: branch, worktree, uncommitted work, archived and moved files.
+
+What there is comes from ``refs/loki/trash/<stream>/<time>``, with the archive of the same name where it is still there
+(`git clean -xdf` takes archives, never refs). A restored stream is ``kept``: clean-up does not take it again. A
+stream that only lost its worktree gets it back, from its safe snapshot where there is one (``safe.py``), and keeps its
+status.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.removal.retire import PAST, TRASH, pin_past
+from loki_hooks.actions.requests.stop import stop_stream
+from loki_hooks.actions.safe.put_back import put_back
+from loki_hooks.actions.safe.salvage import bring_back, trailers
+from loki_hooks.actions.safe.snapshot import SAFE, Safe, lost, snapshot_of
+from loki_hooks.actions.streams.worktree import base_ref, copy_environment, furnish, untrusted_reason
+from loki_hooks.domain.names import STANDARD_KINDS, flat, nearest, shown
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.stages import PLAN_FILE
+from loki_hooks.domain.streams.status import IN_SESSION, LIVING, Status
+from loki_hooks.errors import BadInputError, LokiError, RefusedError
+from loki_hooks.system.clock import now, stamp
+from loki_hooks.system.files import read_json, read_plain, write_atomic
+from loki_hooks.system.git.git import Git, list_worktrees, require_branch_name
+from loki_hooks.system.git_folder import pointer
+from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
+from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.site import LOKI
+from loki_hooks.system.store import events
+from loki_hooks.system.worktrees.registrations import forget_missing, is_here, reconnect, registration_of
+from loki_hooks.system.worktrees.registry import add, git_dir_of
+
+
+@dataclass(frozen=True)
+class Trashed:
+    """What can be brought back. ``work``: the commit of uncommitted work, '' for none; ``files``: a folder."""
+
+    record: StreamRecord
+    time: str
+    ref: str
+    tip: str
+    work: str = ""
+    index: str = ""
+    files: str = ""
+    archive: Path | None = None
+    reasons: tuple[str, ...] = ()
+    safe: Safe | None = None
+    """The snapshot that it is, of a worktree that we did not remove."""
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What a person may call it."""
+        r = self.record
+        return frozenset({r.name, r.stream, r.branch, f"{r.stream}/{self.time}"})
+
+    def to_json(self) -> dict[str, Any]:
+        r = self.record
+        return {
+            "name": r.name,
+            "stream": r.stream,
+            "time": self.time,
+            "branch": r.branch,
+            "commit": self.tip,
+            "path": r.path,
+            "uncommitted": self.work or None,
+            "files": self.files or None,
+            "ref": self.ref,
+            "archive": str(self.archive) if self.archive else None,
+            "removed_because": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True)
+class Restored:
+    """``notes`` say what could not be put back where it was."""
+
+    record: StreamRecord
+    notes: tuple[str, ...] = ()
+
+
+def to_restore(context: Context) -> list[Trashed]:
+    """Return what can be brought back: worktrees that somebody else took away, then what we removed; newest first."""
+    state = context.store.read()
+    gone = [_lost(context, safe, state.streams.get(safe.stream)) for safe in lost(context, state)]
+    return gone + trashed(context)
+
+
+def _lost(context: Context, safe: Safe, record: StreamRecord | None) -> Trashed:
+    """Return the entry of a snapshot; ``record``: what is known of its stream."""
+    return Trashed(
+        record or _guess(context, safe.stream, safe.branch, safe.tip),
+        safe.time,
+        f"{SAFE}{safe.stream}",
+        safe.tip,
+        work=safe.commit if safe.has_uncommitted(context.git) else "",
+        index=safe.index,
+        reasons=("its worktree is gone, not by us",),
+        safe=safe,
+    )
+
+
+def trashed(context: Context) -> list[Trashed]:
+    """Return what we removed and can bring back, the newest first."""
+    found = []
+    for ref, oid in context.git.refs(TRASH).items():
+        stream, _, time = ref.removeprefix(TRASH).rpartition("/")
+        if stream and time:
+            found.append(_entry(context, ref, oid, stream, time))
+    return sorted(found, key=lambda t: t.time, reverse=True)
+
+
+def _entry(context: Context, ref: str, oid: str, stream: str, time: str) -> Trashed:
+    archive = context.site.loki / "archive" / f"{flat(stream)}-{time}"
+    value = read_json(archive / "record.json")
+    facts: Mapping[str, Any] = value if isinstance(value, dict) else {}
+    record = StreamRecord.from_json(stream, facts) if facts else None
+    made = trailers(context.git, oid)
+    tip = made.get("Tip") or oid
+    if record is None or record.stream != stream:
+        record = _guess(context, stream, made.get("Branch", ""), tip)
+    reasons = facts.get("removed_because")
+    folder = context.site.loki / "trash" / f"{flat(stream)}-{time}"
+    return Trashed(
+        record,
+        time,
+        ref,
+        tip,
+        work=oid if made else "",
+        index=made.get("Index", ""),
+        files=str(folder) if folder.is_dir() and not folder.is_symlink() else "",
+        archive=archive if archive.is_dir() and not archive.is_symlink() else None,
+        reasons=tuple(r for r in reasons if isinstance(r, str)) if isinstance(reasons, list) else (),
+    )
+
+
+def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord:
+    """Return the record as far as it can be told without an archive: by the stream's id and the templates."""
+    kind, dash, name = stream.partition("-")
+    if not dash or kind not in {*STANDARD_KINDS, *context.config.working.branches}:
+        kind, name = "feature", stream
+    values = context.values(kind=kind, name=name, stream=stream)
+    base = context.git.maybe("merge-base", tip, context.integration_ref)
+    return StreamRecord(
+        kind,
+        name,
+        Status.KEPT,
+        str(context.path_for(values)),
+        branch or context.branch_for(kind, values, name),
+        base=base or tip,
+        created_at=now(),
+        explicit_base=base is None,
+    )
+
+
+def restore(context: Context, word: str) -> Restored:
+    """Bring back the newest that ``word`` (a name, an id, a branch, or ``id/time``) means. Raises ``LokiError``."""
+    living = context.store.read().find(word)
+    if living is not None and living.status is not Status.ARCHIVED:
+        living = _without_session(context, living)
+    with hold_pass(context.site) as lock:
+        return _restore(context, lock, word, living)
+
+
+def _restore(context: Context, lock: PassLock, word: str, living: StreamRecord | None) -> Restored:
+    if living is not None and living.status is not Status.ARCHIVED:
+        return _give_worktree(context, lock, living)
+    everything = to_restore(context)
+    wanted = next((entry for entry in everything if word in entry.words), None)
+    if wanted is not None:
+        return _bring_back(context, lock, wanted) if wanted.safe is None else _from_snapshot(context, lock, wanted)
+    near = nearest(word, [t.record.name for t in everything])
+    raise BadInputError(
+        f"there is nothing to restore that is called {shown(word)}",
+        f"did you mean {near}?" if near else "`loki-hooks restore --list` shows what there is",
+    )
+
+
+def _without_session(context: Context, record: StreamRecord) -> StreamRecord:
+    """Return the stream as it is once no session is recorded that has no worktree to work in. Raises ``LokiError``."""
+    if record.status not in IN_SESSION or not record.path or (Path(record.path) / ".git").exists():
+        return record
+    if is_alive(record.session):
+        stop_stream(context, record.stream)
+    else:
+        reconcile(context.site, wait=PASS_PATIENCE)
+    return context.store.read().streams.get(record.stream, record)
+
+
+def _give_worktree(context: Context, lock: PassLock, record: StreamRecord) -> Restored:
+    """Give a stream that lost its worktree, or gave it back, one on its branch."""
+    lock.require(context.site)
+    path = Path(record.path) if record.path else context.path_for(context.values_of(record))
+    if record.resting or record.kind in {"main", "testing"} or record.status in IN_SESSION:
+        raise RefusedError(f"{record.name} is {record.status}: there is nothing to restore", "see `loki-hooks status`")
+    if record.path and (path / ".git").exists():
+        raise RefusedError(
+            f"{record.name} is here, in {record.path} ({record.status})",
+            "an earlier one of the name comes back once this one is finished",
+        )
+    safe = snapshot_of(context, record.stream) if record.path else None
+    if safe is not None:
+        return _from_snapshot(context, lock, _lost(context, safe, record))
+    tip = context.git.commit_id(f"refs/heads/{record.branch}")
+    if tip is None:
+        raise RefusedError(
+            f"the branch {record.branch} of {record.name} is gone",
+            f"`loki-hooks finish {record.name} --abandon` takes it off the list; then restore it",
+        )
+    _refuse_clashes(context, record, path, tip)
+    _forget(context, record, path)
+    add(context.site, path, record.branch, tip, new_branch=False)
+    record = replace(record, path=str(path), reason="")
+    context.store.update(lambda s: s.with_stream(replace(s.streams[record.stream], path=str(path), reason="")))
+    _furnish(context, record)
+    events.record(context.site, "restored", record.stream, commit=tip, evidence={"path": str(path)})
+    return Restored(record)
+
+
+def _forget(context: Context, record: StreamRecord, path: Path, *, pinned: bool = False) -> None:
+    """Put the registration of the stream's lost worktree aside, its commits pinned. Raises ``RefusedError``."""
+    if registration_of(context.site, path) is None:
+        return
+    past = f"{PAST}{record.stream}/{stamp()}"
+    pin_past(context, record, past)
+    try:
+        forget_missing(context.site, path, pinned=pinned)
+    except RefusedError:
+        context.git.run("update-ref", "-d", past)
+        raise
+
+
+def _from_snapshot(context: Context, lock: PassLock, entry: Trashed) -> Restored:
+    """Bring a worktree back from its safe snapshot: its branch, and what was uncommitted as uncommitted.
+
+    What exists is not written over: the branch moves forward at most, and the path must be free.
+    """
+    lock.require(context.site)
+    record, safe = entry.record, entry.safe
+    assert safe is not None
+    path = Path(record.path) if record.path else context.path_for(context.values_of(record))
+    if require_branch_name(context.git, record.branch) == context.integration:
+        raise RefusedError(f"{record.branch} is the integration branch", "nothing was changed")
+    _refuse_clashes(context, record, path, "")
+    _forget(context, replace(record, path=str(path)), path, pinned=True)
+    known = context.store.read().streams.get(record.stream)
+    back = put_back(context, path, record.branch, safe, ours=known is not None)
+    after = replace(known or record, path=str(path), branch=back.branch, reason="" if known else "restored")
+    context.store.update(lambda s: s.with_stream(after))
+    _furnish(context, after)
+    events.record(
+        context.site,
+        "restored",
+        record.stream,
+        commit=back.commit,
+        evidence={"path": str(path), "branch": back.branch, "safe": safe.commit, "of": safe.time},
+    )
+    return Restored(after, back.notes)
+
+
+def _bring_back(context: Context, lock: PassLock, entry: Trashed) -> Restored:
+    lock.require(context.site)
+    old = entry.record
+    path = Path(old.path) if old.path else context.path_for(context.values_of(old))
+    existing = context.git.commit_id(f"refs/heads/{old.branch}")
+    _refuse_clashes(context, old, path, entry.tip)
+    forget_missing(context.site, path)
+    add(context.site, path, old.branch, entry.tip, new_branch=existing is None)
+    record = StreamRecord(
+        old.kind,
+        old.name,
+        Status.KEPT,
+        str(path),
+        old.branch,
+        base=old.base,
+        origin=old.origin,
+        task=old.task,
+        agent=old.agent,
+        priority=old.priority,
+        created_at=old.created_at or now(),
+        tip=entry.tip,
+        explicit_base=old.explicit_base,
+        reason="restored",
+        extra=old.extra,
+    )
+    context.store.update(lambda s: s.with_stream(record))
+    furnish(context, record)
+    notes = [
+        f"{name} stays in {entry.files}: something is in its place"
+        for name in bring_back(path, entry.work, entry.index, entry.files)
+    ]
+    head = trailers(context.git, entry.work).get("Head") if entry.work else None
+    if head:
+        notes.append(f"its worktree was detached at {head}: `git -C {path} switch --detach {head}` goes there")
+    _unpack(context, record, entry)
+    _furnish(context, record)  # last: what the person had changed in a copied file is what comes back
+    events.record(
+        context.site,
+        "restored",
+        record.stream,
+        commit=entry.tip,
+        evidence={"path": str(path), "branch": record.branch, "trash": entry.ref},
+    )
+    return Restored(record, tuple(notes))
+
+
+def _refuse_clashes(context: Context, record: StreamRecord, path: Path, tip: str) -> None:
+    at = context.git.commit_id(f"refs/heads/{record.branch}")
+    if at is not None and tip and at != tip:
+        raise RefusedError(
+            f"the branch {record.branch} exists, at another commit ({at[:12]})",
+            f"rename it (`git branch -m {record.branch} NEW`), then restore again",
+        )
+    holder = next(
+        (w for w in list_worktrees(context.git) if w.branch == record.branch and is_here(context.site, w.path)), None
+    )
+    if holder is not None:
+        raise RefusedError(f"the branch {record.branch} is checked out in {holder.path}", "switch that worktree first")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RefusedError(f"{path} exists", "move it away, then restore again")
+    for other in context.store.read().streams.values():
+        if other.stream != record.stream and other.status in LIVING | {Status.KEPT} and other.path == str(path):
+            raise RefusedError(f"{path} belongs to the stream {other.stream}", "finish that one first")
+
+
+def _furnish(context: Context, record: StreamRecord) -> None:
+    if record.base and context.git.commit_id(record.base):
+        context.git.update_ref(base_ref(record.stream), record.base, None, "base")
+    furnish(context, record)
+    if not untrusted_reason(context):
+        copy_environment(context, record)
+
+
+def _unpack(context: Context, record: StreamRecord, entry: Trashed) -> None:
+    """Put the archive's files back where they were; the archive itself stays until it expires."""
+    if entry.archive is None:
+        return
+    logs = context.site.folder("logs")
+    for source in sorted(entry.archive.iterdir()):
+        data = read_plain(source)
+        if source.name in {"CONTINUITY.md", PLAN_FILE} and data is not None:
+            write_atomic(Path(record.path) / LOKI / source.name, data)
+        elif source.name == "prompt.md" and data is not None:
+            write_atomic(context.site.folder("state", "prompts") / f"{record.stream}.md", data)
+        elif source.suffix == ".log" and not source.is_symlink() and not (logs / source.name).exists():
+            shutil.copyfile(source, logs / source.name)
+
+
+def reregister(context: Context, path: Path) -> Restored:
+    """Make a folder that was a worktree of this repository one again, after its registration was lost.
+
+    Its files are not touched: what differs from its branch shows as changes. Raises ``LokiError``.
+    """
+    pointer = (read_plain(path / ".git") or b"").decode("utf-8", "surrogateescape").removeprefix("gitdir: ").strip()
+    admin = Path(pointer)
+    if not pointer or admin.parent != context.site.common / "worktrees":
+        raise BadInputError(f"{path} was no worktree of this repository", "name a stream, or such a folder")
+    with hold_pass(context.site) as lock:
+        if admin.exists():
+            _reconnect(context, admin, path)
+            return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("git knows where it is now",))
+        return _register_again(context, lock, path)
+
+
+def _register_again(context: Context, lock: PassLock, path: Path) -> Restored:
+    lock.require(context.site)
+    branch = _branch_of(context, path)
+    tip = context.git.commit_id(f"refs/heads/{branch}") if branch else context.git.commit_id(context.integration_ref)
+    if tip is None:
+        raise LokiError("there is no commit to register it at", "nothing was done")
+    beside = path.with_name(f".{path.name}.loki-register")
+    words = [str(beside), branch] if branch else ["--detach", str(beside), tip]
+    context.git.out("worktree", "add", "--quiet", "--no-checkout", *words)
+    (beside / ".git").replace(path / ".git")
+    beside.rmdir()
+    reconnect(git_dir_of(path), path)
+    Git(path, of=context.site.common).out("reset", "--quiet", timeout=1800)
+    events.record(context.site, "registered", detail=str(path), evidence={"branch": branch})
+    return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path), branch, tip=tip))
+
+
+def _reconnect(context: Context, admin: Path, path: Path) -> None:
+    """Tell git that a worktree was moved to ``path``. Raises ``RefusedError`` where its old place has it still."""
+    old = pointer(admin / "gitdir")
+    if old is not None and old.parent != path and is_here(context.site, old.parent):
+        raise RefusedError(f"{path} is a copy of the worktree {old.parent}", "git knows that one")
+    reconnect(admin, path)
+
+
+def _branch_of(context: Context, path: Path) -> str:
+    """Return the branch that a stream with this folder would have, '' when it is gone or checked out elsewhere."""
+    taken = {w.branch for w in list_worktrees(context.git)}
+    state = context.store.read()
+    for record in state.streams.values():
+        if record.path == str(path) and record.branch not in taken:
+            return record.branch if context.git.commit_id(f"refs/heads/{record.branch}") else ""
+    from loki_hooks.actions.streams.identity import identify
+
+    for ref in context.git.refs("refs/heads/"):
+        branch = ref.removeprefix("refs/heads/")
+        identity = identify(context, branch)
+        if identity is None or branch in taken:
+            continue
+        values = context.values(kind=identity.kind, name=identity.name, stream=identity.stream)
+        if context.path_for(values) == path:
+            return branch
+    return ""

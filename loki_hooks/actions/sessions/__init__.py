@@ -1,0 +1,1 @@
+"""Sessions get their turn, run, and end."""

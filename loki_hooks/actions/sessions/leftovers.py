@@ -1,0 +1,166 @@
+"""Commit what an agent left uncommitted: never secrets, never what we copied in, never something huge.
+
+Secrets are told by their names, at any depth, and by what they hold (`domain/secrets.py`). A file above ``MAX_BYTES``, and a
+repository inside the repository, are nobody's to commit unasked; nor is more than ``MAX_TOTAL`` at once. What stays
+uncommitted for such a reason makes the stream ``escalated``, with the list.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loki_hooks.domain.secrets import looks_secret
+from loki_hooks.system.git.git import Git, split_z
+from loki_hooks.system.git.status import LOOK_YOURSELF, Entry, as_stdin, entries
+from loki_hooks.system.store import events
+from loki_hooks.system.worktrees.registry import git_dir_of, operation_in
+from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
+
+if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
+    from loki_hooks.domain.streams.record import StreamRecord
+
+MAX_BYTES = 10 * 1024 * 1024
+MAX_TOTAL = 50 * 1024 * 1024
+_NEVER = "secrets, large files and repositories within are never committed by themselves"
+
+
+def withheld_of(record: StreamRecord) -> Callable[[str], bool]:
+    """Return what tells of a path in the stream's worktree whether it may be in no snapshot, by its name."""
+    copied = {name for name, _ in record.copied}
+    return lambda path: path in copied or looks_secret(path)
+
+
+def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:
+    """Commit what may be committed (when ``wanted``); return the paths that stay uncommitted, and why.
+
+    The commit runs the user's hooks, ours off. A hook that changes files (a formatter that wants a second commit, say)
+    gets one more; one that refuses keeps everything as it is.
+    """
+    git = Git(Path(record.path), of=context.site.common)
+    left = _leftovers(git, record, context.site.main)
+    if not wanted:
+        return left.paths, "" if not left.paths else "session.commit is off or the session did not end well"
+    why = ""
+    for _ in range(2):
+        if not left.todo:
+            return left.kept, _NEVER if left.kept else ""
+        why = _obstacle(git, left)
+        if why:
+            return left.paths, why
+        refused = _commit(context, git, record, left)
+        before, left = left, _leftovers(git, record, context.site.main)
+        why = refused or "a hook changed files after they were committed"
+        if refused and not _changed(before, left):
+            break
+    if not left.todo:
+        return left.kept, _NEVER if left.kept else ""
+    return left.paths, why
+
+
+@dataclass(frozen=True)
+class _Leftovers:
+    """What is uncommitted: ``todo`` may be committed, ``kept`` never is."""
+
+    todo: tuple[Entry, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (*self.kept, *(entry.path for entry in self.todo))
+
+
+def _leftovers(git: Git, record: StreamRecord, main: Path | None) -> _Leftovers:
+    copied = {name for name, _ in record.copied}
+    found = entries(git, submodules=False)
+    is_secret = secret_paths(git.cwd, secrets_of(main, git.cwd, record.copied))
+    kept = {e.path for e in found if e.path in copied or _is_kept(git.cwd / e.path) or is_secret(e.path)}
+    return _Leftovers(tuple(e for e in found if e.path not in kept), tuple(e.path for e in found if e.path in kept))
+
+
+def _is_kept(path: Path) -> bool:
+    return _huge(path) or _is_repository(path)
+
+
+def _obstacle(git: Git, left: _Leftovers) -> str:
+    """Return '' or why nothing is committed at all."""
+    total = sum(_size(git.cwd / entry.path) for entry in left.todo)
+    if total > MAX_TOTAL:
+        return f"together they have {total // 2**20} MiB, and never more than {MAX_TOTAL // 2**20} are committed by themselves"
+    operation = operation_in(git_dir_of(git.cwd))
+    if operation:
+        return f"a {operation} is in progress"
+    conflicts = [entry.path for entry in left.todo if entry.unmerged]
+    return f"conflicts are not resolved in {', '.join(conflicts[:5])}" if conflicts else ""
+
+
+def _changed(before: _Leftovers, after: _Leftovers) -> bool:
+    """Whether hooks changed files while a commit was tried: all that was to be committed had been staged for it."""
+    return any(entry.unstaged for entry in after.todo) or {e.path for e in after.todo} < {e.path for e in before.todo}
+
+
+def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) -> str:
+    """Commit ``left.todo`` as a plain `git commit` of a prepared index, so that hooks see no other; return '' or why not.
+
+    What is never committed, and staged nevertheless, is out of the index meanwhile.
+    """
+    # What is removed from the index already (`git rm`) is unknown to `git add`.
+    known = set(split_z(git.out("ls-files", "-z")))
+    names = [e.path for e in left.todo if e.path in known or os.path.lexists(git.cwd / e.path)]
+    words = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
+    added = git.run(*LOOK_YOURSELF, *words, stdin=as_stdin(f":(literal){name}" for name in names))
+    if added.returncode != 0:
+        return f"git add refused: {added.error_text.strip()[-200:]}"
+    with _unstaged(git, left.kept):
+        title = record.task.title or f"Work of {record.stream}"
+        body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
+        done = replace(git, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
+    if done.returncode != 0:
+        return f"the commit was refused: {done.error_text.strip()[-200:]}"
+    files = [entry.path for entry in left.todo[:50]]
+    head = git.commit_id("HEAD") or ""
+    events.record(context.site, "leftovers-committed", record.stream, commit=head, evidence={"files": files})
+    return ""
+
+
+@contextlib.contextmanager
+def _unstaged(git: Git, paths: Collection[str]) -> Iterator[None]:
+    """Meanwhile these paths are in the index as HEAD has them; then they are staged as they were."""
+    fields = git.out("diff", "--cached", "--raw", "--no-abbrev", "--no-renames", "-z").split("\0") if paths else []
+    before, after = [], []
+    for told, path in zip(fields[::2], fields[1::2], strict=False):
+        if path in paths:
+            old_mode, mode, old_oid, oid, _ = told.removeprefix(":").split(" ")
+            before.append(f"{old_mode} {old_oid}\t{path}")
+            after.append(f"{mode} {oid}\t{path}")
+    update = ("update-index", "-z", "--index-info")
+    if before:
+        git.out(*update, stdin=as_stdin(before))
+    try:
+        yield
+    finally:
+        if after:
+            git.run(*update, stdin=as_stdin(after))
+
+
+def _huge(path: Path) -> bool:
+    return _size(path) > MAX_BYTES
+
+
+def _size(path: Path) -> int:
+    try:
+        found = path.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _is_repository(path: Path) -> bool:
+    """Whether this is a repository of its own inside the worktree: git lists it as a folder, and would add a bare pointer."""
+    return path.is_dir() and not path.is_symlink() and os.path.lexists(path / ".git")

@@ -1,0 +1,1 @@
+"""Streams are planned, made, recorded, and say that they are ready."""

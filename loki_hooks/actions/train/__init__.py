@@ -1,0 +1,1 @@
+"""The merge train is built, looked at and moved."""

@@ -1,0 +1,1 @@
+"""What landed becomes items, and items become documents and posts."""

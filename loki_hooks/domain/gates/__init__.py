@@ -1,0 +1,1 @@
+"""Gate results and what they let through."""

@@ -1,0 +1,1 @@
+"""How hooks get installed, and what doctor finds."""

@@ -1,0 +1,1 @@
+"""What a pass knows, and which steps are right now."""

@@ -1,0 +1,1 @@
+"""One session: what it is told, how it ended, how many may run."""

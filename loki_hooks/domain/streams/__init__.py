@@ -1,0 +1,1 @@
+"""One stream: what is stored, its statuses, stages and signals."""

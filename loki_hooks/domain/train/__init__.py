@@ -1,0 +1,1 @@
+"""The merge train: order, bisection, predicted conflicts."""

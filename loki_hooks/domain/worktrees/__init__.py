@@ -1,0 +1,1 @@
+"""What a worktree is filled with, and who fills it."""

@@ -1,0 +1,1 @@
+"""What a landing obliges documents and posts to."""

@@ -1,0 +1,1 @@
+"""READS: source text in, values out; no git, no files."""

@@ -1,0 +1,1 @@
+"""git, as small verbs; refs, trees and what is uncommitted."""

@@ -1,0 +1,90 @@
+"""Merges in the object database: no checkout, no worktree, no index of anybody's is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from loki_hooks.errors import GitFailedError
+from loki_hooks.system.git.git import Git, git_version, split_z
+
+
+@dataclass(frozen=True)
+class Merged:
+    """``tree`` is the merge's tree id, '' when there are ``conflicts`` (paths)."""
+
+    tree: str
+    conflicts: tuple[str, ...] = ()
+
+
+def merge_trees(git: Git, ours: str, theirs: str) -> Merged:
+    """Return the tree that merging commit ``theirs`` into commit ``ours`` makes, or the paths that conflict.
+
+    git's own merge (`merge-tree --write-tree`, git ≥ 2.38) knows directory renames; before it, libgit2's.
+    """
+    if git_version() < (2, 38):
+        return _by_libgit2(git, ours, theirs)
+    done = git.run("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs)
+    if done.returncode not in {0, 1}:
+        raise GitFailedError(("merge-tree", ours, theirs), done.returncode, done.error_text)
+    tree, *paths = split_z(done.text)
+    return Merged(tree) if done.returncode == 0 else Merged("", tuple(dict.fromkeys(paths)))
+
+
+def merge_pairs(
+    git: Git, pairs: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None, *, unrelated: bool = False
+) -> list[Merged]:
+    """Return what `merge_trees` would for each pair, in order, from one git process for all of them (git ≥ 2.39).
+
+    ``unrelated``: histories without a common commit are merged as if they had an empty one, else they end it all.
+    """
+    if not pairs:
+        return []
+    if git_version() < (2, 39):
+        return [merge_trees(git, *pair) for pair in pairs]
+    lines = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs)
+    more = ["--allow-unrelated-histories"] if unrelated else []
+    done = git.run(
+        "-c",
+        "core.looseCompression=0",
+        "merge-tree",
+        "--write-tree",
+        *more,
+        "--stdin",
+        "-z",
+        "--name-only",
+        "--no-messages",
+        stdin=lines.encode(),
+        env=env,
+        timeout=600,
+    )
+    fields = iter(done.text.split("\0"))
+    found = []
+    for pair in pairs:
+        clean, tree = next(fields, ""), next(fields, "")
+        if clean not in {"0", "1"}:
+            raise GitFailedError(("merge-tree", *pair), done.returncode, done.error_text)
+        paths = list(iter(lambda: next(fields, ""), ""))
+        found.append(Merged(tree) if clean == "1" else Merged("", tuple(dict.fromkeys(paths)) or ("?",)))
+    return found
+
+
+def _by_libgit2(git: Git, ours: str, theirs: str) -> Merged:
+    import pygit2
+
+    repository = pygit2.Repository(str(git.cwd))
+    index = repository.merge_commits(ours, theirs)
+    if index.conflicts is not None:
+        paths = {entry.path for triple in index.conflicts for entry in triple if entry is not None}
+        return Merged("", tuple(sorted(paths)))
+    return Merged(str(index.write_tree(repository)))
+
+
+def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, env: Mapping[str, str] | None = None) -> str:
+    """Make a commit object and return its id: with the user's identity, signed where git is configured to sign."""
+    args = ["commit-tree", tree]
+    for parent in parents:
+        args += ["-p", parent]
+    if (git.config("commit.gpgSign") or "").lower() in {"true", "yes", "on", "1"}:
+        args.append("-S")
+    return git.out(*args, "-F", "-", stdin=message.encode(), env=env).strip()

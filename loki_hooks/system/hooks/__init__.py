@@ -1,0 +1,1 @@
+"""Hook files, what runs them, and what was changed of them."""

@@ -1,0 +1,1 @@
+"""Files below `.loki/` and `.git/loki/`, and gate results in refs."""

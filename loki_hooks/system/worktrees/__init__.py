@@ -1,0 +1,1 @@
+"""Worktrees: added, filled, inspected, removed."""
