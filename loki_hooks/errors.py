@@ -56,3 +56,7 @@ class IllegalMoveError(LokiError):
 
 class StateConflictError(LokiError):
     """The state file could not be published: others kept changing it, or it cannot be written."""
+
+
+class InterruptedRunError(LokiError):
+    """The run was told to stop: it has no result."""

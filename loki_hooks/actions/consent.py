@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loki_hooks.actions.asker import require_person
-from loki_hooks.domain.asker import Deed
+from loki_hooks.actions.context import Context
+from loki_hooks.domain.asker import Deed, Session, refused
+from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.config import trust
 from loki_hooks.system.config.load import load
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.site import Site
+from loki_hooks.system.store import events
+from loki_hooks.system.store.asker import who_asks
 
 if TYPE_CHECKING:
     from loki_hooks.system.config.trust import TrustItem
@@ -40,3 +44,47 @@ def give_trust(site: Site) -> Asked:
     if found.new or trust.by_environment(site):  # the word is given for later, too, when the variable is not there
         trust.grant(site, found.items)
     return found
+
+
+def require_person(site: Site, deed: Deed, stream: str = "") -> None:
+    """Raise ``RefusedError`` when a session asks for what it may not do (to ``stream``)."""
+    asker = who_asks(site)
+    if not isinstance(asker, Session) or not refused(asker, deed, stream):
+        return
+    if site.enabled:
+        events.record(site, "refused-to-session", asker.stream, detail=deed.value, evidence={"about": stream})
+    raise RefusedError(
+        f"a session cannot {deed.value}", _HINTS.get(deed, "this is for people: do it in a terminal of your own")
+    )
+
+
+def untrusted_reason(context: Context, *, gates_only: bool = False) -> str:
+    """Return '' or why nothing that the repository brings may be run: the user has not said so yet (README, "Consent")."""
+    from loki_hooks.system.config import trust
+
+    items = trust.items_of(context.config.working, context.config.in_force)
+    if gates_only:
+        items = tuple(item for item in items if item.kind in {"gate", "setup"})
+    missing = trust.missing(context.site, items)
+    if not missing:
+        return ""
+    names = ", ".join(f"{item.kind} {item.name}".strip() for item in missing[:4])
+    return f"waits for your word (`loki-hooks trust`): {names}"
+
+
+def require_trust(context: Context) -> None:
+    """Raise ``LokiError`` unless the user has trusted what the repository brings."""
+    reason = untrusted_reason(context)
+    if reason:
+        raise LokiError(
+            f"this repository's commands are not trusted yet: {reason.partition(': ')[2]}",
+            "read them with `loki-hooks trust --show`, then say `loki-hooks trust`",
+        )
+
+
+_HINTS = {
+    Deed.TRUST: "`loki-hooks trust` is for people",
+    Deed.UNGATED: "--ungated is for people",
+    Deed.STOP: "a session may stop its own stream only; what others do is for people to decide",
+    Deed.FINISH: "a session may finish its own stream only; what becomes of others is for people to decide",
+}

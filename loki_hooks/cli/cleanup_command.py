@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from loki_hooks.actions.asker import require_person
+from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.retire import clean_stream, judge_all

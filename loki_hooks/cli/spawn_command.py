@@ -9,9 +9,11 @@ import textwrap
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.requests.spawn import Request, Spawned, plan_spawn, preview
+from loki_hooks.actions.requests.spawn import preview
 from loki_hooks.actions.requests.spawn import spawn as do_spawn
 from loki_hooks.actions.sessions.tmux import require_tmux
+from loki_hooks.actions.streams.make import Spawned
+from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.cli.task_text import task_text
 from loki_hooks.system.site import discover
@@ -86,7 +88,7 @@ def spawn(
     if tmux:
         require_tmux()
     if dry_run:
-        previews = [preview(context, record) for record in plan_spawn(context, request)]
+        previews = [preview(context, record) for record in plan_streams(context, request)]
         if as_json:
             answer_json(previews)
         else:

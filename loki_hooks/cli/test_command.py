@@ -8,7 +8,7 @@ import threading
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import InterruptedRunError, on_signals
+from loki_hooks.actions.gates.run import on_signals
 from loki_hooks.actions.landing import upstream
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.requests.test import Subject, Tested, all_passed, run_tests, subjects
@@ -16,7 +16,7 @@ from loki_hooks.cli.console import answer, answer_json, say
 from loki_hooks.cli.logs_command import for_terminal
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.results import Outcome, command_text
-from loki_hooks.errors import BadInputError
+from loki_hooks.errors import BadInputError, InterruptedRunError
 from loki_hooks.system.site import require_enabled
 
 

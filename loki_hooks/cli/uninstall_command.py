@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from loki_hooks.actions.asker import require_person
+from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.install.uninstall import uninstall as undo
 from loki_hooks.cli.console import answer, say
 from loki_hooks.domain.asker import Deed

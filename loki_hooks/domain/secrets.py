@@ -5,8 +5,12 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loki_hooks.domain.streams.record import StreamRecord
 
 SECRETS = (
     ".env",
@@ -271,3 +275,9 @@ def without_credentials(text: str) -> str:
 
 def _masked(found: re.Match[str]) -> str:
     return f"{found[1]}://{MASK}@" if _passwords(found[1], found[2]) else found[0]
+
+
+def withheld_of(record: StreamRecord) -> Callable[[str], bool]:
+    """Return what tells of a path in the stream's worktree whether it may be in no snapshot, by its name."""
+    copied = {name for name, _ in record.copied}
+    return lambda path: path in copied or looks_secret(path)

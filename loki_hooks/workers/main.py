@@ -86,9 +86,10 @@ def _site(folder: str) -> Site:
 
 
 def _gate(words: list[str]) -> None:
-    from loki_hooks.actions.gates.run import InterruptedRunError, Job, could_not_run, on_signals, run_gate
+    from loki_hooks.actions.gates.run import Job, could_not_run, on_signals, run_gate
     from loki_hooks.actions.gates.runners import ended
     from loki_hooks.actions.reconcile.run import reconcile
+    from loki_hooks.errors import InterruptedRunError
 
     commit, tree, subject, places, folder = words
     site = discover(Path(folder))
@@ -142,7 +143,8 @@ def _session(words: list[str]) -> None:
 
 def _turns(words: list[str]) -> None:
     from loki_hooks.actions.gates.run import on_signals
-    from loki_hooks.actions.sessions.turns import see_to_turns, wait_for_turns
+    from loki_hooks.actions.sessions.turns import see_to_turns
+    from loki_hooks.workers.turns import wait_for_turns
 
     site = discover(Path(words[0]))
     stop = threading.Event()

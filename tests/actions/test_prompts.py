@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from actions.scripted import Yard, turn_on, yard
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.requests.spawn import Request, plan_spawn, preview
+from loki_hooks.actions.requests.spawn import preview
 from loki_hooks.actions.sessions.prompt import agent_argv, render_prompt, write_prompt
+from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.config import PRESETS, Agent, Launch, Session
 from loki_hooks.domain.names import STANDARD_KINDS
@@ -38,7 +39,7 @@ def context_with(repo: Repo, text: str) -> Context:
 
 
 def plan(context: Context, name: str = "x", **more: Any) -> StreamRecord:
-    (record,) = plan_spawn(context, Request((name,), **more))
+    (record,) = plan_streams(context, Request((name,), **more))
     return record
 
 

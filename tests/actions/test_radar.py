@@ -17,7 +17,8 @@ from conftest import Repo, eventually
 from actions.scripted import Yard, snapshot, yard
 from loki_hooks.actions.radar.notices import write_notices
 from loki_hooks.actions.radar.survey import survey
-from loki_hooks.actions.reconcile.gather import Memory, gather
+from loki_hooks.actions.reconcile.gather import gather
+from loki_hooks.actions.train.look import Memory
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.git import snapshots

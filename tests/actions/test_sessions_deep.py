@@ -478,7 +478,7 @@ def test_secrets_are_told_by_name_at_any_depth(path: str) -> None:
 
 
 def test_waiting_for_nothing_ends_at_once(repo: Repo) -> None:
-    from loki_hooks.actions.sessions.turns import wait_for_turns
+    from loki_hooks.workers.turns import wait_for_turns
 
     made = yard(repo)
     made.once()

@@ -14,7 +14,7 @@ import pytest
 from conftest import SCRIPTS, Repo, call, eventually
 
 from actions.scripted import Yard, snapshot, turn_on, yard
-from loki_hooks.actions.requests.spawn import Request, plan_spawn
+from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.errors import LokiError
 
 LOKI = str(SCRIPTS / "loki-hooks")
@@ -98,7 +98,7 @@ def test_all_that_is_wrong_is_found_before_anything_is_made(repo: Repo) -> None:
     }
     for request, (code, text) in asked.items():
         with pytest.raises(LokiError) as caught:
-            plan_spawn(made.context(), request)
+            plan_streams(made.context(), request)
         assert caught.value.exit_code == code, request
         assert text in f"{caught.value.message} {caught.value.hint}", request
     assert (repo.git("for-each-ref"), snapshot(repo.path.parent), worktrees(repo)) == before

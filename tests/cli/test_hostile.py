@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from actions.scripted import Yard, snapshot, yard
 
-from loki_hooks.actions.requests.spawn import Request, plan_spawn
+from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_names_that_no_stream_can_have(made: Yard) -> None:
         assert done.out == ""
     for name in NAMES[8:]:
         with pytest.raises(BadInputError):
-            plan_spawn(made.context(), Request((name,)))
+            plan_streams(made.context(), Request((name,)))
     assert (snapshot(repo.path.parent), repo.git("for-each-ref"), repo.git("worktree", "list")) == before
     for command in (["logs"], ["stop"], ["test"], ["signal", "emit"], ["signal", "clear"]):
         for name in ("-rf", "a/../../b"):

@@ -13,9 +13,10 @@ from conftest import Repo
 
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.worktrees import populate as populating
-from loki_hooks.system.worktrees.registry import Wanted, add_all, git_dir_of
+from loki_hooks.system.worktrees.registry import Wanted, add_all
 
 MANY = 260
 

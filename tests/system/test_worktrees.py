@@ -15,6 +15,7 @@ import pytest
 
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import LokiError, RefusedError
+from loki_hooks.system.git import operations
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.locks import hold
 from loki_hooks.system.processes.run import identify, myself
@@ -168,15 +169,15 @@ def test_the_same_pid_with_another_start_is_dead() -> None:
 
 def test_a_branch_that_an_operation_holds(repo: Repo, site: Site) -> None:
     repo.git("branch", "side", "HEAD")
-    assert registry.branch_held_by_operation(site, "main") == ""
+    assert operations.branch_held_by_operation(site, "main") == ""
     repo.commit("One", {"app.py": "1\n"})
     repo.git("worktree", "add", "-q", "../w", "side")
     place = repo.path.parent / "w"
     repo.commit("Two", {"app.py": "2\n"}, cwd=place)
     assert repo.try_git("rebase", "-q", "main", cwd=place).code == 1
-    assert "rebase" in registry.branch_held_by_operation(site, "side")
-    assert registry.branch_held_by_operation(site, "main") == ""
-    assert registry.operation_in(registry.git_dir_of(place)) == "rebase"
+    assert "rebase" in operations.branch_held_by_operation(site, "side")
+    assert operations.branch_held_by_operation(site, "main") == ""
+    assert operations.operation_in(operations.git_dir_of(place)) == "rebase"
 
 
 def test_a_path_with_odd_characters(repo: Repo, site: Site) -> None:
@@ -200,10 +201,10 @@ def test_git_dir_of_relative_pointers(repo: Repo, tmp_path: Path) -> None:
     place = repo.path.parent / "w"
     repo.git("worktree", "add", "-q", str(place))
     admin = repo.path / ".git" / "worktrees" / "w"
-    assert registry.git_dir_of(place) == admin
+    assert operations.git_dir_of(place) == admin
     (place / ".git").write_text("gitdir: ../project/.git/worktrees/w\n")
-    assert registry.git_dir_of(place) == admin
-    assert registry.git_dir_of(repo.path) == repo.path / ".git"
+    assert operations.git_dir_of(place) == admin
+    assert operations.git_dir_of(repo.path) == repo.path / ".git"
 
 
 _RACER = """

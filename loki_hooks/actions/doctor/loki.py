@@ -8,9 +8,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.actions.safe.snapshot import SAFE, lost
-from loki_hooks.actions.streams.worktree import untrusted_reason
+from loki_hooks.actions.consent import untrusted_reason
+from loki_hooks.actions.safe.snapshot import lost
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
+from loki_hooks.domain.refs import SAFE
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.config import trust
 from loki_hooks.system.files import entries, parse_json, read_plain

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.actions.sessions.prompt import words_of
 from loki_hooks.domain.config import Config
 from loki_hooks.domain.install.diagnosis import Finding, git_limits, unreadable_to_pygit2
 from loki_hooks.domain.install.plan import Way
+from loki_hooks.domain.sessions.prompts import words_of
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import git_version
 from loki_hooks.system.hooks.framework import find_config

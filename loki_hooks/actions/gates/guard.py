@@ -93,7 +93,7 @@ def guard_merge(site: Site, framework: str, *, say: Say) -> int:
 
 def _merge_heads(git: Git) -> list[str]:
     from loki_hooks.system.files import read_plain
-    from loki_hooks.system.worktrees.registry import git_dir_of
+    from loki_hooks.system.git.operations import git_dir_of
 
     raw = read_plain(git_dir_of(git.cwd) / "MERGE_HEAD") or b""
     return raw.decode("ascii", "replace").split()
@@ -126,8 +126,8 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
+    from loki_hooks.actions.consent import untrusted_reason
     from loki_hooks.actions.gates.run import Job, run_gate  # a push whose result is known need not wait for these
-    from loki_hooks.actions.streams.worktree import untrusted_reason
     from loki_hooks.system.locks import BusyError
 
     ahead = f"run it ahead of the push: `loki-hooks test {item.ref}`"

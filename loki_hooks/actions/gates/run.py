@@ -24,7 +24,7 @@ from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, judge, tail_of
 from loki_hooks.domain.secrets import Scrubber
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import dump_json, open_fresh, read_json, write_atomic
 from loki_hooks.system.locks import BusyError, hold, try_hold
@@ -43,10 +43,6 @@ _BUCKETS = 256
 _KEEP_BYTES = 200_000
 _LOOK = 0.1
 """Seconds: how often who waits for others' runs looks, at first twice as often."""
-
-
-class InterruptedRunError(LokiError):
-    """The run was told to stop: it has no result."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git, list_worktrees
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import Care, ask
 from loki_hooks.system.git.submodules import (
     bring_submodules,
@@ -28,7 +29,7 @@ from loki_hooks.system.git.submodules import (
 from loki_hooks.system.git_folder import astray
 from loki_hooks.system.processes.session_tree import end_runs_for
 from loki_hooks.system.worktrees.registrations import forget_missing, give_pointer, is_empty, registration_of, set_aside
-from loki_hooks.system.worktrees.registry import add, git_dir_of, operation_in, remove, wait_for_git
+from loki_hooks.system.worktrees.registry import add, remove, wait_for_git
 from loki_hooks.system.worktrees.run_made import note_of_run, remove_what_came
 from loki_hooks.system.worktrees.whole_checkout import make_whole
 

@@ -18,6 +18,7 @@ from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.config import trust
 from loki_hooks.system.config.load import FILE
 from loki_hooks.system.git.git import Git, list_worktrees
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.hooks.files import content
 from loki_hooks.system.hooks.framework import NAMES, find_config, read_config
 from loki_hooks.system.hooks.record import Change, Configured, Image, Moved, Written, image_of, put, read_record
@@ -28,7 +29,6 @@ from loki_hooks.system.store.spawn_environment import forget, kept_streams
 from loki_hooks.system.store.state import StateStore
 from loki_hooks.system.trees import remove_tree
 from loki_hooks.system.worktrees.environment import unexclude
-from loki_hooks.system.worktrees.registry import git_dir_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -16,10 +16,10 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.errors import GitFailedError
 from loki_hooks.system.git.git import Git, WorktreeEntry, last_line, list_worktrees, split_z
+from loki_hooks.system.git.operations import branch_held_by_operation, git_dir_of, operation_in
 from loki_hooks.system.git.status import entries, flagged_paths
 from loki_hooks.system.git_folder import astray
 from loki_hooks.system.locks import PassLock
-from loki_hooks.system.worktrees.registry import branch_held_by_operation, git_dir_of, operation_in
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ reset, a forced push) would come back from the other. What their merge gives is 
 from __future__ import annotations
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.landing.merge import merge
 from loki_hooks.actions.landing.upstream import upstream_of
-from loki_hooks.actions.train.build import merge
 from loki_hooks.domain.reconcile.steps import Join
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git

@@ -12,13 +12,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loki_hooks.actions.asker import require_person
+from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.guard import guard_push
+from loki_hooks.actions.landing.merge import merge
 from loki_hooks.actions.landing.taken_out import require_nothing_taken_out
 from loki_hooks.actions.landing.upstream import PUSH_TIMEOUT, refusal, upstream_of
 from loki_hooks.actions.streams.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
-from loki_hooks.actions.train.build import merge
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.gates.push import RefUpdate
 from loki_hooks.domain.gates.results import Standing, standing

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.upstream import upstream_of
+from loki_hooks.domain.refs import PROCESSED
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.errors import RefusedError
 from loki_hooks.system.git.copies import not_copied
 from loki_hooks.system.git.git import Git
 
-PROCESSED_REF = "refs/loki/processed"
 _SHOWN = 3
 
 
@@ -91,7 +91,7 @@ def _gone(context: Context, tip: str, records: Iterable[StreamRecord]) -> frozen
     was = [git.maybe("rev-list", "--walk-reflogs", ref, "--") for ref in (context.integration_ref, upstream) if ref]
     streams = tuple(records)
     began = {record.base for record in streams if record.base and not record.explicit_base}
-    began |= set(git.refs(PROCESSED_REF).values())
+    began |= set(git.refs(PROCESSED).values())
     logged = " ".join(filter(None, was)).split()
     found = _reached(git, [*logged, *began], without)
     if not found:

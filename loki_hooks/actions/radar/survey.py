@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.sessions.leftovers import withheld_of
-from loki_hooks.actions.train.build import merge
+from loki_hooks.actions.landing.merge import merge
 from loki_hooks.domain.landing.additive import is_additive
+from loki_hooks.domain.secrets import withheld_of
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import LIVING, Status

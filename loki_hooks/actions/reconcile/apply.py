@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context, body_of, body_of_main
 from loki_hooks.actions.gates.worktrees import keep_testing
 from loki_hooks.actions.landing import upstream
@@ -22,7 +23,7 @@ from loki_hooks.actions.sessions.turns import see_to_turns
 from loki_hooks.actions.streams.faults import contained, look_failed, worked
 from loki_hooks.actions.streams.records import Moves
 from loki_hooks.actions.streams.signals import take_ready_signals
-from loki_hooks.actions.streams.worktree import base_ref, copy_environment, furnish, make_worktree, untrusted_reason
+from loki_hooks.actions.streams.worktree import copy_environment, furnish, make_worktree
 from loki_hooks.actions.train.build import forget_trains
 from loki_hooks.actions.train.steps import TrainSteps
 from loki_hooks.actions.writing import rounds
@@ -30,6 +31,7 @@ from loki_hooks.actions.writing.blog import look_for_stories
 from loki_hooks.actions.writing.queue_signals import show_queues
 from loki_hooks.domain.gates import results
 from loki_hooks.domain.reconcile.steps import DONE, Outcome, Step, Verb, done, failed, waits
+from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.failures import LOOK
 from loki_hooks.domain.streams.record import StreamRecord
@@ -38,12 +40,13 @@ from loki_hooks.domain.streams.status import IN_SESSION, IN_TRAIN, Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import read_json
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.run import identify, is_alive, myself, scrubbed, start_detached, worker_argv
 from loki_hooks.system.processes.session_tree import SessionTree
 from loki_hooks.system.store import events, gate_results, signals
 from loki_hooks.system.store.spawn_environment import environment_for, forget
-from loki_hooks.system.worktrees.registry import git_dir_of, unlock_dead, wait_for_git
+from loki_hooks.system.worktrees.registry import unlock_dead, wait_for_git
 
 
 class Applier(Moves):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.worktrees import rest
-from loki_hooks.actions.landing.taken_out import PROCESSED_REF
 from loki_hooks.actions.writing.blog import follow_blog
 from loki_hooks.actions.writing.docs import follow_docs
 from loki_hooks.actions.writing.queue_signals import show_queues
+from loki_hooks.domain.refs import PROCESSED
 from loki_hooks.domain.writing.queue import Noted
 from loki_hooks.system.locks import try_hold
 from loki_hooks.system.store import events
@@ -34,7 +34,7 @@ def follow(context: Context, old: str, new: str) -> str:
         if lock is not None:  # else a gate is running there, which brings it to rest when it ends
             with lock:
                 rest(context, Path(testing.path))
-    git.update_ref(PROCESSED_REF, new, old, "followed")
+    git.update_ref(PROCESSED, new, old, "followed")
     events.record(site, "followed", commit=new, detail=", ".join(said), evidence={"from": old})
     return ", ".join(said)
 

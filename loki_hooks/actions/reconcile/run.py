@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import InterruptedRunError
 from loki_hooks.actions.landing import upstream
 from loki_hooks.actions.reconcile.apply import Applier
-from loki_hooks.actions.reconcile.gather import Memory, gather
+from loki_hooks.actions.reconcile.gather import gather
 from loki_hooks.actions.streams.faults import contained, owner_of, step_failed, worked
+from loki_hooks.actions.train.look import Memory
 from loki_hooks.domain.reconcile.decide import decide
 from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, Went
 from loki_hooks.domain.streams.status import IN_TRAIN, Status
 from loki_hooks.domain.verdict import Verdict, judge_streams
+from loki_hooks.errors import InterruptedRunError
 from loki_hooks.system.config.trust import by_environment
 from loki_hooks.system.locks import PassLock, busy_pass, try_hold_pass
 from loki_hooks.system.site import Site, require_on

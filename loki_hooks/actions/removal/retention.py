@@ -12,10 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.removal.retire import PAST, TRASH
-from loki_hooks.actions.safe.snapshot import SAFE
-from loki_hooks.actions.train.build import RESTS, TRAIN_REF
 from loki_hooks.domain.names import flat
+from loki_hooks.domain.refs import BASE, GATES, PAST, SAFE, TRAIN, TRASH, WITHOUT
 from loki_hooks.domain.removal.retention import LIMITS, Kept, age_of_stamp, expired
 from loki_hooks.domain.streams.record import State
 from loki_hooks.domain.streams.status import Status
@@ -26,8 +24,6 @@ from loki_hooks.system.store import events
 from loki_hooks.system.store.spawn_environment import forget, kept_streams
 from loki_hooks.system.trees import remove_tree
 
-GATES = "refs/loki/gates/"
-BASE = "refs/loki/base/"
 EVERY = 86400.0
 
 
@@ -95,7 +91,7 @@ def _needed_trees(context: Context, state: State) -> frozenset[str]:
     tip = git.commit_id(context.integration_ref)
     tips = [t for r in state.streams.values() if r.branch and (t := git.commit_id(f"refs/heads/{r.branch}"))]
     commits = [c for c in (tip, *tips) if c]
-    for train in git.refs(TRAIN_REF, RESTS).values() if tip else ():
+    for train in git.refs(TRAIN, WITHOUT).values() if tip else ():
         commits += git.out("rev-list", "--first-parent", "--max-count=100", train, f"^{tip}").split()
     trees = {git.tree_id(commit) for commit in commits}
     if tip:

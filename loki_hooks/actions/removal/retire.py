@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.safe.pins import pin_past
 from loki_hooks.actions.safe.snapshot import Safe, holds_work, snapshot_of
 from loki_hooks.actions.safe.snapshot import forget as forget_snapshot
-from loki_hooks.actions.streams.worktree import base_ref
 from loki_hooks.domain.names import flat
+from loki_hooks.domain.refs import AWAY, PAST, TRASH, base_ref
 from loki_hooks.domain.removal.classify import Going, Removal, WorktreeFacts, classify
 from loki_hooks.domain.streams.record import State, StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
@@ -38,19 +39,11 @@ from loki_hooks.system.store import events, signals, spawn_environment
 from loki_hooks.system.trees import remove_tree
 from loki_hooks.system.worktrees.inspect import look
 from loki_hooks.system.worktrees.registrations import (
-    AWAY,
-    commits_in,
     is_here,
-    keeper_of,
     registration_of,
     set_aside,
-    staged_tree,
 )
 from loki_hooks.system.worktrees.registry import remove, unlock_dead
-
-TRASH = "refs/loki/trash/"
-PAST = "refs/loki/past/"
-"""Where a branch or a worktree goes, its reflog goes, and with it the only way to what was amended or rebased away."""
 
 
 @dataclass(frozen=True)
@@ -168,21 +161,6 @@ def retire(
         evidence={"path": str(path), "branch": record.branch, "trash": trash, "archive": str(archive)},
     )
     return removal
-
-
-def pin_past(context: Context, record: StreamRecord, ref: str, more: Sequence[str] = ()) -> None:
-    """Keep as ``ref`` the commits that only this branch's reflog and this worktree's git dir know, what is staged, and ``more``."""
-    git, site, path = context.git, context.site, Path(record.path)
-    known = (git.maybe("reflog", "show", "--format=%H", f"refs/heads/{record.branch}", "--") or "").split()
-    admin = registration_of(site, path) if record.path else None
-    staged, head = "", ""
-    if admin is not None:
-        known = [*commits_in(admin), *known]
-        if not is_here(site, path):  # else it was looked at, and saved
-            staged, head = staged_tree(admin) or "", known[0] if known else ""
-    keeper = keeper_of(git, [*more, *known], f"What the reflogs of {record.stream} still knew", staged, head)
-    if keeper and git.commit_id(ref) != keeper:
-        git.update_ref(ref, keeper, None, record.branch)
 
 
 def _lost_work(context: Context, record: StreamRecord, path: Path, tip: str) -> Safe | None:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.install.install import carry_out, plan_install
-from loki_hooks.actions.requests.spawn import Request, spawn
+from loki_hooks.actions.requests.spawn import spawn
+from loki_hooks.actions.streams.plan import Request
 from loki_hooks.actions.view.telling import Telling
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.gates.results import command_text

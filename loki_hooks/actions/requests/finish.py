@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loki_hooks.actions.asker import require_person
+from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import under_way
 from loki_hooks.actions.landing import upstream as remote
 from loki_hooks.actions.landing.advance import advance
+from loki_hooks.actions.landing.merge import message_of
 from loki_hooks.actions.landing.taken_out import require_nothing_taken_out
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.retire import facts_of, judge, retire
@@ -30,7 +31,6 @@ from loki_hooks.actions.streams.outlook import (
     require_work,
     uncommitted_in,
 )
-from loki_hooks.actions.train.build import message_of
 from loki_hooks.actions.view.telling import Telling
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.removal.classify import Going, WorktreeFacts, classify

@@ -14,15 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import reconcile
-from loki_hooks.actions.removal.retire import PAST, TRASH, pin_past
 from loki_hooks.actions.requests.stop import stop_stream
+from loki_hooks.actions.safe.pins import pin_past
 from loki_hooks.actions.safe.put_back import put_back
 from loki_hooks.actions.safe.salvage import bring_back, trailers
-from loki_hooks.actions.safe.snapshot import SAFE, Safe, lost, snapshot_of
-from loki_hooks.actions.streams.worktree import base_ref, copy_environment, furnish, untrusted_reason
+from loki_hooks.actions.safe.snapshot import Safe, lost, snapshot_of
+from loki_hooks.actions.streams.worktree import copy_environment, furnish
 from loki_hooks.domain.names import STANDARD_KINDS, flat, nearest, shown
+from loki_hooks.domain.refs import PAST, SAFE, TRASH, base_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import PLAN_FILE
 from loki_hooks.domain.streams.status import IN_SESSION, LIVING, Status
@@ -30,13 +32,14 @@ from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.clock import now, stamp
 from loki_hooks.system.files import read_json, read_plain, write_atomic
 from loki_hooks.system.git.git import Git, list_worktrees, require_branch_name
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git_folder import pointer
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees.registrations import forget_missing, is_here, reconnect, registration_of
-from loki_hooks.system.worktrees.registry import add, git_dir_of
+from loki_hooks.system.worktrees.registry import add
 
 
 @dataclass(frozen=True)

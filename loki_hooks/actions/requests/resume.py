@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from loki_hooks.actions.consent import require_trust
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.sessions.prompt import require_agent
 from loki_hooks.actions.streams.signals import take_ready_signals
-from loki_hooks.actions.streams.worktree import make_worktree, require_trust
+from loki_hooks.actions.streams.worktree import make_worktree
 from loki_hooks.domain.names import shown
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.record import State, StreamRecord

@@ -10,7 +10,7 @@ import signal
 import time
 from dataclasses import replace
 
-from loki_hooks.actions.asker import require_person
+from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.domain.asker import Deed

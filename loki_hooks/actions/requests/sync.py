@@ -13,20 +13,20 @@ from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.retire import facts_of
 from loki_hooks.actions.streams.continuity import note_sync
 from loki_hooks.actions.streams.outlook import require_finishable
-from loki_hooks.actions.streams.worktree import base_ref
+from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.record import State, StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.history import made_here
 from loki_hooks.system.git.merges import commit_tree
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.git.submodules import follow_submodules
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.processes.run import ancestors_inside
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees.registrations import why_away
-from loki_hooks.system.worktrees.registry import git_dir_of, operation_in
 
 Say = Callable[[str], None]
 _QUIET = {"GIT_EDITOR": "true", "GIT_SEQUENCE_EDITOR": "true"}

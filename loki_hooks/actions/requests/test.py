@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import Job, run_gate
-from loki_hooks.actions.streams.worktree import untrusted_reason
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome
 from loki_hooks.domain.names import shown

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.removal.retire import PAST, pin_past
+from loki_hooks.actions.safe.pins import pin_past
+from loki_hooks.domain.refs import AWAY, PAST
 from loki_hooks.domain.streams.record import State, StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.git.git import WorktreeEntry
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.store import events
-from loki_hooks.system.worktrees.registrations import AWAY, is_here, registration_of
-from loki_hooks.system.worktrees.registry import git_dir_of
+from loki_hooks.system.worktrees.registrations import is_here, registration_of
 
 
 def moved_by_git(context: Context, record: StreamRecord, state: State, worktrees: Sequence[WorktreeEntry]) -> str:

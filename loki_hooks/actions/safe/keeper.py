@@ -17,8 +17,9 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.safe.salvage import staged_commit, staged_secrets
-from loki_hooks.actions.safe.snapshot import SAFE, Safe, missing, read, write
-from loki_hooks.actions.sessions.leftovers import withheld_of
+from loki_hooks.actions.safe.snapshot import Safe, missing, read, write
+from loki_hooks.domain.refs import SAFE
+from loki_hooks.domain.secrets import withheld_of
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.worktrees.safe import KEEP, Doubt, Trust, judge, pause
@@ -26,10 +27,10 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import dump_json, read_json, write_atomic
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.snapshots import WITHHELD, Trees, WorktreeLook, filled, look, trees
 from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import Site
-from loki_hooks.system.worktrees.registry import git_dir_of
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
 
 MAX_TOTAL = 100 * 1024 * 1024

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.removal.retire import PAST
 from loki_hooks.actions.safe.salvage import bring_back
 from loki_hooks.actions.safe.snapshot import Safe, missing, read
 from loki_hooks.domain.names import shown
+from loki_hooks.domain.refs import PAST
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import seconds_since, stamp
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.merges import merge_trees
-from loki_hooks.system.worktrees.registry import add, branch_held_by_operation
+from loki_hooks.system.git.operations import branch_held_by_operation
+from loki_hooks.system.worktrees.registry import add
 
 _SHOWN = 10
 _MAX_NAMES = 1000

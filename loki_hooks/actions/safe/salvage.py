@@ -27,11 +27,11 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import MAX_BYTES
 from loki_hooks.system.git.git import Git, split_z
+from loki_hooks.system.git.identity import NOBODY
 from loki_hooks.system.git.snapshots import Trees, trees
 from loki_hooks.system.git.status import LOOK_YOURSELF, Care, entries
 from loki_hooks.system.trees import files_in, remove_tree
 from loki_hooks.system.worktrees.registrations import commits_in, keeper_of, registration_of, staged_tree
-from loki_hooks.system.worktrees.registry import NOBODY
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
 
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.system.git.git import Git, split_z
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import LOOK_YOURSELF, Entry, as_stdin, entries
 from loki_hooks.system.store import events
-from loki_hooks.system.worktrees.registry import git_dir_of, operation_in
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
 
 if TYPE_CHECKING:
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TOTAL = 50 * 1024 * 1024
 _NEVER = "secrets, large files and repositories within are never committed by themselves"
-
-
-def withheld_of(record: StreamRecord) -> Callable[[str], bool]:
-    """Return what tells of a path in the stream's worktree whether it may be in no snapshot, by its name."""
-    copied = {name for name, _ in record.copied}
-    return lambda path: path in copied or looks_secret(path)
 
 
 def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) -> tuple[tuple[str, ...], str]:

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.streams.continuity import Sibling, siblings
-from loki_hooks.actions.writing.rounds import continuity_of, items_of
+from loki_hooks.actions.streams.continuity import Sibling, continuity_of, siblings
+from loki_hooks.actions.writing.rounds import items_of
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.names import flat, shown
 from loki_hooks.domain.sessions.ending import Trouble, plain_line
 from loki_hooks.domain.sessions.prompts import agent_words, as_argument, fenced, listed, templates_for
-from loki_hooks.domain.sessions.prompts import words_of as words_of
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import ANALYZE, PLAN_FILE, stage_after
 from loki_hooks.errors import BadInputError, RefusedError

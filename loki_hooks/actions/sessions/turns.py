@@ -6,15 +6,12 @@ says which), and has a pass made when the time has come. If it is killed, the ne
 
 from __future__ import annotations
 
-import threading
-
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.failures import GIVE_UP
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.locks import try_hold
 from loki_hooks.system.processes.run import scrubbed, start_detached, worker_argv
-from loki_hooks.system.site import Site
 
 LOCK = "turns.lock"
 _LOOK = 2.0
@@ -43,20 +40,3 @@ def see_to_turns(context: Context, since: str = "") -> None:
     if free is not None:
         free.release()
         start_detached(worker_argv("worker", "turns", str(context.site.root)), cwd=context.site.root, env=scrubbed())
-
-
-def wait_for_turns(site: Site, stop: threading.Event) -> None:
-    """Wait until no stream waits for a time any more, having a pass made whenever one may start."""
-    from loki_hooks.actions.reconcile.run import reconcile
-
-    lock = try_hold(site.private / LOCK)
-    if lock is None:  # somebody else waits
-        return
-    with lock:
-        while site.enabled and not stop.is_set():
-            left = waits_for_a_time(Context(site))
-            if left is not None and (stop.wait(min(left + 0.01, _LOOK)) or left > _LOOK):
-                continue
-            reconcile(site, wait=60)
-            if left is None:
-                return

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loki_hooks.actions.context import Context
 from loki_hooks.assets import template_text
 from loki_hooks.domain.streams.status import LIVING
 from loki_hooks.errors import LokiError
@@ -110,3 +111,14 @@ def _template() -> Template:
 
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  not HTML
     return page.from_string(template_text("CONTINUITY.md.j2"))
+
+
+def continuity_of(context: Context, stream: str) -> str:
+    """Return what the sessions of a stream wrote down, from its archive (the newest) or its worktree; '' when nothing."""
+    record = context.store.read().streams.get(stream)
+    archive = context.site.loki / "archive"
+    found = sorted(p for p in archive.glob(f"{stream}-2*") if p.is_dir() and not p.is_symlink()) if stream else []
+    places = [path / "CONTINUITY.md" for path in reversed(found)]
+    if record is not None and record.path:
+        places.insert(0, Path(record.path) / ".loki" / "CONTINUITY.md")
+    return next((data.decode("utf-8", "replace") for place in places if (data := read_plain(place))), "")

@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import InterruptedRunError
 from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, failed
 from loki_hooks.domain.streams.failures import GIVE_UP, LOOK, Failure, delay_after, in_words, with_failure
 from loki_hooks.domain.streams.record import State, StreamRecord
 from loki_hooks.domain.streams.status import LIVING, Status
-from loki_hooks.errors import IllegalMoveError, LokiError
+from loki_hooks.errors import IllegalMoveError, InterruptedRunError, LokiError
 from loki_hooks.system.clock import later, seconds_since
 from loki_hooks.system.store import events
 from loki_hooks.system.store.fault_log import log_fault

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.continuity import Sibling, continuity_file, siblings, write_continuity
+from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.record import State, StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git, list_worktrees
@@ -85,10 +86,6 @@ def pin_bases(context: Context, records: Sequence[StreamRecord]) -> None:
         context.git.out("update-ref", "--create-reflog", "-m", "base", "--stdin", stdin=lines.encode())
 
 
-def base_ref(stream: str) -> str:
-    return f"refs/loki/base/{stream}"
-
-
 def furnish(context: Context, record: StreamRecord) -> tuple[tuple[str, str], ...]:
     """Give the worktree its own ``.loki/``; record its base as a ref. Returns what is recorded as copied."""
     pin_bases(context, [record])
@@ -141,27 +138,3 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
         return state.with_stream(replace(current, copied=tuple(sorted(merged.items()))))
 
     return context.store.update(remember).streams.get(record.stream, record)
-
-
-def untrusted_reason(context: Context, *, gates_only: bool = False) -> str:
-    """Return '' or why nothing that the repository brings may be run: the user has not said so yet (README, "Consent")."""
-    from loki_hooks.system.config import trust
-
-    items = trust.items_of(context.config.working, context.config.in_force)
-    if gates_only:
-        items = tuple(item for item in items if item.kind in {"gate", "setup"})
-    missing = trust.missing(context.site, items)
-    if not missing:
-        return ""
-    names = ", ".join(f"{item.kind} {item.name}".strip() for item in missing[:4])
-    return f"waits for your word (`loki-hooks trust`): {names}"
-
-
-def require_trust(context: Context) -> None:
-    """Raise ``LokiError`` unless the user has trusted what the repository brings."""
-    reason = untrusted_reason(context)
-    if reason:
-        raise LokiError(
-            f"this repository's commands are not trusted yet: {reason.partition(': ')[2]}",
-            "read them with `loki-hooks trust --show`, then say `loki-hooks trust`",
-        )

@@ -11,20 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loki_hooks.actions.context import Context
-from loki_hooks.domain.landing.additive import is_additive
+from loki_hooks.actions.landing.merge import merge, message_of
+from loki_hooks.domain.refs import TIP_TRAILER, TRAIN, WITHOUT
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.train.search import Car, Train
 from loki_hooks.system.git.git import Git, split_z
-from loki_hooks.system.git.keep_both import keep_both
-from loki_hooks.system.git.merges import Merged, commit_tree, merge_trees
-
-TRAIN_REF = "refs/loki/train"
-RESTS = "refs/loki/rest/"
-TIP_TRAILER = "Loki-Tip"
-"""What a squashed car says of the stream's commit that it contains."""
+from loki_hooks.system.git.merges import commit_tree
 
 
-def current_train(git: Git, base: str, members: Sequence[StreamRecord], ref: str = TRAIN_REF) -> Train | None:
+def current_train(git: Git, base: str, members: Sequence[StreamRecord], ref: str = TRAIN) -> Train | None:
     """Return the train in ``ref`` if it still stands: on ``base``, every car at its stream's tip; else None."""
     last = git.commit_id(ref)
     if last is None or last == base or not git.is_ancestor(base, last):
@@ -65,48 +60,12 @@ def build_train(context: Context, base: str, members: Sequence[StreamRecord]) ->
     return Train(base, tuple(cars))
 
 
-def merge(context: Context, ours: str, theirs: str) -> Merged:
-    """Return what merging gives; conflicts of additions only, in the files that `merge.additive` names, keep both."""
-    merged = merge_trees(context.git, ours, theirs)
-    patterns = context.config.in_force.merge.additive
-    if merged.conflicts and all(is_additive(path, patterns) for path in merged.conflicts):
-        tree = keep_both(context.git, ours, theirs, patterns)
-        return Merged(tree) if tree else merged
-    return merged
-
-
-def pin_train(git: Git, train: Train, ref: str = TRAIN_REF) -> None:
+def pin_train(git: Git, train: Train, ref: str = TRAIN) -> None:
     """Keep the train's commits from garbage collection, and for the next pass."""
     git.update_ref(ref, train.cars[-1].commit, None, "merge train")
 
 
 def forget_trains(git: Git) -> None:
     """Drop what `pin_train` kept."""
-    for ref, last in git.refs(TRAIN_REF, RESTS).items():
+    for ref, last in git.refs(TRAIN, WITHOUT).items():
         git.delete_ref(ref, last)
-
-
-def message_of(context: Context, record: StreamRecord, *, squash: bool = False) -> str:
-    """Return the landing commit's message: it names the stream, its task and the gates."""
-    if squash:
-        lines = [record.task.title or f"Add {record.name}", ""]
-        listed = context.git.out(
-            "log",
-            "--reverse",
-            "--no-merges",
-            "--format=- %s",
-            "--max-count=50",
-            f"{context.integration_ref}..{record.tip}",
-        )
-        lines += [*listed.splitlines(), "", f"{TIP_TRAILER}: {record.tip}"]
-    else:
-        lines = [f"Merge stream {record.name} ({record.branch}) into {context.integration}", ""]
-        if record.task.title:
-            lines += [record.task.title, ""]
-    lines.append(f"Loki-Stream: {record.stream}")
-    if record.task.id:
-        lines.append(f"Loki-Task: {record.task.id}")
-    gates = ", ".join(sorted(context.config.in_force.gates))
-    if gates:
-        lines.append(f"Loki-Gates: {gates}")
-    return "\n".join(lines) + "\n"

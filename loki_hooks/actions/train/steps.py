@@ -21,6 +21,7 @@ from loki_hooks.actions.train.build import forget_trains, pin_train
 from loki_hooks.domain.gates import results as gates
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.reconcile.steps import DONE, Outcome, Step, done, waits
+from loki_hooks.domain.refs import conflict_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import Status
@@ -255,11 +256,6 @@ class TrainSteps(Moves):
         self.change(step.stream, put_off)
         events.record(self.site, "proposal-waits", step.stream, commit=step.commit, detail=why)
         return waits(why)
-
-
-def conflict_ref(stream: str) -> str:
-    """Return the ref that keeps a stream's tip as it was when it conflicted."""
-    return f"refs/loki/conflicted/{stream}"
 
 
 def upstream_alive(context: Context) -> bool:

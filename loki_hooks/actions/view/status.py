@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import MAX_WORKTREES
 from loki_hooks.actions.landing.upstream import why_not_pushed
@@ -20,7 +21,6 @@ from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.sessions.evidence import gather_evidence
 from loki_hooks.actions.streams.faults import MAIN
 from loki_hooks.actions.streams.identity import identify
-from loki_hooks.actions.streams.worktree import untrusted_reason
 from loki_hooks.actions.view.orphans import Orphan, orphans
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.sessions.evidence import Evidence

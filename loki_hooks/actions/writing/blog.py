@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loki_hooks.actions.context import Context
+from loki_hooks.domain.refs import TAGS, TAGS_REF
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.writing.blog import (
     Story,
@@ -30,8 +31,6 @@ from loki_hooks.system.git.git import split_z
 from loki_hooks.system.store import queues, signals
 
 QUEUE = "blog"
-TAGS_REF = "refs/loki/tags"
-TAGS = "refs/tags/"
 SIGNAL = SignalName("BLOG_POST_QUEUED")
 
 

@@ -20,7 +20,6 @@ from loki_hooks.domain.writing.queue import Edit, Entry, ItemState
 from loki_hooks.domain.writing.rounds import Writer
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.store import queues
@@ -53,7 +52,8 @@ def _begins_a_round(item: Mapping[str, Any]) -> bool:
 
 def begin(context: Context, kind: str) -> str:
     """Have a round begin; return '' or why it cannot."""
-    from loki_hooks.actions.requests.spawn import Request, make_streams, plan_spawn
+    from loki_hooks.actions.streams.make import make_streams
+    from loki_hooks.actions.streams.plan import Request, plan_streams
 
     record = context.store.read().streams.get(kind)
     try:
@@ -61,7 +61,7 @@ def begin(context: Context, kind: str) -> str:
             _again(context, record)
             return ""
         branch = _left_branch(context, kind)
-        planned = plan_spawn(context, Request((kind,), _TASKS[kind], kind, branch=branch))
+        planned = plan_streams(context, Request((kind,), _TASKS[kind], kind, branch=branch))
         for made in make_streams(context, planned, launch=True):
             if made.error:
                 raise LokiError(made.error)
@@ -182,14 +182,3 @@ def settle(context: Context, record: StreamRecord) -> int:
         lambda s: s.with_stream(replace(s.streams[record.stream], items=())) if record.stream in s.streams else s
     )
     return len(edits)
-
-
-def continuity_of(context: Context, stream: str) -> str:
-    """Return what the sessions of a stream wrote down, from its archive (the newest) or its worktree; '' when nothing."""
-    record = context.store.read().streams.get(stream)
-    archive = context.site.loki / "archive"
-    found = sorted(p for p in archive.glob(f"{stream}-2*") if p.is_dir() and not p.is_symlink()) if stream else []
-    places = [path / "CONTINUITY.md" for path in reversed(found)]
-    if record is not None and record.path:
-        places.insert(0, Path(record.path) / ".loki" / "CONTINUITY.md")
-    return next((data.decode("utf-8", "replace") for place in places if (data := read_plain(place))), "")

@@ -20,8 +20,8 @@ from pathlib import Path
 from loki_hooks.domain.worktrees.safe import fitting
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git, split_z
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import OWN_INDEX, Care, as_stdin, ask, index_copy
-from loki_hooks.system.worktrees.registry import git_dir_of, operation_in
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PATHS = 5000

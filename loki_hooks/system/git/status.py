@@ -24,8 +24,8 @@ from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git.git import Git, split_z
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.processes.run import Completed
-from loki_hooks.system.worktrees.registry import git_dir_of
 
 LOOK_YOURSELF = (
     "-c",

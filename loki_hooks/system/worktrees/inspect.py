@@ -16,13 +16,14 @@ from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.copies import how_landed
 from loki_hooks.system.git.git import Git, WorktreeEntry, is_null, split_z
 from loki_hooks.system.git.history import has_own_commits
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import Care, entries
 from loki_hooks.system.git.submodules import gitlinks
 from loki_hooks.system.processes.run import identify, is_alive
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.trees import files_in
 from loki_hooks.system.worktrees.registrations import is_lost, why_away
-from loki_hooks.system.worktrees.registry import git_dir_of, lock_is_dead, operation_in
+from loki_hooks.system.worktrees.registry import lock_is_dead
 from loki_hooks.system.worktrees.setup_made import made_by_setup, mark_of
 
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)

@@ -15,17 +15,18 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from loki_hooks.domain.refs import AWAY
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.git.identity import NOBODY
+from loki_hooks.system.git.operations import operation_in
 from loki_hooks.system.git_folder import astray, pointer
 from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site
-from loki_hooks.system.worktrees.registry import NOBODY, is_half_made, lock_is_dead, operation_in, registrations_of
+from loki_hooks.system.worktrees.registry import is_half_made, lock_is_dead, registrations_of
 
-AWAY = "refs/loki/away/"
-"""What only the registration of a stream's worktree that is away knows, in case git drops it (`gc.worktreePruneExpire`)."""
 _NOT_FOR_LONG = (AWAY, "refs/loki/past/", "refs/loki/safe/")
 """What only these have is about to expire, or to be let go: it is pinned anew."""
 _OID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")

@@ -20,8 +20,9 @@ from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git, list_worktrees
+from loki_hooks.system.git.identity import NOBODY
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.submodules import checked_out, fill_submodules, gitlinks, take_out
-from loki_hooks.system.git_folder import pointer
 from loki_hooks.system.locks import Held, hold
 from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import Site
@@ -212,56 +213,6 @@ def wait_for_git(path: Path, timeout: float) -> bool:
         time.sleep(0.05)
 
 
-def git_dir_of(worktree: Path) -> Path:
-    """Return the git dir of a worktree (``.git`` itself, or what the ``.git`` file points at), or a bare one's own.
-
-    Raises ``LokiError`` for a folder that has none: what belongs there must not be written into the folder.
-    """
-    dot = worktree / ".git"
-    found = pointer(dot, "gitdir: ") if dot.is_file() else dot if dot.is_dir() else worktree
-    if found is None or (found == worktree and not os.path.lexists(worktree / "HEAD")):
-        raise LokiError(f"{worktree} is no worktree any more: its .git is gone", "`loki-hooks doctor` says more")
-    return found
-
-
-_OPERATIONS = {
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase",
-    "MERGE_HEAD": "merge",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-    "BISECT_LOG": "bisect",
-    "sequencer": "cherry-pick",
-}
-
-
-def operation_in(git_dir: Path) -> str:
-    """Return what git operation is in progress in a worktree: rebase, am, merge, cherry-pick, revert, bisect; or ''."""
-    if (git_dir / "rebase-apply" / "applying").exists():
-        return "am"
-    for name, what in _OPERATIONS.items():
-        if (git_dir / name).exists():
-            return what
-    return ""
-
-
-def branch_held_by_operation(site: Site, branch: str) -> str:
-    """Return '' or why ``branch`` must not move: some worktree rebases or bisects it, though it looks checked out nowhere."""
-    git_dirs = [site.common, *sorted((site.common / "worktrees").glob("*"))]
-    for git_dir in git_dirs:
-        for folder, what in (("rebase-merge", "rebase"), ("rebase-apply", "rebase")):
-            head = git_dir / folder / "head-name"
-            if head.is_file() and head.read_text(errors="replace").strip() == f"refs/heads/{branch}":
-                return f"a {what} of {branch} is in progress"
-        updated = git_dir / "rebase-merge" / "update-refs"
-        if updated.is_file() and f"refs/heads/{branch}" in updated.read_text(errors="replace").splitlines():
-            return f"a rebase that will move {branch} too (--update-refs) is in progress"
-        start = git_dir / "BISECT_START"
-        if start.is_file() and start.read_text(errors="replace").strip() in {branch, f"refs/heads/{branch}"}:
-            return f"a bisect of {branch} is in progress"
-    return ""
-
-
 def lock_reason(stream: str, owner: ProcessId) -> str:
     return f"loki-hooks: session of {stream} (pid {owner.pid}, started {owner.started})"
 
@@ -374,11 +325,3 @@ def _without_submodules(git: Git) -> str:
         return git.out("commit-tree", git.out("write-tree", env=env), "-m", "without submodules", env=NOBODY)
     finally:
         index.unlink(missing_ok=True)
-
-
-NOBODY = {
-    "GIT_AUTHOR_NAME": "loki-hooks",
-    "GIT_AUTHOR_EMAIL": "loki-hooks@localhost",
-    "GIT_COMMITTER_NAME": "loki-hooks",
-    "GIT_COMMITTER_EMAIL": "loki-hooks@localhost",
-}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from loki_hooks.system.files import dump_json, read_json, write_atomic
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.submodules import checked_out
 from loki_hooks.system.site import LOKI
-from loki_hooks.system.worktrees.registry import git_dir_of
 from loki_hooks.system.worktrees.setup_made import ignored_paths, made_by_setup
 
 _NOTE = "loki-gate-ignored"

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from loki_hooks.system.git.git import Git, split_z
-from loki_hooks.system.worktrees.registry import git_dir_of
+from loki_hooks.system.git.operations import git_dir_of
 
 _TIMEOUT = 1800.0
 _OFF = ("core.sparseCheckout", "core.sparseCheckoutCone", "index.sparse")
