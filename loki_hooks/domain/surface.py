@@ -55,10 +55,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Unread:
-    """A file that no parser could read, with the reason: it stays an item at file level."""
+    """A file that could not be read, with the reason: it stays an item at file level.
+
+    ``unknown``: nothing here reads its language, so that it could not be read is no surprise.
+    """
 
     file: str
     reason: str
+    unknown: bool = False
 
 
 @dataclass(frozen=True)

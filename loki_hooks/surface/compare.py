@@ -1,45 +1,28 @@
-"""What changed of what the code offers, between two sets of sources: picks the reader for each file.
+"""What changed of what the code offers, between two sets of sources: picks the reader for each file (`reader.py`).
 
-A reader is a module beside this one, with ``SUFFIXES``, ``changes(before, after)`` and ``context(changed, all_paths)``. It is
-loaded only when a file needs it, with the parser that it uses. Nothing here reads a file: the texts come from git objects.
+Nothing here reads a file: the texts come from git objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from importlib import import_module
-from itertools import groupby, pairwise
+from collections.abc import Collection, Iterable, Mapping
+from itertools import groupby
 from pathlib import PurePosixPath
-from types import ModuleType
 from typing import cast
 
 from loki_hooks.domain.surface import Aspect, Change, Compared, Unread
+from loki_hooks.domain.writing.foreign import is_foreign, is_test
 from loki_hooks.surface.defaults import holds_settings
+from loki_hooks.surface.reader import LANGUAGES, Reader, language_of, load
 
-READERS = {
-    "python": (".py", ".pyi"),
-    "javascript": (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"),
-    "go": (".go",),
-    "rust": (".rs",),
-    "java": (".java",),
-    "ruby": (".rb", ".ru", ".rake"),
-}
-"""The reader's module and the suffixes that are its own; files of settings go by their names."""
+_SETTINGS = "defaults"
+"""The reader of files that hold settings: they go by their names."""
 _NO_PARSER = """
 .c .h .cc .cpp .cxx .hh .hpp .hxx .m .mm .cs .fs .vb .php .kt .kts .swift .scala .groovy .clj .cljs .ex .exs .erl .hs .ml .mli
 .lua .pl .pm .r .jl .dart .zig .nim .sh .bash .zsh .fish .ps1 .vue .svelte .sql .proto .graphql .pyx .pxd
 """
 UNREADABLE = frozenset(_NO_PARSER.split())
 """Code that no reader here can parse: it is named at file level."""
-_TESTS = "test tests spec specs __tests__ __mocks__ e2e testdata fixtures"
-_FOREIGN = """
-node_modules vendor vendored _vendor third_party thirdparty bower_components site-packages .venv venv
-__pycache__ .git .tox .nox .eggs generated __generated__
-"""
-IGNORED_FOLDERS = frozenset((_TESTS + _FOREIGN).split())
-"""Folders of tests, and of what others or tools wrote: what changes in them is no promise of this project."""
-BUILT_FOLDERS = frozenset({"build", "dist", "target"})
-"""What tools make; but directly below ``src`` or ``lib`` it is somebody's package."""
 MAX_CHARACTERS = 500_000
 """Longer than what people write by hand; parsing one such file would take many seconds, and half of the memory allowed."""
 
@@ -58,7 +41,7 @@ def compare_sources(before: Mapping[str, str], after: Mapping[str, str]) -> Comp
     for name, files in _by_reader(p for p in paths if p not in skipped):
         if changed.isdisjoint(files):
             continue
-        compared = _changes_of(name)(
+        compared = _reader(name).changes(
             {p: before[p] for p in files if p in before}, {p: after[p] for p in files if p in after}
         )
         changes += compared.changes
@@ -76,8 +59,8 @@ def context_paths(changed: Collection[str], all_paths: Collection[str]) -> set[s
     """
     wanted: set[str] = set()
     for name, files in _by_reader(sorted(changed)):
-        own = [p for p in all_paths if p.endswith(READERS.get(name, ())) and not ignored(p)]
-        wanted |= _context_of(name)(files, own)
+        own = [p for p in all_paths if p.endswith(LANGUAGES.get(name, ())) and not ignored(p)]
+        wanted |= _reader(name).context(files, own)
     return wanted - set(changed)
 
 
@@ -86,26 +69,13 @@ def reader_of(path: str) -> str:
     if ignored(path):
         return ""
     if holds_settings(path):
-        return "defaults"
-    suffix = PurePosixPath(path).suffix.lower()
-    return next((name for name, suffixes in READERS.items() if suffix in suffixes), "")
+        return _SETTINGS
+    return language_of(path)
 
 
 def ignored(path: str) -> bool:
     """Return whether the file is a test, or was written by others or by a tool."""
-    *folders, name = PurePosixPath(path).parts
-    if not IGNORED_FOLDERS.isdisjoint(folders):
-        return True
-    if any(f in BUILT_FOLDERS and above not in {"src", "lib"} for above, f in pairwise(["", *folders])):
-        return True
-    stem = name.split(".", 1)[0]
-    return (
-        stem.startswith("test_")
-        or stem.endswith(("_test", "_tests", "_spec"))
-        or stem == "conftest"
-        or any(mark in name for mark in (".test.", ".spec.", ".min.", ".generated.", ".pb.", "_pb2", ".g.dart"))
-        or (name.endswith((".java", ".kt", ".cs")) and stem.endswith(("Test", "Tests", "IT")))
-    )
+    return is_test(path) or is_foreign(path)
 
 
 def _once(changes: list[Change]) -> list[Change]:
@@ -119,7 +89,7 @@ def _unreadable(path: str, before: Mapping[str, str], after: Mapping[str, str]) 
         return None
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in UNREADABLE:
-        return Unread(path, f"no parser for {suffix}")
+        return Unread(path, f"no parser for {suffix}", unknown=True)
     if reader_of(path) and max(len(before.get(path, "")), len(after.get(path, ""))) > MAX_CHARACTERS:
         return Unread(path, f"longer than {MAX_CHARACTERS:,} characters")
     return None
@@ -130,15 +100,9 @@ def _by_reader(paths: Iterable[str]) -> list[tuple[str, list[str]]]:
     return [(name, [p for _, p in group]) for name, group in groupby(read, key=lambda pair: pair[0])]
 
 
-def _changes_of(reader: str) -> Callable[[Mapping[str, str], Mapping[str, str]], Compared]:
-    return cast(Callable[[Mapping[str, str], Mapping[str, str]], Compared], _load(reader).changes)
+def _reader(name: str) -> Reader:
+    if name == _SETTINGS:
+        from loki_hooks.surface import defaults
 
-
-def _context_of(reader: str) -> Callable[[Collection[str], Collection[str]], set[str]]:
-    return cast(Callable[[Collection[str], Collection[str]], set[str]], _load(reader).context)
-
-
-def _load(reader: str) -> ModuleType:
-    return import_module(
-        f"loki_hooks.surface.{reader}" if reader == "defaults" else f"loki_hooks.surface.{reader}.reader"
-    )
+        return cast(Reader, defaults)
+    return load(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,18 @@ _FUNCTIONS = frozenset(
         "singleton_method",
     }
 )
+
+
+_GRAMMARS = {
+    "javascript": ("tree_sitter_javascript", "language"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+    "go": ("tree_sitter_go", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "ruby": ("tree_sitter_ruby", "language"),
+}
+"""By language: the module of its grammar, and the function there that returns it."""
 
 
 class UnparsedError(Exception):
@@ -202,39 +215,8 @@ def _stays_inside(error: Syntax) -> bool:
 
 @cache
 def _parser(language: str) -> Parser:
+    """Return the parser; its grammar is loaded only when a file of the language comes. Raises ``KeyError`` for another."""
     import tree_sitter
 
-    return tree_sitter.Parser(tree_sitter.Language(_grammar(language)))
-
-
-def _grammar(language: str) -> object:
-    """Return the grammar; each is loaded only when a file of its language comes."""
-    match language:
-        case "javascript":
-            import tree_sitter_javascript
-
-            return tree_sitter_javascript.language()
-        case "typescript":
-            import tree_sitter_typescript
-
-            return tree_sitter_typescript.language_typescript()
-        case "tsx":
-            import tree_sitter_typescript
-
-            return tree_sitter_typescript.language_tsx()
-        case "go":
-            import tree_sitter_go
-
-            return tree_sitter_go.language()
-        case "rust":
-            import tree_sitter_rust
-
-            return tree_sitter_rust.language()
-        case "java":
-            import tree_sitter_java
-
-            return tree_sitter_java.language()
-        case _:
-            import tree_sitter_ruby
-
-            return tree_sitter_ruby.language()
+    module, function = _GRAMMARS[language]
+    return tree_sitter.Parser(tree_sitter.Language(getattr(import_module(module), function)()))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from labelled_cases import NOTHING, Case, cases, in_words, look, read_case, score
 
 from loki_hooks.domain.surface import Compared, Unread
-from loki_hooks.surface.compare import MAX_CHARACTERS, READERS, compare_sources, context_paths, reader_of
+from loki_hooks.surface.compare import MAX_CHARACTERS, compare_sources, context_paths, reader_of
+from loki_hooks.surface.reader import LANGUAGES
 
 CASES = list(cases())
 PYTHON = [c for c in CASES if c.language == "python"]
@@ -20,7 +21,7 @@ MODULES = sorted({text for c in PYTHON for p, text in (*c.before.items(), *c.aft
 _VARIABLE = re.compile(r"\{[^{}]*\}")
 """Of a path: it is told by its newer name."""
 SETTINGS = ("config.toml", "config.yaml", "config.json", "settings.schema.json", ".env.example")
-FILES = ["pkg/__init__.py", "pkg/app.py", "app.pyi", *SETTINGS, *(f"src/code{s[0]}" for s in READERS.values())]
+FILES = ["pkg/__init__.py", "pkg/app.py", "app.pyi", *SETTINGS, *(f"src/code{s[0]}" for s in LANGUAGES.values())]
 
 
 def test_the_labelled_set_is_read_with_precision_and_recall_over_95_percent() -> None:
@@ -103,7 +104,7 @@ def test_a_file_that_cannot_be_read_is_named_and_hides_nothing_else() -> None:
     assert {u.file for u in found.unread} == {
         *("App.kt", "broken.py", "config.yaml", "deep.py", "defaults.toml", "huge.py", "nul.py", "settings.json")
     }
-    assert Unread("App.kt", "no parser for .kt") in found.unread
+    assert Unread("App.kt", "no parser for .kt", unknown=True) in found.unread
 
 
 def test_lines_and_signatures_of_what_changed() -> None:

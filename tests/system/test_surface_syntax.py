@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from labelled_cases import cases, in_words
 
 from loki_hooks.domain.surface import Compared
-from loki_hooks.surface.compare import READERS, compare_sources, context_paths
+from loki_hooks.surface.compare import compare_sources, context_paths
+from loki_hooks.surface.reader import LANGUAGES as READ
+from loki_hooks.surface.reader import language_of, load
+from loki_hooks.surface.syntax import parse
 
 LANGUAGES = ("javascript", "typescript", "go", "rust", "java", "ruby")
 CASES = [case for case in cases() if case.language in LANGUAGES]
@@ -90,12 +93,14 @@ def test_context_is_where_names_are_handed_on() -> None:
     assert context_paths(["pkg/a.go"], tree) == set()
 
 
-def test_every_suffix_has_its_reader() -> None:
-    from loki_hooks.surface.go import reader as go
-    from loki_hooks.surface.java import reader as java
-    from loki_hooks.surface.javascript import reader as javascript
-    from loki_hooks.surface.ruby import reader as ruby
-    from loki_hooks.surface.rust import reader as rust
+def test_every_language_has_its_reader() -> None:
+    for language, suffixes in READ.items():
+        reader = load(language)
+        assert language_of(f"src/code{suffixes[0].upper()}") == language
+        assert not reader.changes({}, {}).changes
+        assert reader.context([], []) == set()
 
-    for name, module in (("go", go), ("java", java), ("javascript", javascript), ("ruby", ruby), ("rust", rust)):
-        assert READERS[name] == module.SUFFIXES
+
+def test_an_unknown_language_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        parse("cobol", "DISPLAY 1.")

@@ -17,14 +17,13 @@ from loki_hooks.domain.writing.documents import (
     docstrings_of,
     is_changelog,
     is_document,
-    is_foreign,
-    is_test,
     is_upgrade_guide,
     may_have_docstrings,
     names_in,
     place_of,
 )
 from loki_hooks.domain.writing.fold import Seen, Shelf, fold, item_of, look_new
+from loki_hooks.domain.writing.foreign import is_foreign
 from loki_hooks.domain.writing.history import Landing, landings
 from loki_hooks.domain.writing.items import Difference, Item, Trigger, subject_of
 from loki_hooks.domain.writing.mentions import Library
@@ -171,7 +170,9 @@ def _counts(item: Item, seen: Seen) -> bool:
     """A file counts where a document mentions it, where it could not be read, or where its names moved with it."""
     if item.aspect != "file" or item.breaking or seen.docs or seen.documented:
         return True
-    return bool(item.reason) and not item.reason.startswith(docs_items.NO_PARSER) and not is_test(item.file)
+    from loki_hooks.surface.compare import reader_of
+
+    return bool(item.reason) and bool(reader_of(item.file))
 
 
 def _with_near(

@@ -1,4 +1,4 @@
-"""Which files of a tree are documents, and of which sort; which are tests, or belong to somebody else."""
+"""Which files of a tree are documents, and of which sort."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from loki_hooks.domain.writing.foreign import is_foreign, is_test
 from loki_hooks.domain.writing.pages import PROSE_SUFFIXES, Page, Place
 
 _CHANGELOG = re.compile(r"(?:^|^docs?/)(?:change(?:s|log)|history|news|release[-_]?notes)(?:\.\w+)?$", re.IGNORECASE)
@@ -13,8 +14,6 @@ _FRAGMENTS = re.compile(r"^(?:\.changeset|changelog\.d|changelogs?|newsfragments
 _README = re.compile(r"(?:^|/)readme(?:\.\w+)?$", re.IGNORECASE)
 _API = re.compile(r"(?:^|/)[\w.-]*(?:openapi|swagger)[\w.-]*\.(?:ya?ml|json)$", re.IGNORECASE)
 _UPGRADE = re.compile(r"(?:^|/)[^/]*(?:migrat|upgrad)[^/]*$", re.IGNORECASE)
-_FOREIGN = re.compile(r"(?:^|/)(?:node_modules|vendor|third_party|dist|site-packages|\.git)/")
-_TEST = re.compile(r"(?:^|/)(?:tests?|testing|spec|__tests__)/|(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.\w+$")
 _BINARY = re.compile(
     r"\.(?:png|jpe?g|gif|svg|ico|webp|bmp|pdf|zip|gz|tar|whl|woff2?|ttf|eot|otf|mp4|webm|mp3|wav|psd|ai|pyc|so|dll|exe|po|mo|"
     r"lock|css|scss|js|map|ipynb)$",
@@ -36,12 +35,12 @@ _TRIPLE = re.compile(r"(\"\"\"|''')(.*?)\1", re.DOTALL)
 
 def place_of(path: str, patterns: Iterable[str]) -> Place | None:
     """Return which sort of document the path is; None when it is none. ``patterns``: the configured ``docs.paths``."""
-    if _FOREIGN.search(path) or _BINARY.search(path) or _MACHINERY.search(path):
+    if is_foreign(path) or _BINARY.search(path) or _MACHINERY.search(path):
         return None
     if is_changelog(path):
         return Place.CHANGELOG
     if _README.search(path):
-        return None if _TEST.search(path) else Place.README
+        return None if is_test(path) else Place.README
     if _API.search(path):
         return Place.API
     return Place.DOCS if any(_glob(pattern).fullmatch(path) for pattern in patterns) else None
@@ -65,14 +64,6 @@ def is_fragment(path: str) -> bool:
 
 def is_upgrade_guide(path: str) -> bool:
     return _UPGRADE.search(path) is not None
-
-
-def is_test(path: str) -> bool:
-    return _TEST.search(path) is not None
-
-
-def is_foreign(path: str) -> bool:
-    return _FOREIGN.search(path) is not None
 
 
 def may_have_docstrings(path: str) -> bool:

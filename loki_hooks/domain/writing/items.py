@@ -21,7 +21,6 @@ Difference = tuple[str, str, Touched]
 MAX_UNREAD = 20
 """Files that should have been readable and were not: more of them at once say no more."""
 NAMES_SHOWN = 5
-NO_PARSER = "no parser"
 
 
 class Trigger(StrEnum):
@@ -235,7 +234,7 @@ def of_unread(compared: Compared, differences: Iterable[Difference]) -> list[Ite
     """
     blobs = {new or old: touched for old, new, touched in differences}
     found = []
-    strange = [unread for unread in compared.unread if not unread.reason.startswith(NO_PARSER)][MAX_UNREAD:]
+    strange = [unread for unread in compared.unread if not unread.unknown][MAX_UNREAD:]
     for unread in compared.unread:
         if unread in strange:
             continue

@@ -13,7 +13,6 @@ from loki_hooks.surface.shape import Param, Shape, marked
 from loki_hooks.surface.spelling import spell
 from loki_hooks.surface.syntax import Syntax
 
-SUFFIXES = (".go",)
 _LITERALS = frozenset({"int_literal", "float_literal", "interpreted_string_literal", "raw_string_literal", "rune_literal",
                        "true", "false", "unary_expression", "binary_expression"})  # fmt: skip
 

@@ -16,7 +16,6 @@ from loki_hooks.surface.shape import Param, Shape
 from loki_hooks.surface.spelling import spell
 from loki_hooks.surface.syntax import Syntax
 
-SUFFIXES = (".java",)
 _TYPES = (
     "class_declaration",
     "interface_declaration",

@@ -14,9 +14,10 @@ from loki_hooks.surface.javascript.app import read_offers, routers_of
 from loki_hooks.surface.javascript.modules import DEFAULT, Export, Module, read_exports
 from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, offer
 from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
+from loki_hooks.surface.reader import LANGUAGES
 from loki_hooks.surface.syntax import Syntax
 
-SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
+SUFFIXES = LANGUAGES["javascript"]
 _SCRIPT = (".js", ".jsx", ".mjs", ".cjs")
 _BARRELS = tuple(f"index{suffix}" for suffix in SUFFIXES)
 _SIBLINGS = 40

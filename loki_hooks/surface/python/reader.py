@@ -23,7 +23,6 @@ from loki_hooks.surface.python.source import Module, Modules, imports_of, needs,
 if TYPE_CHECKING:
     import griffe
 
-SUFFIXES = (".py", ".pyi")
 _ROUTERS = "main app urls api router routers routes server asgi wsgi factory application views"
 ROUTER_FILES = frozenset(_ROUTERS.split())
 """Where routers are usually included, and made: seen beside a changed file, they tell under which prefix it serves."""

@@ -16,7 +16,6 @@ from loki_hooks.surface.shape import Param, Shape
 from loki_hooks.surface.spelling import spell
 from loki_hooks.surface.syntax import Syntax
 
-SUFFIXES = (".rb", ".ru", ".rake")
 _LITERALS = frozenset({"integer", "float", "string", "simple_symbol", "true", "false", "nil", "unary"})
 _ELSEWHERE = ("app/controllers/", "db/migrate/", "config/")
 """What stands in these folders is called by its framework."""

@@ -9,11 +9,12 @@ from dataclasses import replace
 from loki_hooks.domain.surface import Aspect, Change, Compared
 from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, offer
 from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
+from loki_hooks.surface.reader import LANGUAGES
 from loki_hooks.surface.rust.app import read_offers
 from loki_hooks.surface.rust.items import File, Item, Path, Use, read_items, roots
 from loki_hooks.surface.syntax import Syntax
 
-SUFFIXES = (".rs",)
+SUFFIXES = LANGUAGES["rust"]
 _Exports = dict[Path, dict[str, list[Item] | Use]]
 
 
