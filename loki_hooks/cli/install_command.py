@@ -7,7 +7,7 @@ import click
 from loki_hooks.actions.consent import asked, give_trust
 from loki_hooks.actions.install.install import carry_out, plan_install
 from loki_hooks.cli.console import answer, hint, printable, say
-from loki_hooks.domain.install.plan import Way
+from loki_hooks.domain.install.values import Way
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import discover
 from loki_hooks.system.store.asker import in_session

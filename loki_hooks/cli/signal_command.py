@@ -22,7 +22,8 @@ from loki_hooks.system.store import signals
 from loki_hooks.system.store.state import StateStore
 
 if TYPE_CHECKING:
-    from loki_hooks.domain.streams.record import State, StreamRecord
+    from loki_hooks.domain.streams.record import StreamRecord
+    from loki_hooks.domain.streams.state import State
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 

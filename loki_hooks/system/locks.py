@@ -24,7 +24,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import read_json, refuse_link
+from loki_hooks.system.files import refuse_link
+from loki_hooks.system.json import read_json
 
 if TYPE_CHECKING:
     from loki_hooks.domain.streams.record import ProcessId

@@ -20,7 +20,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.doctor.diagnose import CHECKS, diagnose
 from loki_hooks.actions.doctor.repair import mend
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
-from loki_hooks.domain.install.plan import HOOKS
+from loki_hooks.domain.install.values import HOOKS
 from loki_hooks.errors import LokiError
 from loki_hooks.system.processes.run import identify
 from loki_hooks.system.site import Site, discover

@@ -12,7 +12,8 @@ from conftest import Repo, eventually
 from actions.scripted import Yard, yard
 from loki_hooks.actions.reconcile import run
 from loki_hooks.actions.streams.faults import contained, fail, put_off, worked
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.trees import remove_tree
 

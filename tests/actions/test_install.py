@@ -14,7 +14,9 @@ from conftest import Repo, call, eventually
 
 from actions.scripted import end, yard
 from loki_hooks.actions.install.install import carry_out, gather
-from loki_hooks.domain.install.plan import HOOKS, SHIM_ID, make_plan
+from loki_hooks.domain.install.chain import SHIM_ID
+from loki_hooks.domain.install.plan import make_plan
+from loki_hooks.domain.install.values import HOOKS
 from loki_hooks.system.site import discover
 
 FOREIGN = '#!/bin/sh\necho "foreign $*" >> "$TRACE"\ncat >> "$TRACE"\nexit ${FOREIGN_EXIT:-0}\n'

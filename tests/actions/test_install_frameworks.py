@@ -8,7 +8,8 @@ import pytest
 from conftest import SCRIPTS, Repo, call
 
 from actions.test_install import hook, installed, tree
-from loki_hooks.domain.install.plan import HOOKS, SHIM_ID
+from loki_hooks.domain.install.chain import SHIM_ID
+from loki_hooks.domain.install.values import HOOKS
 
 CONFIG = """\
 # ours

@@ -17,8 +17,9 @@ from loki_hooks.actions.requests.spawn import preview
 from loki_hooks.actions.sessions.prompt import agent_argv, render_prompt, write_prompt
 from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.assets import asset_dir
-from loki_hooks.domain.config import PRESETS, Agent, Launch, Session
+from loki_hooks.domain.config import Session
 from loki_hooks.domain.names import STANDARD_KINDS
+from loki_hooks.domain.sessions.agents import PRESETS, Agent, Launch
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.sessions.prompts import MAX_ARGUMENT, agent_words, fenced
 from loki_hooks.domain.streams.record import StreamRecord, Task

@@ -15,7 +15,7 @@ from actions.scripted import Yard, yard
 from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.git.git import Git
-from loki_hooks.system.worktrees.environment import EXCLUDED_BY_US, copy_files, exclude, to_copy, to_link, unexclude
+from loki_hooks.system.worktrees.copies import EXCLUDED_BY_US, copy_files, exclude, to_copy, to_link, unexclude
 
 SECRET = "TOKEN=f3b1-never-to-be-seen"
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_hooks.domain.install.plan import (
+from loki_hooks.domain.install.chain import hook_file, legacy, owner_of, shim
+from loki_hooks.domain.install.plan import make_plan
+from loki_hooks.domain.install.values import (
     HOOKS,
     Configure,
     Facts,
@@ -18,11 +20,6 @@ from loki_hooks.domain.install.plan import (
     RunInstaller,
     Way,
     Write,
-    hook_file,
-    legacy,
-    make_plan,
-    owner_of,
-    shim,
 )
 from loki_hooks.errors import RefusedError
 

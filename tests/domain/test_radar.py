@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.train.order import train_order
 from loki_hooks.domain.train.radar import (
     Look,
     Radar,
@@ -18,7 +19,6 @@ from loki_hooks.domain.train.radar import (
     pairs_among,
     plain_path,
     shown_files,
-    train_order,
     warning,
 )
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.names import is_name
-from loki_hooks.domain.streams.record import ProcessId, State, StreamRecord, Task
+from loki_hooks.domain.streams.record import ProcessId, StreamRecord, Task
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
-from loki_hooks.system.files import dump_json, parse_json
+from loki_hooks.system.json import dump_json, parse_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2e.clients import PACKAGES, aider_sources, npm_client
-from loki_hooks.domain.config import PRESETS, Agent
+from loki_hooks.domain.sessions.agents import PRESETS, Agent
 from loki_hooks.domain.sessions.prompts import words_of
 
 pytestmark = [pytest.mark.extra, pytest.mark.network]

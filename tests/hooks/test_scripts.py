@@ -11,7 +11,7 @@ import pytest
 from conftest import Done, Repo, call
 
 from loki_hooks.assets import asset_dir
-from loki_hooks.domain.install.plan import HOOKS
+from loki_hooks.domain.install.values import HOOKS
 from loki_hooks.system.git_env import GIT_LOCAL_ENV
 
 GATES = ("pre-push", "pre-merge-commit")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import MAX_DEPTH, dump_json, parse_json, read_json, read_plain, write_atomic
+from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.json import MAX_DEPTH, dump_json, parse_json, read_json
 
 
 def test_a_write_replaces_the_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:

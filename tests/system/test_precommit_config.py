@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loki_hooks.assets import template_text
-from loki_hooks.domain.install.plan import HOOKS, FrameworkConfig
+from loki_hooks.domain.install.values import HOOKS, FrameworkConfig
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.hooks.framework import read_config
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import Repo
 
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import IllegalMoveError, LokiError
 from loki_hooks.system.locks import hold

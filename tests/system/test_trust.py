@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import Repo
 
-from loki_hooks.domain.config import Agent, Config, Environment, Gate, Session
+from loki_hooks.domain.config import Config, Environment, Gate, Session
+from loki_hooks.domain.sessions.agents import Agent
 from loki_hooks.system.config.trust import TrustItem, grant, items_of, missing, revoke, trust_file
 from loki_hooks.system.site import discover
 

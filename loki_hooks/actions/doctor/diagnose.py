@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.doctor.hooks import check_hooks, check_scripts
+from loki_hooks.actions.doctor.locks import check_locks
 from loki_hooks.actions.doctor.loki import check_configuration, check_loki, check_secrets, check_state, check_trust
+from loki_hooks.actions.doctor.patches import check_patches
+from loki_hooks.actions.doctor.refs import check_refs
 from loki_hooks.actions.doctor.repair import mend
-from loki_hooks.actions.doctor.repository import check_locks, check_patches, check_refs, check_settings, check_worktrees
+from loki_hooks.actions.doctor.settings import check_settings
 from loki_hooks.actions.doctor.tools import check_disk, check_programs, check_versions
+from loki_hooks.actions.doctor.worktrees import check_worktrees
 from loki_hooks.domain.install.diagnosis import Finding
 from loki_hooks.errors import LokiError
 from loki_hooks.system.store import events

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loki_hooks.actions.install.install import plan_install
 from loki_hooks.assets import asset_dir, template_text
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
-from loki_hooks.domain.install.plan import HOOKS, Way, Write
+from loki_hooks.domain.install.values import HOOKS, Way, Write
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import list_worktrees

@@ -14,8 +14,9 @@ from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
 from loki_hooks.domain.refs import SAFE
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.config import trust
-from loki_hooks.system.files import entries, parse_json, read_plain
+from loki_hooks.system.files import entries, read_plain
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.store.state import StateStore
 from loki_hooks.system.trees import files_in

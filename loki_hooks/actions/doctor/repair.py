@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.actions.doctor.hooks import copy_scripts
-from loki_hooks.actions.doctor.repository import bare_is_damage, broken_refs, unreadable_results, worktree_is_damage
+from loki_hooks.actions.doctor.refs import broken_refs, unreadable_results
+from loki_hooks.actions.doctor.settings import bare_is_damage, worktree_is_damage
+from loki_hooks.domain.install.chain import owner_of
 from loki_hooks.domain.install.diagnosis import Cure, Repair, owner_is_dead
-from loki_hooks.domain.install.plan import Owner, owner_of
+from loki_hooks.domain.install.values import Owner
 from loki_hooks.errors import LokiError
 from loki_hooks.system.config.trust import trust_file
-from loki_hooks.system.files import parse_json, read_plain
+from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.git.locks import git_at_work, look_for_owner, places_of
 from loki_hooks.system.git.patches import known_blobs
 from loki_hooks.system.hooks.files import content
+from loki_hooks.system.json import parse_json
 from loki_hooks.system.locks import hold
 from loki_hooks.system.store.gate_results import PREFIX
 from loki_hooks.system.store.state import StateStore

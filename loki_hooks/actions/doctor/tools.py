@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.config import Config
 from loki_hooks.domain.install.diagnosis import Finding, git_limits, unreadable_to_pygit2
-from loki_hooks.domain.install.plan import Way
+from loki_hooks.domain.install.values import Way
 from loki_hooks.domain.sessions.prompts import words_of
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import git_version

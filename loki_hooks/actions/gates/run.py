@@ -26,14 +26,15 @@ from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, j
 from loki_hooks.domain.secrets import Scrubber
 from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, open_fresh, read_json, write_atomic
+from loki_hooks.system.files import open_fresh, write_atomic
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import BusyError, hold, try_hold
 from loki_hooks.system.processes.run import myself
 from loki_hooks.system.processes.session_tree import mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
 from loki_hooks.system.store import events, gate_results
 from loki_hooks.system.store.leases import NoPortsError, leased_ports
-from loki_hooks.system.worktrees import environment as env_files
+from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.run_made import note_what_is_there
 from loki_hooks.system.worktrees.secrets import scrubber_for
 
@@ -203,7 +204,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
                 stop=job.stop,
                 mark=_mark_of_run(path),
             )
-        env = env_files.variables(
+        env = variables.variables(
             path,
             main=context.site.root,
             stream=job.gate.worktree,

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.assets import asset_dir, package_dir, template_text
-from loki_hooks.domain.install.plan import (
+from loki_hooks.domain.install.chain import SHIM_ID, legacy, owner_of
+from loki_hooks.domain.install.plan import make_plan
+from loki_hooks.domain.install.proposal import LOOKED_AT, propose
+from loki_hooks.domain.install.values import (
     HOOKS,
-    SHIM_ID,
     Configure,
     Facts,
     Move,
@@ -23,11 +25,7 @@ from loki_hooks.domain.install.plan import (
     TurnOn,
     Way,
     Write,
-    legacy,
-    make_plan,
-    owner_of,
 )
-from loki_hooks.domain.install.proposal import LOOKED_AT, propose
 from loki_hooks.errors import LokiError
 from loki_hooks.system.config.load import FILE, PYPROJECT
 from loki_hooks.system.files import read_plain, write_atomic

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.actions.gates.worktrees import MARK
 from loki_hooks.assets import template_text
+from loki_hooks.domain.install.chain import legacy, owner_of
 from loki_hooks.domain.install.own_files import STATE_FILE
-from loki_hooks.domain.install.plan import Owner, legacy, owner_of
+from loki_hooks.domain.install.values import Owner
 from loki_hooks.domain.streams.status import ENDED, STANDING
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.config import trust
@@ -28,7 +29,7 @@ from loki_hooks.system.store.loki_folder import Contents, contents, remove_machi
 from loki_hooks.system.store.spawn_environment import forget, kept_streams
 from loki_hooks.system.store.state import StateStore
 from loki_hooks.system.trees import remove_tree
-from loki_hooks.system.worktrees.environment import unexclude
+from loki_hooks.system.worktrees.copies import unexclude
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

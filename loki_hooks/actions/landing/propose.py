@@ -23,7 +23,8 @@ from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.gates.push import RefUpdate
 from loki_hooks.domain.gates.results import Standing, standing
 from loki_hooks.domain.secrets import without_credentials
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.git.git import NULL_OID, Git, last_line

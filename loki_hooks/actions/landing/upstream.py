@@ -9,8 +9,9 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.advance import advance
 from loki_hooks.system.clock import now, seconds_since
-from loki_hooks.system.files import dump_json, read_json, read_plain, write_atomic
+from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import last_line
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import busy_pass, try_hold_pass
 from loki_hooks.system.processes.run import Completed
 from loki_hooks.system.store import events

@@ -22,10 +22,11 @@ from loki_hooks.domain.streams.status import LIVING, Status
 from loki_hooks.domain.train.radar import Look, Pair, Radar, conflicts_between, pairs_among, plain_path
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now, seconds_since
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git, git_version
 from loki_hooks.system.git.merges import merge_pairs
 from loki_hooks.system.git.snapshots import WorktreeLook, borrowed_objects, look, snapshot
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.store import events
 
 ENOUGH = 15.0

@@ -39,8 +39,8 @@ from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import IN_SESSION, IN_TRAIN, Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import read_json
 from loki_hooks.system.git.operations import git_dir_of
+from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.run import identify, is_alive, myself, scrubbed, start_detached, worker_argv
 from loki_hooks.system.processes.session_tree import SessionTree

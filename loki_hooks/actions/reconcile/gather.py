@@ -25,7 +25,8 @@ from loki_hooks.actions.writing.rounds import writers
 from loki_hooks.domain.reconcile.steps import Facts, Found, StreamFacts
 from loki_hooks.domain.refs import PROCESSED
 from loki_hooks.domain.streams.failures import in_words
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import LIVING, Status
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.copies import how_landed

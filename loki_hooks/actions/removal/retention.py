@@ -15,7 +15,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.refs import BASE, GATES, PAST, SAFE, TRAIN, TRASH, WITHOUT
 from loki_hooks.domain.removal.retention import LIMITS, Kept, age_of_stamp, expired
-from loki_hooks.domain.streams.record import State
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic

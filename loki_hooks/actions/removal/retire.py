@@ -11,30 +11,28 @@ removal that is refused then leaves nothing behind.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.removal.archive import _move_logs, archive_stream
 from loki_hooks.actions.safe.pins import pin_past
 from loki_hooks.actions.safe.snapshot import Safe, holds_work, snapshot_of
 from loki_hooks.actions.safe.snapshot import forget as forget_snapshot
-from loki_hooks.domain.names import flat
 from loki_hooks.domain.refs import AWAY, PAST, TRASH, base_ref
 from loki_hooks.domain.removal.classify import Going, Removal, WorktreeFacts, classify
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
-from loki_hooks.domain.streams.stages import PLAN_FILE
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import LIVING, Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import stamp
-from loki_hooks.system.files import dump_json, read_plain, write_atomic
+from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import list_worktrees
 from loki_hooks.system.git.status import Care
 from loki_hooks.system.locks import PassLock
-from loki_hooks.system.site import LOKI
 from loki_hooks.system.store import events, signals, spawn_environment
 from loki_hooks.system.trees import remove_tree
 from loki_hooks.system.worktrees.inspect import look
@@ -119,7 +117,7 @@ def retire(
     if trash and not git.update_ref(trash, work or tip, None, f"{going.value}: {record.branch}"):
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
-    archive = _archive(context, record, time, facts)
+    archive = archive_stream(context, record, time, facts)
     more_lost = (lost.commit,) if lost is not None and lost.commit != work else ()
     pin_past(context, record, f"{PAST}{record.stream}/{time}", more_lost)
     try:
@@ -201,38 +199,3 @@ def _retired(state: State, stream: str, going: Going) -> State:
     if record.status in {Status.MERGED, Status.ABANDONED, Status.KEPT}:
         return state.with_stream(record.moved(Status.ARCHIVED, path="", reason=""))
     return state.without(stream)
-
-
-def _archive(context: Context, record: StreamRecord, time: str, facts: Mapping[str, Any]) -> Path:
-    """Keep the stream's prompt and CONTINUITY.md, with how to undo. Environment files are not kept."""
-    site = context.site
-    folder = site.folder("archive", f"{flat(record.stream)}-{time}")
-    for source, name in (
-        (Path(record.path) / LOKI / "CONTINUITY.md", "CONTINUITY.md"),
-        (Path(record.path) / LOKI / PLAN_FILE, PLAN_FILE),
-        (site.loki / "state" / "prompts" / f"{record.stream}.md", "prompt.md"),
-    ):
-        data = read_plain(source) if record.path else None
-        if data is not None:
-            write_atomic(folder / name, data)
-    write_atomic(folder / "record.json", dump_json({**record.to_json(), **facts}))
-    by_hand = f"    git worktree add -b {record.branch} '{record.path}' {facts['tip']}\n" if facts["trash"] else ""
-    kept = f" Its tip {facts['tip']} is kept as `{facts['trash']}`." if facts["trash"] else ""
-    write_atomic(
-        folder / "UNDO.md",
-        f"# How to bring {record.stream} back\n\n    loki-hooks restore {record.name}\n\n"
-        f"does it.{kept}" + (f" By hand:\n\n{by_hand}" if by_hand else "\n"),
-    )
-    return folder
-
-
-def _move_logs(context: Context, record: StreamRecord, archive: Path) -> None:
-    logs = context.site.loki / "logs"
-    for pattern in (
-        f"session-{record.stream}.log",
-        f"session-{record.stream}.log.[0-9]*",
-        f"setup-{record.stream}.log",
-    ):
-        for log in sorted(logs.glob(pattern)):
-            if not log.is_symlink():
-                shutil.move(log, archive / log.name)

@@ -30,18 +30,18 @@ from loki_hooks.actions.streams.plan import Request
 from loki_hooks.actions.view.telling import Telling
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.gates.results import command_text
-from loki_hooks.domain.install.plan import Way
+from loki_hooks.domain.install.values import Way
 from loki_hooks.domain.streams.status import WORDS
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import read_json
 from loki_hooks.system.git.git import Git, list_worktrees
+from loki_hooks.system.json import read_json
 from loki_hooks.system.processes.run import Completed, run, scrubbed
 from loki_hooks.system.processes.scratch import processes_in, wait_until_empty
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store import events, queues
 
 if TYPE_CHECKING:
-    from loki_hooks.domain.config import Command
+    from loki_hooks.domain.sessions.agents import Command
 
 PROJECT = "project"
 REMOTE = "remote.git"

@@ -34,7 +34,8 @@ from loki_hooks.actions.streams.outlook import (
 from loki_hooks.actions.view.telling import Telling
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.removal.classify import Going, WorktreeFacts, classify
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_TRAIN, Status
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import now, stamp

@@ -30,10 +30,11 @@ from loki_hooks.domain.streams.stages import PLAN_FILE
 from loki_hooks.domain.streams.status import IN_SESSION, LIVING, Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.clock import now, stamp
-from loki_hooks.system.files import read_json, read_plain, write_atomic
+from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git, list_worktrees, require_branch_name
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git_folder import pointer
+from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import LOKI

@@ -17,9 +17,10 @@ from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.streams.worktree import make_worktree
 from loki_hooks.domain.names import shown
 from loki_hooks.domain.sessions.ending import Trouble
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.stages import stage_to_resume
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.git.git import list_worktrees

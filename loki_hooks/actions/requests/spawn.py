@@ -16,7 +16,8 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.sessions.prompt import agent_argv, render_prompt, require_agent
 from loki_hooks.actions.streams.make import Spawned, make_streams
 from loki_hooks.actions.streams.plan import Request, in_session, plan_streams
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.worktrees.room import require_room
 

@@ -14,7 +14,8 @@ from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.domain.asker import Deed
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.errors import RefusedError
 from loki_hooks.system.clock import now

@@ -14,7 +14,8 @@ from loki_hooks.actions.removal.retire import facts_of
 from loki_hooks.actions.streams.continuity import note_sync
 from loki_hooks.actions.streams.outlook import require_finishable
 from loki_hooks.domain.refs import base_ref
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.git.git import Git, split_z

@@ -13,7 +13,8 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.safe.pins import pin_past
 from loki_hooks.domain.refs import AWAY, PAST
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import stamp

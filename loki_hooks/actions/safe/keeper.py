@@ -25,10 +25,11 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.worktrees.safe import KEEP, Doubt, Trust, judge, pause
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now, seconds_since
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.snapshots import WITHHELD, Trees, WorktreeLook, filled, look, trees
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.processes.run import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of

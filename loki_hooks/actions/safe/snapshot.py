@@ -22,11 +22,11 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.safe.salvage import commit_work, trailers
 from loki_hooks.domain.refs import SAFE
-from loki_hooks.domain.streams.record import State
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import seconds_since
-from loki_hooks.system.files import parse_json
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.json import parse_json
 from loki_hooks.system.worktrees.registrations import is_here
 
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")

@@ -25,9 +25,10 @@ from loki_hooks.domain.sessions.ending import (
     turned_away,
     waits_for_its_provider,
 )
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.stages import ANALYZE, REVIEW, stage_after
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import later, now
 from loki_hooks.system.files import read_plain

@@ -24,8 +24,9 @@ from loki_hooks.domain.sessions.prompts import agent_words, as_argument, fenced,
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import ANALYZE, PLAN_FILE, stage_after
 from loki_hooks.errors import BadInputError, RefusedError
-from loki_hooks.system.files import read_json, read_plain, write_atomic
+from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.json import read_json
 from loki_hooks.system.processes import session_log
 from loki_hooks.system.processes.run import scrubbed
 from loki_hooks.system.site import LOKI

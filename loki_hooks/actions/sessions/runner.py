@@ -32,9 +32,10 @@ from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.actions.streams.worktree import copy_environment, furnish
 from loki_hooks.actions.writing.rounds import give_items
 from loki_hooks.domain.sessions.ending import Ending
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.stages import REVIEW
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError, SetupFailedError
 from loki_hooks.system.clock import now
@@ -62,6 +63,7 @@ from loki_hooks.system.processes.session_tree import SessionTree, mark_of
 from loki_hooks.system.store import events, signals
 from loki_hooks.system.store.leases import leased_ports
 from loki_hooks.system.worktrees import environment as env_files
+from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.registrations import why_away
 from loki_hooks.system.worktrees.registry import lock, unlock
 
@@ -150,7 +152,7 @@ def _run(
         )
     except LokiError as error:
         raise SetupFailedError(error.message, error.hint) from error
-    env = env_files.variables(
+    env = variables.variables(
         path,
         main=context.site.root,
         stream=record.stream,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from loki_hooks.actions.context import Context
-    from loki_hooks.domain.streams.record import State, StreamRecord
+    from loki_hooks.domain.streams.record import StreamRecord
+    from loki_hooks.domain.streams.state import State
 
 FILES_SHOWN = 10
 LOOKED_AT = 16

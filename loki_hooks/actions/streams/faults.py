@@ -14,7 +14,8 @@ from typing import TypeVar
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, failed
 from loki_hooks.domain.streams.failures import GIVE_UP, LOOK, Failure, delay_after, in_words, with_failure
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import LIVING, Status
 from loki_hooks.errors import IllegalMoveError, InterruptedRunError, LokiError
 from loki_hooks.system.clock import later, seconds_since

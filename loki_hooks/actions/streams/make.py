@@ -10,8 +10,9 @@ from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.streams.plan import refuse_clash
 from loki_hooks.actions.streams.worktree import make_worktrees
 from loki_hooks.domain.refs import base_ref
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.processes.run import myself

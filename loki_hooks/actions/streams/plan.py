@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.start_commit import base_commit
 from loki_hooks.domain.names import flat, nearest, shown, stream_id, validate_name
-from loki_hooks.domain.streams.record import State, StreamRecord, Task
+from loki_hooks.domain.streams.record import StreamRecord, Task
 from loki_hooks.domain.streams.stages import STAGES, is_order
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now

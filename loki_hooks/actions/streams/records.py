@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
 

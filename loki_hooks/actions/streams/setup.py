@@ -18,6 +18,7 @@ from loki_hooks.system.processes.run import myself
 from loki_hooks.system.processes.session_tree import end_runs_for, mark_of
 from loki_hooks.system.processes.supervise import Output, supervise
 from loki_hooks.system.worktrees import environment as env_files
+from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.secrets import scrubber_for
 from loki_hooks.system.worktrees.setup_made import ignored_paths, remember_made
 
@@ -58,7 +59,7 @@ def run_setup(
         if context.site.main is not None and (warm := env_files.warm_up(context.site.main, worktree, plan.warm)):
             _note(sink, f"# cloned from the main worktree: {', '.join(warm)}")
         for step in plan.steps:
-            env = env_files.variables(
+            env = variables.variables(
                 worktree,
                 main=context.site.root,
                 stream=stream,

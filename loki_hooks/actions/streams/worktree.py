@@ -9,12 +9,13 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.continuity import Sibling, continuity_file, siblings, write_continuity
 from loki_hooks.domain.refs import base_ref
-from loki_hooks.domain.streams.record import State, StreamRecord
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.site import LOKI, ensure_loki, make_plain_folder
 from loki_hooks.system.store import events
-from loki_hooks.system.worktrees import environment as env_files
+from loki_hooks.system.worktrees import copies
 from loki_hooks.system.worktrees.registry import Wanted, add_all, clear_half_made, finish, take_back
 
 
@@ -110,11 +111,11 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
         return record
     path = Path(record.path)
     wanted = context.config.working.environment
-    to_link = env_files.to_link(context.site.main, path, wanted.link)
-    names = (*to_link, *(n for n in env_files.to_copy(context.site.main, path, wanted.copy) if n not in to_link))
+    to_link = copies.to_link(context.site.main, path, wanted.link)
+    names = (*to_link, *(n for n in copies.to_copy(context.site.main, path, wanted.copy) if n not in to_link))
     if not names:
         return record
-    unsafe = env_files.exclude(Git(path), context.site.common, names)  # before they are there
+    unsafe = copies.exclude(Git(path), context.site.common, names)  # before they are there
     if unsafe:
         events.record(
             context.site,
@@ -124,8 +125,8 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
             detail="the ignore rules of the branch would show them to git",
         )
     safe = [name for name in names if name not in unsafe]
-    linked = env_files.link_files(context.site.main, path, [name for name in safe if name in to_link])
-    copied = linked + env_files.copy_files(context.site.main, path, [name for name in safe if name not in to_link])
+    linked = copies.link_files(context.site.main, path, [name for name in safe if name in to_link])
+    copied = linked + copies.copy_files(context.site.main, path, [name for name in safe if name not in to_link])
     if not copied:
         return record
     events.record(context.site, "environment-copied", record.stream, evidence={"files": [name for name, _ in copied]})

@@ -18,7 +18,7 @@ from loki_hooks.domain.refs import TIP_TRAILER, TRAIN, WITHOUT
 from loki_hooks.domain.streams.failures import LOOK, in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
-from loki_hooks.domain.train.radar import train_order
+from loki_hooks.domain.train.order import train_order
 from loki_hooks.domain.train.search import Rest, Train, to_compare
 from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.git.merges import Merged, merge_pairs

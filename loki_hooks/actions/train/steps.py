@@ -28,7 +28,7 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train.search import Car, Train
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import later, now
-from loki_hooks.system.files import read_json
+from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.run import identify, scrubbed, start_detached, worker_argv
 from loki_hooks.system.store import events, gate_results, signals

@@ -25,9 +25,9 @@ from loki_hooks.domain.writing.documents import is_document
 from loki_hooks.domain.writing.history import landings
 from loki_hooks.domain.writing.queue import Edit, Entry, Noted
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import read_json
 from loki_hooks.system.git.blobs import commits_between, read_texts, renames_between
 from loki_hooks.system.git.git import split_z
+from loki_hooks.system.json import read_json
 from loki_hooks.system.store import queues, signals
 
 QUEUE = "blog"

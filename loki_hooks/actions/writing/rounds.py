@@ -14,7 +14,8 @@ from typing import Any
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.writing.blog import closed
-from loki_hooks.domain.streams.record import ProcessId, State, StreamRecord
+from loki_hooks.domain.streams.record import ProcessId, StreamRecord
+from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.writing.queue import Edit, Entry, ItemState
 from loki_hooks.domain.writing.rounds import Writer

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from loki_hooks.domain.config import Command, Environment, Gate
+from loki_hooks.domain.config import Environment, Gate
+from loki_hooks.domain.sessions.agents import Command
 
 RETRY_COULD_NOT_RUN = 900
 """Seconds after which a run that could not be made, or was flaky, may be tried again by itself."""

@@ -10,8 +10,8 @@ import json
 import re
 from enum import Enum
 
-from loki_hooks.domain.streams.record import UPSTREAM_VERSION, State
 from loki_hooks.domain.streams.signals import parse_signal
+from loki_hooks.domain.streams.state import UPSTREAM_VERSION, State
 
 
 class Whose(Enum):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
-from loki_hooks.domain.config import Agent, Command, Launch
 from loki_hooks.domain.names import fill, shown
+from loki_hooks.domain.sessions.agents import Agent, Command, Launch
 from loki_hooks.errors import BadInputError
 
 MAX_ARGUMENT = 120_000

@@ -10,15 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from loki_hooks.domain.names import STANDARD_KINDS, is_name, stream_id
+from loki_hooks.domain.names import STANDARD_KINDS, stream_id
 from loki_hooks.domain.streams import failures
 from loki_hooks.domain.streams.failures import Failure
 from loki_hooks.domain.streams.stages import is_order
-from loki_hooks.domain.streams.status import IN_SESSION, STANDING, Status, move, parse_status
-
-STATE_VERSION = 1
-UPSTREAM_VERSION = "loki-hooks"
-"""`version` is a product string; an upstream value that is there already is kept."""
+from loki_hooks.domain.streams.status import STANDING, Status, move, parse_status
 
 
 @dataclass(frozen=True)
@@ -280,72 +276,3 @@ def _int(value: object) -> int | None:
 
 
 _OWN_KEYS = frozenset(StreamRecord("feature", "x", Status.OPEN).to_json())
-
-
-@dataclass(frozen=True)
-class State:
-    """The whole of ``orchestrator.json``: the streams as records, everything else as it was read."""
-
-    streams: Mapping[str, StreamRecord] = field(default_factory=dict)
-    foreign: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Return the state in ``value``. Entries of ``worktrees`` that are not ours stay in ``foreign``.
-
-        Ours is an object under a stream's id, with names that ``validate_name`` accepts: they become paths.
-        """
-        if not isinstance(value, Mapping):
-            return cls()
-        worktrees = value.get("worktrees")
-        streams: dict[str, StreamRecord] = {}
-        strangers: dict[str, Any] = {}
-        for key, entry in (worktrees if isinstance(worktrees, Mapping) else {}).items():
-            record = StreamRecord.from_json(key, entry)
-            if record is None or record.stream != key or not is_name(record.kind) or not is_name(record.name):
-                strangers[key] = entry
-            else:
-                streams[key] = record
-        foreign = {k: v for k, v in value.items() if k not in {"worktrees", "pending_merges", "active_streams"}}
-        if strangers:
-            foreign["worktrees"] = strangers
-        return cls(streams, foreign)
-
-    def to_json(self, *, now: str, version: int) -> dict[str, Any]:
-        """Return the whole file's value, published as ``state_version`` ``version`` at time ``now``."""
-        foreign = dict(self.foreign)
-        strangers = foreign.pop("worktrees", {})
-        head = {
-            "version": foreign.pop("version", UPSTREAM_VERSION),
-            "currentPhase": foreign.pop("currentPhase", "DEVELOPMENT"),
-            "startedAt": foreign.pop("startedAt", now),
-            "agents": foreign.pop("agents", {}),
-            "metrics": foreign.pop("metrics", {}),
-        }
-        foreign.pop("state_version", None)
-        return {
-            **head,
-            **foreign,
-            "state_version": version,
-            "worktrees": {**strangers, **{key: record.to_json() for key, record in self.streams.items()}},
-            "pending_merges": sorted(
-                key for key, r in self.streams.items() if r.status in {Status.PASSED, Status.MERGING}
-            ),
-            "active_streams": sorted(key for key, r in self.streams.items() if r.status in IN_SESSION or r.standing),
-        }
-
-    def with_stream(self, record: StreamRecord) -> Self:
-        return replace(self, streams={**self.streams, record.stream: record})
-
-    def without(self, stream: str) -> Self:
-        return replace(self, streams={key: r for key, r in self.streams.items() if key != stream})
-
-    def find(self, word: str) -> StreamRecord | None:
-        """Return the stream that a person means by ``word``: its id, its name, its branch, in that order."""
-        if word in self.streams:
-            return self.streams[word]
-        for match in (lambda r: r.name == word and r.kind == "feature", lambda r: word in {r.name, r.branch}):
-            for record in self.streams.values():
-                if match(record):
-                    return record
-        return None

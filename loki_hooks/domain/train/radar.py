@@ -22,8 +22,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from loki_hooks.domain.streams.record import StreamRecord
-
 VERSION = 1
 SHOWN_FILES = 3
 Pair = tuple[str, str]
@@ -186,27 +184,3 @@ def shown_files(files: Sequence[str]) -> str:
         for file in files[:SHOWN_FILES]
     )
     return f"{named} and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else named
-
-
-def train_order(
-    members: Iterable[StreamRecord], conflicts: Mapping[str, Iterable[str]], batch: int
-) -> tuple[StreamRecord, ...]:
-    """Return the order in which ready streams get onto the train, of which ``batch`` fit on one.
-
-    By priority; then those that conflict with no other ready stream; then by age. One that keeps being overtaken
-    would wait for ever, so the one that has waited longest always has a place, if only the last.
-    """
-
-    def age(record: StreamRecord) -> tuple[str, str]:
-        return record.ended_at or record.created_at, record.stream
-
-    ready = list(members)
-    names = {r.stream for r in ready}
-    clash = {r.stream for r in ready if not names.isdisjoint(conflicts.get(r.stream, ()))}
-    order = sorted(ready, key=lambda r: (-r.priority, r.stream in clash, age(r)))
-    if len(order) > batch > 0:
-        oldest = min(order, key=age)
-        if order.index(oldest) >= batch:
-            order.remove(oldest)
-            order.insert(batch - 1, oldest)
-    return tuple(order)

@@ -22,7 +22,8 @@ import loki_hooks
 from loki_hooks.domain import config as values
 from loki_hooks.domain.config import Config
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import entries, parse_json, read_plain, write_atomic
+from loki_hooks.system.files import entries, read_plain, write_atomic
+from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import Site
 from loki_hooks.system.store.clone_key import code_over
 

@@ -13,23 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loki_hooks.domain.config import (
-    PRESETS,
-    Agent,
-    Blog,
-    Cleanup,
-    Command,
-    Config,
-    Docs,
-    Environment,
-    Gate,
-    Launch,
-    Merge,
-    RateLimit,
-    Session,
-    Sync,
-)
+from loki_hooks.domain.config import Blog, Cleanup, Config, Docs, Environment, Gate, Merge, Session, Sync
 from loki_hooks.domain.names import nearest
+from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command, Launch, RateLimit
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.config.cache import remembered
 from loki_hooks.system.files import read_plain

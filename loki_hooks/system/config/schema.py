@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from loki_hooks.domain.config import RATE_WORDS
 from loki_hooks.domain.names import check_template
+from loki_hooks.domain.sessions.agents import RATE_WORDS
 from loki_hooks.domain.streams.stages import STAGES, is_order
 from loki_hooks.errors import BadInputError
 

@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loki_hooks.domain.config import PRESETS, Agent, Command, Config
-from loki_hooks.system.files import dump_json, read_json, read_plain, write_atomic
+from loki_hooks.domain.config import Config
+from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command
+from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import hold
 from loki_hooks.system.store.asker import in_session
 

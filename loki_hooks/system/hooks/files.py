@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.domain.install.plan import HOOKS, Owner, legacy, owner_of
+from loki_hooks.domain.install.chain import legacy, owner_of
+from loki_hooks.domain.install.values import HOOKS, Owner
 from loki_hooks.errors import RefusedError
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git

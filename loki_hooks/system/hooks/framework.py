@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loki_hooks.domain.install.plan import HOOKS, SHOWN_BY_FRAMEWORK, FrameworkConfig
+from loki_hooks.domain.install.plan import SHOWN_BY_FRAMEWORK
+from loki_hooks.domain.install.values import HOOKS, FrameworkConfig
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.files import read_plain
 

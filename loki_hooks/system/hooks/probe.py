@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.domain.install.plan import Owner, owner_of
+from loki_hooks.domain.install.chain import owner_of
+from loki_hooks.domain.install.values import Owner
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git, git_version, has_config_hooks
 from loki_hooks.system.git_folder import CEILING, with_ceiling

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import MAX_BYTES, dump_json, read_json, write_atomic
+from loki_hooks.system.files import MAX_BYTES, write_atomic
+from loki_hooks.system.json import dump_json, read_json
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site

@@ -24,7 +24,7 @@ from loki_hooks.system.processes.ancestry import (
 
 if TYPE_CHECKING:
     from loki_hooks.domain.asker import Asker, Kin
-    from loki_hooks.domain.streams.record import State
+    from loki_hooks.domain.streams.state import State
     from loki_hooks.system.site import Site
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import MAX_BYTES, open_log, read_plain, visible_json
+from loki_hooks.system.files import MAX_BYTES, open_log, read_plain
+from loki_hooks.system.json import visible_json
 from loki_hooks.system.site import Site
 
 

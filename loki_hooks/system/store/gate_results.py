@@ -16,8 +16,8 @@ from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, Seen, gate_hash
-from loki_hooks.system.files import parse_json
 from loki_hooks.system.git.git import Git
+from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import discover
 from loki_hooks.system.store import known
 from loki_hooks.system.store.clone_key import code_over

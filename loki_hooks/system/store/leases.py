@@ -19,7 +19,8 @@ from typing import Any
 
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import hold
 from loki_hooks.system.processes.run import is_alive, myself
 

@@ -20,7 +20,8 @@ from loki_hooks.domain.names import flat, shown, validate_name
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import try_hold
 from loki_hooks.system.processes.run import is_alive, myself
 

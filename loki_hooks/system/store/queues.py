@@ -32,7 +32,8 @@ from loki_hooks.domain.writing.queue import (
 )
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, entries, read_json, write_atomic
+from loki_hooks.system.files import entries, write_atomic
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import BusyError, try_hold
 from loki_hooks.system.processes.run import is_alive
 

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now, seconds_since
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
+from loki_hooks.system.json import dump_json, read_json
 
 if TYPE_CHECKING:
     from loki_hooks.domain.sessions.cap import Thresholds

@@ -10,7 +10,8 @@ from typing import Any
 
 from loki_hooks.domain.streams.signals import SignalName, parse_signal
 from loki_hooks.system.clock import now
-from loki_hooks.system.files import dump_json, entries, link_on_way, read_json, write_atomic
+from loki_hooks.system.files import entries, link_on_way, write_atomic
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.site import LOKI, Site
 
 

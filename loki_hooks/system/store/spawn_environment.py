@@ -31,8 +31,9 @@ from typing import Any
 
 from loki_hooks.domain.names import flat
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git_env import of_framework
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.processes.run import scrubbed
 from loki_hooks.system.site import Site
 

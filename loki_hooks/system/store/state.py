@@ -21,10 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loki_hooks.domain.streams.record import STATE_VERSION, State
+from loki_hooks.domain.streams.state import STATE_VERSION, State
 from loki_hooks.errors import StateConflictError
 from loki_hooks.system.clock import now, stamp
-from loki_hooks.system.files import dump_json, parse_json, read_plain, write_atomic
+from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.json import dump_json, parse_json
 from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site
 

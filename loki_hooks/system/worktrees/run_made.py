@@ -13,10 +13,11 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.submodules import checked_out
+from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.worktrees.setup_made import ignored_paths, made_by_setup
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.secrets import Scrubber, Secrets, assignments, looks_secret, scrubber
 from loki_hooks.system.files import read_plain
-from loki_hooks.system.worktrees.environment import LINKED
+from loki_hooks.system.worktrees.copies import LINKED
 
 if TYPE_CHECKING:
     from loki_hooks.domain.config import Environment

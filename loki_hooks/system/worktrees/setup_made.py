@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.files import dump_json, read_json, write_atomic
+from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.status import entries
+from loki_hooks.system.json import dump_json, read_json
 
 FILE = "loki-setup-made"
 MAX_FILES = 50_000
