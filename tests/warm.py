@@ -137,9 +137,9 @@ def serve(address: str) -> None:
 def _start_workers_here(address: str) -> None:
     """Have what is forked from this process start its workers by asking for another fork."""
     from loki_hooks.system.files import open_log
-    from loki_hooks.system.processes import run
+    from loki_hooks.system.processes import start
 
-    cold, ours = run.start_detached, run.worker_argv()
+    cold, ours = start.start_detached, start.worker_argv()
 
     def start_detached(
         argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None
@@ -160,12 +160,12 @@ def _start_workers_here(address: str) -> None:
             line.sendall(_request(argv[len(ours) :], cwd, env, umask=umask))
             return int(line.recv(64))
 
-    run.start_detached = start_detached
+    start.start_detached = start_detached
 
 
 def _answer(call: socket.socket) -> None:
     """Be the command, or the worker, that is asked for; never return."""
-    from loki_hooks.system.processes.run import worker_argv
+    from loki_hooks.system.processes.start import worker_argv
 
     code = 70
     is_worker = False

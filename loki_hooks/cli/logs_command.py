@@ -22,7 +22,7 @@ from loki_hooks.domain.names import flat, nearest, shown
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.files import entries, link_on_way
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import Site, require_enabled
 from loki_hooks.system.store.state import StateStore
 

@@ -18,7 +18,7 @@ from loki_hooks.actions.writing.rounds import say_written
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.writing.queue import QUEUES, require_item_id, require_queue
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.processes.run import identify, is_alive
+from loki_hooks.system.processes.alive import identify, is_alive
 from loki_hooks.system.site import Site, require_enabled
 from loki_hooks.system.store import queues
 from loki_hooks.system.store.state import StateStore

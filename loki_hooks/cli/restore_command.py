@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.requests.restore import Trashed, reregister, to_restore
+from loki_hooks.actions.removal.trash import Trashed, to_restore
+from loki_hooks.actions.requests.restore import reregister
 from loki_hooks.actions.requests.restore import restore as bring_back
 from loki_hooks.cli.console import answer_json, say, table
 from loki_hooks.errors import BadInputError

@@ -12,7 +12,7 @@ from loki_hooks.cli.task_text import task_text
 from loki_hooks.domain.names import nearest, shown
 from loki_hooks.domain.streams.status import WORDS, Status
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import require_enabled
 
 

@@ -16,7 +16,8 @@ from loki_hooks.domain.streams.signals import SignalName, require_signal
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.git import Git
-from loki_hooks.system.processes.run import scrubbed, start_detached, worker_argv
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import start_detached, worker_argv
 from loki_hooks.system.site import Site, require_enabled
 from loki_hooks.system.store import signals
 from loki_hooks.system.store.state import StateStore

@@ -71,7 +71,7 @@ class PassLock(Held):
     def __init__(self, path: Path, handle: int) -> None:
         super().__init__(path, handle)
         from loki_hooks.system.clock import now
-        from loki_hooks.system.processes.run import myself
+        from loki_hooks.system.processes.alive import myself
 
         said = json.dumps({**myself().to_json(), "since": now()}).encode()
         with contextlib.suppress(OSError):  # a full disk: then nobody is told who has it
@@ -138,7 +138,7 @@ def holder_of_pass(site: Site) -> Holder | None:
     It only reads: to try the lock would keep it, for a moment, from a pass that asks just once.
     """
     from loki_hooks.domain.streams.record import ProcessId
-    from loki_hooks.system.processes.run import is_alive, is_suspended
+    from loki_hooks.system.processes.alive import is_alive, is_suspended
 
     value = read_json(site.private / RECONCILE_LOCK, 4096)
     process = ProcessId.from_json(value)

@@ -20,8 +20,8 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import LokiError, NotEnabledError
+from loki_hooks.system.processes.alive import wait_until_gone
 from loki_hooks.system.processes.ancestry import WORK_MARK
-from loki_hooks.system.processes.run import wait_until_gone
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store.fault_log import log_fault
 

@@ -18,7 +18,7 @@ from typing import Any
 from conftest import Done, Repo, eventually
 
 from loki_hooks.actions.context import Context
-from loki_hooks.system.processes.run import identify
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.site import discover
 
 GATE = """\

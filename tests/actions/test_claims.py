@@ -17,7 +17,7 @@ from actions.scripted import Yard, yard
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes.run import identify, is_alive, myself
+from loki_hooks.system.processes.alive import identify, is_alive, myself
 from loki_hooks.system.worktrees.registry import LOCK_PATIENCE, lock, unlock
 
 STARTER = """

@@ -22,7 +22,7 @@ from loki_hooks.actions.doctor.repair import mend
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
 from loki_hooks.domain.install.values import HOOKS
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes.run import identify
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store.gate_results import PREFIX
 from loki_hooks.system.worktrees.registry import lock_reason

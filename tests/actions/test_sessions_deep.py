@@ -21,8 +21,9 @@ from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.domain.secrets import looks_secret
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.system.locks import hold
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.processes.ancestry import started_with
-from loki_hooks.system.processes.run import SESSION_MARK, identify, scrubbed
+from loki_hooks.system.processes.run import SESSION_MARK, scrubbed
 from loki_hooks.system.processes.session_log import Pump, tail
 from loki_hooks.system.processes.session_tree import SessionTree, mark_of, send
 

@@ -14,9 +14,9 @@ from conftest import SCRIPTS, Repo, eventually
 
 from actions.finishing import begun
 from actions.scripted import Yard, end, turn_on, yard
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.processes.ancestry import ancestors, own_pid
 from loki_hooks.system.processes.detach import LINUX
-from loki_hooks.system.processes.run import identify
 
 LOKI = str(SCRIPTS / "loki-hooks")
 BARE = 'env -i HOME="$HOME" PATH="$PATH" GIT_CONFIG_GLOBAL="$GIT_CONFIG_GLOBAL" GIT_CONFIG_NOSYSTEM=1'

@@ -20,7 +20,7 @@ from cli.test_frame import on_a_terminal
 from loki_hooks.cli.logs_command import _UNFINISHED, for_terminal
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
-from loki_hooks.system.processes.run import identify
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store.state import StateStore
 

@@ -13,7 +13,7 @@ from conftest import SCRIPTS, Repo
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.writing.queue import item_id
-from loki_hooks.system.processes.run import identify
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store import queues
 from loki_hooks.system.store.state import StateStore

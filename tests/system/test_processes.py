@@ -10,14 +10,8 @@ import psutil
 import pytest
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes.run import (
-    identify,
-    is_alive,
-    kill_group,
-    start_detached,
-    start_waiting,
-    wait_until_gone,
-)
+from loki_hooks.system.processes.alive import identify, is_alive, kill_group, wait_until_gone
+from loki_hooks.system.processes.start import start_detached, start_waiting
 
 
 def test_a_group_is_killed_whole(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from conftest import Repo
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.domain.writing.queue import ItemState, item_id, require_queue
 from loki_hooks.errors import BadInputError, LokiError
-from loki_hooks.system.processes.run import identify, myself
+from loki_hooks.system.processes.alive import identify, myself
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store import queues
 

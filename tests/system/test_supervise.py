@@ -15,7 +15,8 @@ import pytest
 from conftest import eventually
 
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes.run import SESSION_MARK, identify, is_alive, myself
+from loki_hooks.system.processes.alive import identify, is_alive, myself
+from loki_hooks.system.processes.run import SESSION_MARK
 from loki_hooks.system.processes.session_tree import end_runs_for, mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
 

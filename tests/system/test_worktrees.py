@@ -18,7 +18,7 @@ from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.git import operations
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes.run import identify, myself
+from loki_hooks.system.processes.alive import identify, myself
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.worktrees import registrations, registry
 from loki_hooks.system.worktrees.registrations import forget_missing

@@ -13,7 +13,7 @@ from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.locks import git_at_work
 from loki_hooks.system.git_folder import astray
-from loki_hooks.system.processes.run import identify
+from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.worktrees.registrations import is_empty, moved_to, why_not_forget
 from loki_hooks.system.worktrees.registry import lock_is_dead
 

@@ -29,7 +29,7 @@ from loki_hooks.system.clock import now
 from loki_hooks.system.files import open_fresh, write_atomic
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import BusyError, hold, try_hold
-from loki_hooks.system.processes.run import myself
+from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.processes.session_tree import mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
 from loki_hooks.system.store import events, gate_results

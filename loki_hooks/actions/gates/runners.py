@@ -23,7 +23,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import entries, write_atomic
 from loki_hooks.system.json import dump_json, read_json
-from loki_hooks.system.processes.run import identify, is_alive, myself
+from loki_hooks.system.processes.alive import identify, is_alive, myself
 from loki_hooks.system.processes.session_tree import RUN, SessionTree, mark_of, send
 
 RUNNERS, RUNS, WAITS = "gate-runners", "gate-runs", "gate-waits"

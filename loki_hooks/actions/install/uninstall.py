@@ -24,7 +24,7 @@ from loki_hooks.system.hooks.files import content
 from loki_hooks.system.hooks.framework import NAMES, find_config, read_config
 from loki_hooks.system.hooks.record import Change, Configured, Image, Moved, Written, image_of, put, read_record
 from loki_hooks.system.locks import hold_pass
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.store.loki_folder import Contents, contents, remove_machinery
 from loki_hooks.system.store.spawn_environment import forget, kept_streams
 from loki_hooks.system.store.state import StateStore

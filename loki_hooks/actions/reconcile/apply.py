@@ -42,8 +42,10 @@ from loki_hooks.system.clock import now
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PassLock
-from loki_hooks.system.processes.run import identify, is_alive, myself, scrubbed, start_detached, worker_argv
+from loki_hooks.system.processes.alive import identify, is_alive, myself
+from loki_hooks.system.processes.run import scrubbed
 from loki_hooks.system.processes.session_tree import SessionTree
+from loki_hooks.system.processes.start import start_detached, worker_argv
 from loki_hooks.system.store import events, gate_results, signals
 from loki_hooks.system.store.spawn_environment import environment_for, forget
 from loki_hooks.system.worktrees.registry import unlock_dead, wait_for_git

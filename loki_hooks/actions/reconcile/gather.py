@@ -31,7 +31,7 @@ from loki_hooks.domain.streams.status import LIVING, Status
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.copies import how_landed
 from loki_hooks.system.git.git import WorktreeEntry, list_worktrees
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.worktrees.registrations import is_here, why_away
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.gates.results import command_text
-from loki_hooks.system.processes.run import Child, TimeoutExpired, identify, scrubbed, start_attached
+from loki_hooks.system.processes.alive import identify
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import Child, TimeoutExpired, start_attached
 from loki_hooks.system.store.named_locks import Holder, lock_name, named_lock
 
 if TYPE_CHECKING:

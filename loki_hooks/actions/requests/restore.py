@@ -9,22 +9,21 @@ status.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.removal.trash import Trashed, lost_entry, to_restore
 from loki_hooks.actions.requests.stop import stop_stream
 from loki_hooks.actions.safe.pins import pin_past
 from loki_hooks.actions.safe.put_back import put_back
 from loki_hooks.actions.safe.salvage import bring_back, trailers
-from loki_hooks.actions.safe.snapshot import Safe, lost, snapshot_of
+from loki_hooks.actions.safe.snapshot import snapshot_of
 from loki_hooks.actions.streams.worktree import copy_environment, furnish
-from loki_hooks.domain.names import STANDARD_KINDS, flat, nearest, shown
-from loki_hooks.domain.refs import PAST, SAFE, TRASH, base_ref
+from loki_hooks.domain.names import nearest, shown
+from loki_hooks.domain.refs import PAST, base_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import PLAN_FILE
 from loki_hooks.domain.streams.status import IN_SESSION, LIVING, Status
@@ -34,52 +33,12 @@ from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git, list_worktrees, require_branch_name
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git_folder import pointer
-from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees.registrations import forget_missing, is_here, reconnect, registration_of
 from loki_hooks.system.worktrees.registry import add
-
-
-@dataclass(frozen=True)
-class Trashed:
-    """What can be brought back. ``work``: the commit of uncommitted work, '' for none; ``files``: a folder."""
-
-    record: StreamRecord
-    time: str
-    ref: str
-    tip: str
-    work: str = ""
-    index: str = ""
-    files: str = ""
-    archive: Path | None = None
-    reasons: tuple[str, ...] = ()
-    safe: Safe | None = None
-    """The snapshot that it is, of a worktree that we did not remove."""
-
-    @property
-    def words(self) -> frozenset[str]:
-        """What a person may call it."""
-        r = self.record
-        return frozenset({r.name, r.stream, r.branch, f"{r.stream}/{self.time}"})
-
-    def to_json(self) -> dict[str, Any]:
-        r = self.record
-        return {
-            "name": r.name,
-            "stream": r.stream,
-            "time": self.time,
-            "branch": r.branch,
-            "commit": self.tip,
-            "path": r.path,
-            "uncommitted": self.work or None,
-            "files": self.files or None,
-            "ref": self.ref,
-            "archive": str(self.archive) if self.archive else None,
-            "removed_because": list(self.reasons),
-        }
 
 
 @dataclass(frozen=True)
@@ -88,80 +47,6 @@ class Restored:
 
     record: StreamRecord
     notes: tuple[str, ...] = ()
-
-
-def to_restore(context: Context) -> list[Trashed]:
-    """Return what can be brought back: worktrees that somebody else took away, then what we removed; newest first."""
-    state = context.store.read()
-    gone = [_lost(context, safe, state.streams.get(safe.stream)) for safe in lost(context, state)]
-    return gone + trashed(context)
-
-
-def _lost(context: Context, safe: Safe, record: StreamRecord | None) -> Trashed:
-    """Return the entry of a snapshot; ``record``: what is known of its stream."""
-    return Trashed(
-        record or _guess(context, safe.stream, safe.branch, safe.tip),
-        safe.time,
-        f"{SAFE}{safe.stream}",
-        safe.tip,
-        work=safe.commit if safe.has_uncommitted(context.git) else "",
-        index=safe.index,
-        reasons=("its worktree is gone, not by us",),
-        safe=safe,
-    )
-
-
-def trashed(context: Context) -> list[Trashed]:
-    """Return what we removed and can bring back, the newest first."""
-    found = []
-    for ref, oid in context.git.refs(TRASH).items():
-        stream, _, time = ref.removeprefix(TRASH).rpartition("/")
-        if stream and time:
-            found.append(_entry(context, ref, oid, stream, time))
-    return sorted(found, key=lambda t: t.time, reverse=True)
-
-
-def _entry(context: Context, ref: str, oid: str, stream: str, time: str) -> Trashed:
-    archive = context.site.loki / "archive" / f"{flat(stream)}-{time}"
-    value = read_json(archive / "record.json")
-    facts: Mapping[str, Any] = value if isinstance(value, dict) else {}
-    record = StreamRecord.from_json(stream, facts) if facts else None
-    made = trailers(context.git, oid)
-    tip = made.get("Tip") or oid
-    if record is None or record.stream != stream:
-        record = _guess(context, stream, made.get("Branch", ""), tip)
-    reasons = facts.get("removed_because")
-    folder = context.site.loki / "trash" / f"{flat(stream)}-{time}"
-    return Trashed(
-        record,
-        time,
-        ref,
-        tip,
-        work=oid if made else "",
-        index=made.get("Index", ""),
-        files=str(folder) if folder.is_dir() and not folder.is_symlink() else "",
-        archive=archive if archive.is_dir() and not archive.is_symlink() else None,
-        reasons=tuple(r for r in reasons if isinstance(r, str)) if isinstance(reasons, list) else (),
-    )
-
-
-def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord:
-    """Return the record as far as it can be told without an archive: by the stream's id and the templates."""
-    kind, dash, name = stream.partition("-")
-    if not dash or kind not in {*STANDARD_KINDS, *context.config.working.branches}:
-        kind, name = "feature", stream
-    values = context.values(kind=kind, name=name, stream=stream)
-    base = context.git.maybe("merge-base", tip, context.integration_ref)
-    return StreamRecord(
-        kind,
-        name,
-        Status.KEPT,
-        str(context.path_for(values)),
-        branch or context.branch_for(kind, values, name),
-        base=base or tip,
-        created_at=now(),
-        explicit_base=base is None,
-    )
 
 
 def restore(context: Context, word: str) -> Restored:
@@ -211,7 +96,7 @@ def _give_worktree(context: Context, lock: PassLock, record: StreamRecord) -> Re
         )
     safe = snapshot_of(context, record.stream) if record.path else None
     if safe is not None:
-        return _from_snapshot(context, lock, _lost(context, safe, record))
+        return _from_snapshot(context, lock, lost_entry(context, safe, record))
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if tip is None:
         raise RefusedError(

@@ -19,7 +19,7 @@ from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.errors import RefusedError
 from loki_hooks.system.clock import now
-from loki_hooks.system.processes.run import is_alive, wait_until_gone
+from loki_hooks.system.processes.alive import is_alive, wait_until_gone
 from loki_hooks.system.processes.session_tree import SessionTree, is_worker, send
 from loki_hooks.system.store import events
 

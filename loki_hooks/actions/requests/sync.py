@@ -25,7 +25,7 @@ from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.git.submodules import follow_submodules
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
-from loki_hooks.system.processes.run import ancestors_inside
+from loki_hooks.system.processes.alive import ancestors_inside
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees.registrations import why_away
 

@@ -6,7 +6,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import under_way
 from loki_hooks.actions.sessions.turns import waits_for_a_time
 from loki_hooks.domain.streams.status import IN_SESSION, Status
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 
 
 def something_moves(context: Context) -> bool:

@@ -30,7 +30,7 @@ from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.snapshots import WITHHELD, Trees, WorktreeLook, filled, look, trees
 from loki_hooks.system.json import dump_json, read_json
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
 

@@ -33,7 +33,7 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import later, now
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git
-from loki_hooks.system.processes.run import myself
+from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.processes.session_log import tail
 from loki_hooks.system.store import events, signals
 

@@ -15,7 +15,7 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import IN_SESSION
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.processes import session_log
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.processes.session_tree import SessionTree, footprint, measured
 
 INTERVAL = 0.2

@@ -17,7 +17,8 @@ from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.processes.ancestry import WORK_MARK
-from loki_hooks.system.processes.run import run, scrubbed, worker_argv
+from loki_hooks.system.processes.run import run, scrubbed
+from loki_hooks.system.processes.start import worker_argv
 from loki_hooks.system.processes.terminal import Terminal
 from loki_hooks.system.store import events
 

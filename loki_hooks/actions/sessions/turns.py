@@ -11,7 +11,8 @@ from loki_hooks.domain.streams.failures import GIVE_UP
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.locks import try_hold
-from loki_hooks.system.processes.run import scrubbed, start_detached, worker_argv
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import start_detached, worker_argv
 
 LOCK = "turns.lock"
 _LOOK = 2.0

@@ -15,7 +15,7 @@ from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
-from loki_hooks.system.processes.run import myself
+from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.store import events, signals, spawn_environment
 
 

@@ -14,7 +14,7 @@ from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.graph import ahead_behind
 from loki_hooks.system.git.merges import merge_trees
 from loki_hooks.system.git.status import Care, entries
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 
 
 @dataclass(frozen=True)

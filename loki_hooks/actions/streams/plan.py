@@ -15,7 +15,7 @@ from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.git import list_worktrees
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 
 
 @dataclass(frozen=True)

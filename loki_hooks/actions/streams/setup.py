@@ -14,7 +14,7 @@ from loki_hooks.domain.gates.results import command_text, tail_of
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import open_fresh, read_plain, write_atomic
 from loki_hooks.system.git.operations import git_dir_of
-from loki_hooks.system.processes.run import myself
+from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.processes.session_tree import end_runs_for, mark_of
 from loki_hooks.system.processes.supervise import Output, supervise
 from loki_hooks.system.worktrees import environment as env_files

@@ -30,7 +30,9 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import later, now
 from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PassLock
-from loki_hooks.system.processes.run import identify, scrubbed, start_detached, worker_argv
+from loki_hooks.system.processes.alive import identify
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import start_detached, worker_argv
 from loki_hooks.system.store import events, gate_results, signals
 
 PROPOSE_AGAIN, PROPOSE_AGAIN_MOST = 60.0, 3600.0

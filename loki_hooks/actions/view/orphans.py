@@ -29,7 +29,7 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import LIVING, Status
 from loki_hooks.system.files import entries, exists, is_file, read_plain
 from loki_hooks.system.git.git import WorktreeEntry
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.worktrees.registrations import is_here, moved_to, registration_of, why_not_forget
 
 _WAITING = frozenset({Status.OPEN, Status.FAILED, Status.STOPPED, Status.ESCALATED})

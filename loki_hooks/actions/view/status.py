@@ -37,7 +37,7 @@ from loki_hooks.system.git.graph import ahead_behind, merge_bases
 from loki_hooks.system.git.status import entries
 from loki_hooks.system.git.touched import touched_paths
 from loki_hooks.system.locks import holder_of_pass
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.store import gate_results
 from loki_hooks.system.store import queues as queue_files
 from loki_hooks.system.worktrees.registrations import why_away

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.errors import LokiError
+from loki_hooks.system.processes.alive import identify, is_alive
 from loki_hooks.system.processes.ancestry import (
     WORK_MARK,
     ancestors,
@@ -37,7 +38,7 @@ from loki_hooks.system.processes.ancestry import (
     worker_words,
 )
 from loki_hooks.system.processes.detach import LINUX
-from loki_hooks.system.processes.run import SESSION_MARK, identify, is_alive
+from loki_hooks.system.processes.run import SESSION_MARK
 
 ROUNDS = 50
 _PAUSE = 0.05

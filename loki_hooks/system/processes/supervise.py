@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from loki_hooks.system.processes.run import SESSION_MARK, identify, myself, start_kept
+from loki_hooks.system.processes.alive import identify, myself
+from loki_hooks.system.processes.run import SESSION_MARK
 from loki_hooks.system.processes.session_tree import SessionTree
+from loki_hooks.system.processes.start import start_kept
 
 _LOOK = 0.1
 _DRAIN = 1.0

@@ -75,7 +75,7 @@ def _is_of(words: list[str], root: str) -> bool:
 
 def _inside(state: State, pid: int) -> str:
     """Return the stream of a living session that we are in by our folder, unless a terminal of our own says otherwise."""
-    from loki_hooks.system.processes.run import is_alive
+    from loki_hooks.system.processes.alive import is_alive
 
     try:
         here = Path.cwd()

@@ -22,7 +22,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.files import write_atomic
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes.run import is_alive, myself
+from loki_hooks.system.processes.alive import is_alive, myself
 
 VERSION = 1
 FIRST, LAST = 20000, 29999

@@ -23,7 +23,7 @@ from loki_hooks.system.clock import now
 from loki_hooks.system.files import write_atomic
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import try_hold
-from loki_hooks.system.processes.run import is_alive, myself
+from loki_hooks.system.processes.alive import is_alive, myself
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site

@@ -35,7 +35,7 @@ from loki_hooks.system.clock import now
 from loki_hooks.system.files import entries, write_atomic
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import BusyError, try_hold
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site

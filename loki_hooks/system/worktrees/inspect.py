@@ -19,7 +19,7 @@ from loki_hooks.system.git.history import has_own_commits
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import Care, entries
 from loki_hooks.system.git.submodules import gitlinks
-from loki_hooks.system.processes.run import identify, is_alive
+from loki_hooks.system.processes.alive import identify, is_alive
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.trees import files_in
 from loki_hooks.system.worktrees.registrations import is_lost, why_away

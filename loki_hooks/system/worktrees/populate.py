@@ -31,7 +31,9 @@ from loki_hooks.domain.worktrees.index_file import STAT_BYTES, Entry, Index, par
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git_folder import CEILING, with_ceiling
-from loki_hooks.system.processes.run import Child, TimeoutExpired, identify, scrubbed, start_piped
+from loki_hooks.system.processes.alive import identify
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import Child, TimeoutExpired, start_piped
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

@@ -24,7 +24,7 @@ from loki_hooks.system.git.identity import NOBODY
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.submodules import checked_out, fill_submodules, gitlinks, take_out
 from loki_hooks.system.locks import Held, hold
-from loki_hooks.system.processes.run import is_alive
+from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.trees import remove_tree
 from loki_hooks.system.worktrees.populate import is_writer, populate, sources
