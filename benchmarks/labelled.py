@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from labelled_cases import NOTHING, Score, cases, look, score
+from support.labelled_cases import NOTHING, Score, cases, look, score
 
 ASPECTS = ("public", "endpoint", "config")
 

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import processor_time
 import pytest
-import warm
 from hypothesis import settings
+from support import warm
 
 import loki_hooks
 

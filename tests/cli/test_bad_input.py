@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from actions.scripted import Yard, snapshot, yard
 from conftest import Repo, call
+from support.scripted import Yard, snapshot, yard
 
 from loki_hooks.cli.main import run_cli
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from actions.scripted import Yard, snapshot, yard
+from support.scripted import Yard, snapshot, yard
 
 from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.errors import BadInputError

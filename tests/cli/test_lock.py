@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from actions.scripted import turn_on
 from conftest import SCRIPTS, Repo, eventually
+from support.scripted import turn_on
 
 LOKI = str(SCRIPTS / "loki-hooks")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from actions.scripted import Yard, snapshot, yard
 from conftest import Repo, call
+from support.scripted import Yard, snapshot, yard
 
 from loki_hooks.cli.console import printable
 

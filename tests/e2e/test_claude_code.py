@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import Repo, eventually
+from support.clients import npm_client
 
-from e2e.clients import npm_client
 from loki_hooks.system.locks import hold
 
 pytestmark = [pytest.mark.extra, pytest.mark.network]

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from actions.troubles import TROUBLES
 from conftest import Repo, eventually
+from support.look import quiet, state_of, worktrees
+from support.small import begin
+from support.troubles import TROUBLES
 
 from e2e.conftest import Hooks
-from e2e.look import quiet, state_of, worktrees
-from e2e.small import begin
 
 DANGEROUS = ("staged", "unstaged", "untracked", "ignored", "process", "merge", "stash", "detached", "more")
 
@@ -49,6 +49,6 @@ def test_the_dangerous_ones_stay_and_the_clean_one_goes(repo: Repo, hooks: Hooks
 
 def quiet_but_sleepers(repo: Repo, tree: Path) -> None:
     """Wait until only the process that the test put into ``tree`` is left."""
-    from e2e.look import our_processes
+    from support.look import our_processes
 
     eventually(lambda: all("sleep" in words for words in our_processes(repo)), 60, "our processes to end")

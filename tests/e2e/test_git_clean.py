@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Repo, eventually
-
-from e2e.look import quiet, refs, signals, state_of, status, worktrees
-from e2e.small import begin
+from support.look import quiet, refs, signals, state_of, status, worktrees
+from support.small import begin
 
 if TYPE_CHECKING:
     from e2e.conftest import Hooks

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Repo, eventually
-
-from e2e.look import events, our_processes, quiet, refs, signals, state_of, stream, worktrees
-from e2e.small import APP, begin
+from support.look import events, our_processes, quiet, refs, signals, state_of, stream, worktrees
+from support.small import APP, begin
 
 if TYPE_CHECKING:
     from e2e.conftest import Hooks

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import SCRIPTS, Repo, call, eventually
-
-from e2e.look import our_processes, quiet, refs, state_of
-from e2e.small import begin
+from support.look import our_processes, quiet, refs, state_of
+from support.small import begin
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.clients import PACKAGES, aider_sources, npm_client
 
-from e2e.clients import PACKAGES, aider_sources, npm_client
 from loki_hooks.domain.sessions.agents import PRESETS, Agent
 from loki_hooks.domain.sessions.prompts import words_of
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Repo, call, eventually
+from support.look import events, our_processes, quiet, refs, signals, state_of, status, worktrees
 
 from e2e.conftest import WAYS, Hooks
-from e2e.look import events, our_processes, quiet, refs, signals, state_of, status, worktrees
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from actions.scripted import Yard, yard
 from conftest import Done, Repo, call
+from support.scripted import Yard, yard
 
 import loki_hooks
 
