@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support import warm
+from support import processor_time, warm
 
 import loki_hooks
 

@@ -77,7 +77,7 @@ def test_a_session_that_runs_meanwhile_ends_well(repo: Repo, hooks: Hooks, tmp_p
     there = small.beside("project-feature-long")
     eventually((there / "new.py").exists, 30)
     eventually(lambda: repo.git("log", "-1", "--format=%s", "feature/long") == "New", 30)
-    repo.git("clean", "-q", "-xdf")
+    eventually(lambda: repo.try_git("clean", "-q", "-xdf").code == 0, 20, "nobody to write while git cleans")
     repo.git("checkout", "-q", "main")
     eventually(lambda: state_of(repo, "feature-long") == "open", 20)
     tip = repo.git("rev-parse", "feature/long")
