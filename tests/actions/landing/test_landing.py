@@ -60,7 +60,7 @@ def everything(repo: Repo, *more: Path) -> dict[str, Any]:
             "head": (git_dir / "HEAD").read_text(),
             "status": repo.git("--no-optional-locks", "status", "--porcelain", "--ignored", cwd=place),
             "operation": sorted(
-                p.name for p in git_dir.iterdir() if p.name not in {"COMMIT_EDITMSG", "index", "worktrees"}
+                p.name for p in git_dir.iterdir() if p.name not in {"COMMIT_EDITMSG", "index", "worktrees", "loki"}
             ),
             "stash": repo.git("stash", "list"),
         }
