@@ -78,7 +78,7 @@ def _whose_state(value: object) -> Whose:
     if not isinstance(value, dict) or type(value.get("state_version")) is not int:
         return Whose.OTHERS
     state = State.from_json(value)
-    foreign = {key: told for key, told in state.foreign.items() if key not in {"state_version", "startedAt"}}
+    foreign = {key: told for key, told in state.foreign.items() if key not in {"state_version", "schema", "startedAt"}}
     if foreign != _FRESH:
         return Whose.OTHERS
     return Whose.KEEPSAKE if any(record.kind != "main" for record in state.streams.values()) else Whose.MACHINERY

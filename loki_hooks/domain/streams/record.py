@@ -53,19 +53,14 @@ class Task:
         first = self.text.strip().splitlines()[0].strip() if self.text.strip() else ""
         return first if len(first) <= 72 else first[:71] + "…"
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "title": self.title,
-            "text": self.text,
-            "files": list(self.files),
-            "stages": list(self.stages),
-        }
+    def details(self) -> dict[str, Any]:
+        """Return all of it but the text, which others read under a key of its own."""
+        return {"id": self.id, "title": self.title, "files": list(self.files), "stages": list(self.stages)}
 
     @classmethod
-    def from_json(cls, value: object) -> Self:
-        if isinstance(value, str):  # upstream stores the plain text
-            return cls(text=value)
+    def from_json(cls, task: object, details: object = None) -> Self:
+        """Return the task of which ``task`` is the text. Schema 1 had all of it there, as an object."""
+        value = {**(details if isinstance(details, Mapping) else {}), "text": task} if isinstance(task, str) else task
         if not isinstance(value, Mapping):
             return cls()
         files, stages = value.get("files"), value.get("stages")
@@ -164,9 +159,10 @@ class StreamRecord:
             "kind": self.kind,
             "name": self.name,
             "status": self.status.value,
-            "claude_pid": self.session.pid if self.session else None,
+            "claude_pid": self.agent_process.pid if self.agent_process else None,
             "started_at": self.started_at or None,
-            "task": self.task.to_json(),
+            "task": self.task.text,
+            "task_details": self.task.details(),
             "last_run": self.last_run or None,
             "base": self.base,
             "origin": self.origin,
@@ -217,7 +213,7 @@ class StreamRecord:
         if not kind or not name:  # an entry of upstream's: the id says kind and name
             head, _, tail = stream.partition("-")
             kind, name = (head, tail) if tail and head in STANDARD_KINDS else (stream, stream)
-        task = Task.from_json(value.get("task"))
+        task = Task.from_json(value.get("task"), value.get("task_details"))
         after = value.get("after")
         copied = value.get("copied")
         items = value.get("items")

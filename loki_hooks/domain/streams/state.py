@@ -11,6 +11,9 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 
 STATE_VERSION = 1
+SCHEMA = 2
+"""Which fields there are (`state_version` counts writes). Schema 1 had ids in `pending_merges` and `active_streams`, and a
+task as an object."""
 UPSTREAM_VERSION = "loki-hooks"
 """`version` is a product string; an upstream value that is there already is kept."""
 
@@ -56,15 +59,17 @@ class State:
             "metrics": foreign.pop("metrics", {}),
         }
         foreign.pop("state_version", None)
+        schema = foreign.pop("schema", SCHEMA)
         return {
             **head,
             **foreign,
             "state_version": version,
+            "schema": schema if type(schema) is int and schema > SCHEMA else SCHEMA,
             "worktrees": {**strangers, **{key: record.to_json() for key, record in self.streams.items()}},
             "pending_merges": sorted(
-                key for key, r in self.streams.items() if r.status in {Status.PASSED, Status.MERGING}
+                r.branch for r in self.streams.values() if r.status in {Status.PASSED, Status.MERGING}
             ),
-            "active_streams": sorted(key for key, r in self.streams.items() if r.status in IN_SESSION or r.standing),
+            "active_streams": sum(1 for r in self.streams.values() if r.status in IN_SESSION),
         }
 
     def with_stream(self, record: StreamRecord) -> Self:

@@ -90,7 +90,7 @@ def test_a_state_comes_back_with_everything_that_others_wrote(
     assert {key: state.streams[key] for key in ours} == ours
     again = through_a_file(state.to_json(now="T", version=7))
     for key, value in foreign.items():
-        if key not in {"worktrees", "pending_merges", "active_streams", "state_version", "version"}:
+        if key not in {"worktrees", "pending_merges", "active_streams", "state_version", "schema", "version"}:
             assert again[key] == value
     assert again["version"] == product
     assert again["state_version"] == 7
@@ -116,9 +116,14 @@ def test_the_lists_that_upstream_reads_follow_from_the_statuses(many: list[Strea
         state = state.with_stream(record)
     value = state.to_json(now="T", version=1)
     assert value["pending_merges"] == sorted(
-        k for k, r in state.streams.items() if r.status in {Status.PASSED, Status.MERGING}
+        r.branch for r in state.streams.values() if r.status in {Status.PASSED, Status.MERGING}
     )
-    assert set(value["active_streams"]) >= {k for k, r in state.streams.items() if r.status in IN_SESSION}
+    assert value["active_streams"] == len([r for r in state.streams.values() if r.status in IN_SESSION])
+    assert value["schema"] == 2
+    for key, record in state.streams.items():
+        entry = value["worktrees"][key]
+        assert entry["task"] == record.task.text
+        assert entry["claude_pid"] == (record.agent_process.pid if record.agent_process else None)
 
 
 def test_names_that_would_leave_their_folder_are_never_streams() -> None:
@@ -141,6 +146,23 @@ def test_an_entry_of_upstreams_is_understood() -> None:
     assert state.streams["feature-auth"].status is Status.OPEN
     assert state.streams["feature-auth"].session is None  # a pid without its start time is nobody
     assert state.streams["docs"].task.text == "write"
+
+
+def test_the_state_of_schema_1_is_read() -> None:
+    task = {"id": "auth", "title": "Log in", "text": "Log in\nby mail", "files": ["src/**"], "stages": ["build"]}
+    old = {"kind": "feature", "name": "auth", "status": "running", "task": task, "claude_pid": 7}
+    state = State.from_json(
+        {"worktrees": {"feature-auth": old}, "active_streams": ["feature-auth"], "pending_merges": []}
+    )
+    read = state.streams["feature-auth"].task
+    assert (read.id, read.text, read.files, read.stages) == ("auth", "Log in\nby mail", ("src/**",), ("build",))
+    written = state.to_json(now="T", version=2)
+    assert (written["schema"], written["active_streams"]) == (2, 1)
+    assert written["worktrees"]["feature-auth"]["task"] == "Log in\nby mail"
+
+
+def test_a_newer_schema_is_not_written_over() -> None:
+    assert State.from_json({"schema": 3}).to_json(now="T", version=2)["schema"] == 3
 
 
 def test_people_find_a_stream_by_id_name_or_branch() -> None:
