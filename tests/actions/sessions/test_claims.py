@@ -23,7 +23,7 @@ from loki_hooks.system.worktrees.registry import LOCK_PATIENCE, lock, unlock
 STARTER = """
 import os, signal, sys
 from pathlib import Path
-from loki_hooks.actions import apply
+from loki_hooks.actions.reconcile import apply
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.system.site import discover
 

@@ -32,10 +32,10 @@ def open_folder(site: Site) -> Path:
 
 
 def python(site: Site, code: str) -> subprocess.Popen[str]:
-    """Start a process that runs ``code`` with ``site`` and ``queue_files`` at hand."""
+    """Start a process that runs ``code`` with ``site`` and ``queues`` at hand."""
     head = (
-        "import sys, time\nfrom pathlib import Path\nfrom loki_hooks.system import queue_files\n"
-        "from loki_hooks.system.processes.run import myself\nfrom loki_hooks.system.site import discover\n"
+        "import sys, time\nfrom pathlib import Path\nfrom loki_hooks.system.store import queues\n"
+        "from loki_hooks.system.processes.alive import myself\nfrom loki_hooks.system.site import discover\n"
         f"site = discover(Path({str(site.root)!r}))\n"
     )
     return subprocess.Popen(
@@ -118,10 +118,10 @@ def test_of_many_processes_exactly_one_gets_each_item(site: Site) -> None:
     """8 processes race to put, claim and finish the same 12 items."""
     code = (
         "sys.stdin.readline()\n"
-        "for n in range(12): queue_files.put(site, 'docs', {'n': n}, str(n))\n"
-        "while (item := queue_files.claim(site, 'docs', None, myself())):\n"
+        "for n in range(12): queues.put(site, 'docs', {'n': n}, str(n))\n"
+        "while (item := queues.claim(site, 'docs', None, myself())):\n"
         "    print(item['n'])\n"
-        "    queue_files.done(site, 'docs', item['id'])\n"
+        "    queues.done(site, 'docs', item['id'])\n"
     )
     racers = [python(site, code) for _ in range(8)]
     for racer in racers:
@@ -138,7 +138,7 @@ def test_of_many_processes_exactly_one_gets_each_item(site: Site) -> None:
 def test_a_worker_that_is_killed_gives_its_item_back(site: Site) -> None:
     ident, _ = queues.put(site, "docs", {}, "k")
     worker = python(
-        site, "queue_files.claim(site, 'docs', None, myself())\nprint('mine', flush=True)\ntime.sleep(60)\n"
+        site, "queues.claim(site, 'docs', None, myself())\nprint('mine', flush=True)\ntime.sleep(60)\n"
     )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "mine\n"
@@ -155,11 +155,11 @@ def test_killed_at_any_moment_nothing_is_lost_doubled_or_locked(site: Site, dela
     ids = {queues.put(site, "docs", {}, str(n))[0] for n in range(30)}
     code = (
         "print('go', flush=True)\n"
-        "while (item := queue_files.claim(site, 'docs', None, myself())): queue_files.done(site, 'docs', item['id'])\n"
+        "while (item := queues.claim(site, 'docs', None, myself())): queues.done(site, 'docs', item['id'])\n"
     )
     worker = python(site, code)
     assert worker.stdout is not None
-    worker.stdout.readline()
+    assert worker.stdout.readline() == "go\n"
     subprocess.run(["sleep", str(delay)])
     worker.kill()
     worker.communicate(timeout=20)
