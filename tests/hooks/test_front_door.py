@@ -47,7 +47,7 @@ def recorder(tmp_path: Path) -> Path:
     """The package with a worker that only writes down how it was started."""
     package = tmp_path / "lib" / "loki_hooks"
     shutil.copytree(package_dir(), package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "actions" / "worker.py").write_text(
+    (package / "workers" / "main.py").write_text(
         "import json, os, sys, time\n"
         "def run_worker(words):\n"
         f"    with open({str(tmp_path / 'started')!r}, 'a') as file:\n"

@@ -32,7 +32,7 @@ _NEVER_TRUE = (
     "index.sparse",
 )
 _NEVER_FALSE = ("core.symlinks", "core.filemode")
-_NEVER_SET = ("core.worktree", "core.fsmonitor", "core.sharedrepository", "extensions.partialclone")
+_NEVER_SET = ("core.worktree", "core.sharedrepository", "extensions.partialclone")
 _PLAIN_NAMES = re.compile(rb"[^\x01-\x1f\\:~\x7f-\xff]*")
 _ODD_PARTS = re.compile(rb"(?:^|[/\0])(?:\.git|\.{0,2})(?:[/\0]|$)", re.IGNORECASE)
 

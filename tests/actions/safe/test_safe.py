@@ -433,6 +433,10 @@ def test_what_was_uncommitted_outlives_the_end_of_its_stream(repo: Repo) -> None
     shutil.rmtree(made.tree_of("a"))
     repo.git("merge", "-q", "--no-edit", "feature/a")
     made.run()
+    assert made.status("a") == "merged"
+    assert "moved, unplugged or deleted" in made.record("a")["reason"], "only a person knows"
+    repo.git("worktree", "prune")
+    made.run()
     assert made.status("a") == "archived"
     assert repo.try_git("rev-parse", "--verify", "-q", "refs/loki/safe/feature-a").code == 1
     restored(repo, "a")

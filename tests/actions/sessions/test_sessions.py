@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -331,15 +332,23 @@ def test_a_planted_link_in_the_logs_leads_nothing_out(repo: Repo, tmp_path: Path
     assert not (tmp_path / "new").exists()
 
 
-def test_a_stream_whose_worktree_is_gone_fails_alone(repo: Repo) -> None:
+def test_a_stream_whose_worktree_is_away_waits_alone_and_one_whose_worktree_git_does_not_know_fails(repo: Repo) -> None:
     made = yard(repo, cap=1)
     made.agent("a", f"sleep 1.5; {COMMIT}")
-    made.spawn("a", "b", "c")
-    tree = made.tree_of("b")
+    made.spawn("a", "away", "pruned", "c")
+    shutil.rmtree(made.tree_of("pruned"))
+    repo.git("worktree", "prune")
+    tree = made.tree_of("away")
     tree.rename(tree.with_name("moved"))
     made.run()
-    assert made.status("b") == "failed"
     assert sorted(made.landed()) == ["a", "c"]
+    assert (made.status("away"), made.status("pruned")) == ("queued", "failed")
+    assert f"was moved to {tree.with_name('moved')}" in made.record("away")["reason"]
+    assert "is no worktree" in made.record("pruned")["reason"]
+    tree.with_name("moved").rename(tree)
+    assert repo.loki("resume", "pruned").code == 0
+    made.run()
+    assert sorted(made.landed()) == ["a", "away", "c", "pruned"]
 
 
 def test_an_agent_never_runs_in_the_users_own_worktree(repo: Repo) -> None:

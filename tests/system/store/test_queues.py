@@ -137,9 +137,7 @@ def test_of_many_processes_exactly_one_gets_each_item(site: Site) -> None:
 
 def test_a_worker_that_is_killed_gives_its_item_back(site: Site) -> None:
     ident, _ = queues.put(site, "docs", {}, "k")
-    worker = python(
-        site, "queues.claim(site, 'docs', None, myself())\nprint('mine', flush=True)\ntime.sleep(60)\n"
-    )
+    worker = python(site, "queues.claim(site, 'docs', None, myself())\nprint('mine', flush=True)\ntime.sleep(60)\n")
     assert worker.stdout is not None
     assert worker.stdout.readline() == "mine\n"
     assert queues.claim(site, "docs", None, myself()) is None
@@ -159,7 +157,7 @@ def test_killed_at_any_moment_nothing_is_lost_doubled_or_locked(site: Site, dela
     )
     worker = python(site, code)
     assert worker.stdout is not None
-    worker.stdout.readline()
+    assert worker.stdout.readline() == "go\n"
     subprocess.run(["sleep", str(delay)])
     worker.kill()
     worker.communicate(timeout=20)

@@ -186,7 +186,6 @@ def test_attributes_from_outside_the_tree_count_too(many: Repo) -> None:
     ("key", "value"),
     [
         ("core.autocrlf", "true"),
-        ("core.fsmonitor", "true"),
         ("core.symlinks", "false"),
         ("core.eol", "crlf"),
         ("core.ignoreCase", "true"),
@@ -196,6 +195,24 @@ def test_attributes_from_outside_the_tree_count_too(many: Repo) -> None:
 def test_settings_that_change_what_is_written_leave_it_to_git(many: Repo, key: str, value: str) -> None:
     many.git("config", key, value)
     assert fill(many)[0] == key.lower()
+
+
+def test_a_file_system_monitor_changes_nothing_and_is_not_asked(many: Repo) -> None:
+    """It tells what changed, not what is written; and no git of ours asks one."""
+    asked = many.path.parent / "asked"
+    monitor = many.path.parent / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch '{asked}'\nprintf 'now\\0'\n")
+    monitor.chmod(0o755)
+    many.git("config", "core.fsmonitor", str(monitor))
+    many.git("worktree", "add", "-q", "--detach", "../by-git")
+    asked.unlink(missing_ok=True)
+    why, paths = fill(many)
+    assert (why, asked.exists()) == ("", False)
+    assert tree(paths[0]) == tree(many.path.parent / "by-git")
+    assert many.git("status", "--porcelain", cwd=paths[0]) == ""
+    (paths[0] / "empty").write_text("not any more")
+    many.git("config", "--unset", "core.fsmonitor")
+    assert many.git("status", "--porcelain", cwd=paths[0]) == " M empty"
 
 
 def test_a_setting_that_only_some_worktrees_have(many: Repo, sealed_home: Path) -> None:

@@ -211,7 +211,7 @@ _RACER = """
 import os, sys
 from pathlib import Path
 from loki_hooks.system.locks import hold
-from loki_hooks.system.processes.alive import identify, myself
+from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.site import discover
 from loki_hooks.system.worktrees.registry import lock, unlock
 site, path, rounds = discover(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
