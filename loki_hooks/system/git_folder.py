@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,14 +30,23 @@ def with_ceiling(env: Mapping[str, str], folder: Path | str) -> str:
 
 def pointer(file: Path, prefix: str = "") -> Path | None:
     """Return where a pointer file of git's (``.git``, ``gitdir``, ``commondir``) leads, as a real path; None for none."""
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(_MAX_POINTER).decode("utf-8", "surrogateescape").rstrip("\r\n")
-    except OSError:
-        return None
+    text = _start_of(file)
     if not text.startswith(prefix) or "\0" in text or not text.removeprefix(prefix):
         return None
     return Path(os.path.realpath(file.parent / text.removeprefix(prefix)))
+
+
+def _start_of(file: Path) -> str:
+    """Return what a regular file begins with; '' for anything else. A FIFO in its place would be waited for for ever."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return ""
+    with os.fdopen(handle, "rb") as opened:
+        return opened.read(_MAX_POINTER).decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
 def git_dir_at(folder: Path) -> Path | None:

@@ -30,7 +30,7 @@ from loki_hooks.system.git_folder import astray
 from loki_hooks.system.processes.session_tree import end_runs_for
 from loki_hooks.system.worktrees.registrations import forget_missing, give_pointer, is_empty, registration_of, set_aside
 from loki_hooks.system.worktrees.registry import add, remove, wait_for_git
-from loki_hooks.system.worktrees.run_made import note_of_run, remove_what_came
+from loki_hooks.system.worktrees.run_made import note_of_run, remove_sockets, remove_what_came
 from loki_hooks.system.worktrees.whole_checkout import make_whole
 
 MARK = "loki-gate"
@@ -197,6 +197,7 @@ def _clean(path: Path) -> None:
     for folder in out_of_place(path):
         take_out(folder, path)
     git.run("clean", "-d", "--force", "--force", "--quiet")
+    remove_sockets(path)
     for folder in checked_out(path):
         _clean(folder)
 

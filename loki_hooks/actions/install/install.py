@@ -40,6 +40,7 @@ from loki_hooks.system.hooks.record import (
     Moved,
     Written,
     image_of,
+    keep_edited,
     put,
     read_record,
     write_record,
@@ -68,6 +69,9 @@ def carry_out(site: Site, plan: Plan, say: Callable[[str], None]) -> None:
         record = replace(record, way=plan.way.value)
     for step in plan.steps:
         say(str(step))
+        aside = _kept(step, record)
+        if aside is not None:
+            say(f"{aside} has what somebody wrote into it since; git does not run that")
         record = _do(site, step, record)
 
 
@@ -171,6 +175,15 @@ def _proposal(base: Path | None) -> Write | None:
 
 
 # Carrying it out -----------------------------------------------------------------------------------------
+
+
+def _kept(step: Step, record: InstallRecord) -> Path | None:
+    """Keep a copy of the hook of ours that the step writes anew, if somebody changed it since; return where."""
+    if not isinstance(step, Write) or step.inserted or SHIM_ID.encode() not in step.data:
+        return None
+    path = Path(step.path)
+    after = next((c.after for c in record.changes if isinstance(c, Written) and c.path == path), None)
+    return keep_edited(path, after)
 
 
 def _do(site: Site, step: Step, record: InstallRecord) -> InstallRecord:

@@ -22,7 +22,17 @@ from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.hooks.files import content
 from loki_hooks.system.hooks.framework import NAMES, find_config, read_config
-from loki_hooks.system.hooks.record import Change, Configured, Image, Moved, Written, image_of, put, read_record
+from loki_hooks.system.hooks.record import (
+    Change,
+    Configured,
+    Image,
+    Moved,
+    Written,
+    image_of,
+    keep_edited,
+    put,
+    read_record,
+)
 from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.store.loki_folder import Contents, contents, remove_machinery
@@ -197,6 +207,9 @@ def _unwrite_changed(change: Written, now: Image, done: list[str], left: list[st
             done.append(f"removed {below}")
             return
     if now.data is not None and owner_of(content(path) or b"") is Owner.OURS:
+        aside = keep_edited(path, change.after)
+        if aside is not None:
+            left.append(f"{path} was changed since: it is kept as {aside}, which git does not run")
         put(path, change.before)
         done.append(f"removed {path}" if change.before.absent else f"put {path} back")
         return

@@ -53,12 +53,8 @@ def is_put_off(failure: Failure) -> bool:
 
 
 def put_off(record: StreamRecord | None) -> frozenset[str]:
-    """Return what of the stream's failed, and is not to be tried again yet."""
-    return (
-        frozenset(what for what, f in record.failures.items() if what != LOOK and is_put_off(f))
-        if record
-        else frozenset()
-    )
+    """Return what of the stream's failed, and is not to be tried again yet. A look is tried always, but not told."""
+    return frozenset(what for what, f in record.failures.items() if is_put_off(f)) if record else frozenset()
 
 
 def owner_of(step: Step) -> str:
@@ -143,7 +139,7 @@ def contained(context: Context, what: str, do: Callable[[], T]) -> T | None:
         reason = in_words(error)
         main = context.store.read().streams.get(MAIN)
         before = main.failures.get(what) if main else None
-        if before is None or before.reason != reason:
+        if before is None or (before.reason != reason and not is_put_off(before)):
             log_fault(context.site, what, error)
             events.record(context.site, "chore-failed", detail=reason, evidence={"chore": what})
             fail(context, MAIN, what, reason)

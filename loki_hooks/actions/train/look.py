@@ -60,7 +60,8 @@ def looked_at(
     except Exception as error:  # noqa: BLE001  whatever it is, it costs this stream only
         why = in_words(error)
         before = s.record.failures.get(LOOK)
-        if (before is None or before.reason != why) and (s.record.stream, why) not in memory.logged:
+        news = before is None or (before.reason != why and LOOK not in s.put_off)
+        if news and (s.record.stream, why) not in memory.logged:
             memory.logged.add((s.record.stream, why))
             log_fault(context.site, f"look at {s.record.stream}", error)
         return replace(s, unseen=why)

@@ -42,10 +42,13 @@ def decide(facts: Facts) -> tuple[Step, ...]:
 
 
 def _looks(facts: Facts) -> Iterator[Step]:
-    """Say once that a stream cannot be looked at, and once that it can again."""
+    """Say once that a stream cannot be looked at, and once that it can again.
+
+    Another reason is said when it is time to try again: one that differs each time would never let a pass end.
+    """
     for s in facts.streams:
         before = s.record.failures.get(LOOK)
-        if s.unseen and (before is None or before.reason != s.unseen):
+        if s.unseen and (before is None or (before.reason != s.unseen and LOOK not in s.put_off)):
             yield Step(Verb.UNSEEN, s.record.stream, s.unseen)
         elif before is not None and not s.unseen:
             yield Step(Verb.SEEN, s.record.stream)

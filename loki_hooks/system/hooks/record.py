@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from loki_hooks.system.site import Site
 
 VERSION = 1
+HOOK_MODE = 0o755
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,22 @@ def put(path: Path, image: Image) -> None:
     else:
         write_atomic(path, image.data or b"")
         path.chmod(image.mode)
+
+
+def keep_edited(path: Path, after: str | None) -> Path | None:
+    """Keep a copy beside a hook of ours that is about to go where somebody has written into it since; return where.
+
+    ``after``: the digest of what we wrote. None is returned where nothing but its mode is another.
+    """
+    now = image_of(path)
+    if now.data is None or after in {None, now.digest, Image(now.data, HOOK_MODE).digest}:
+        return None
+    numbers = itertools.count(1)
+    aside = path.with_name(f"{path.name}.edited")
+    while os.path.lexists(aside):
+        aside = path.with_name(f"{path.name}.edited-{next(numbers)}")
+    put(aside, now)
+    return aside
 
 
 @dataclass(frozen=True)

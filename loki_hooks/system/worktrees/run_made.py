@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from loki_hooks.system.files import write_atomic
-from loki_hooks.system.git.git import Git
+from loki_hooks.system.files import entries, write_atomic
+from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.submodules import checked_out
 from loki_hooks.system.json import dump_json, read_json
@@ -55,6 +55,20 @@ def remove_what_came(worktree: Path) -> None:
                 clean = _clean(folder, keep, came[start : start + _AT_ONCE]) and clean
     if clean:
         note.unlink(missing_ok=True)
+
+
+def remove_sockets(worktree: Path) -> None:
+    """Remove sockets and FIFOs from folders with tracked files: git sees none of them, and the next server would fail on them.
+
+    Folders without tracked files go as a whole, with all that is in them.
+    """
+    tracked = split_z(Git(worktree).out("ls-files", "-z"))
+    for folder in {worktree, *((worktree / name).parent for name in tracked)}:
+        for entry in entries(folder):
+            if entry.is_symlink() or entry.is_file() or entry.is_dir():
+                continue
+            with contextlib.suppress(OSError):
+                Path(entry.path).unlink()
 
 
 def _clean(folder: Path, keep: Sequence[str], paths: Sequence[str]) -> bool:

@@ -296,3 +296,19 @@ def test_neither_a_server_of_the_set_up_nor_a_lock_of_the_run_is_left(repo: Repo
         assert result_of(made, *again)["outcome"] == "passed"
         assert sleepers(number) == []
     assert not (repo.path.parent / "project-testing-2").exists()
+
+
+def test_a_socket_that_a_run_left_does_not_fail_the_next_one(repo: Repo) -> None:
+    made = yard(repo)
+    repo.commit("Folders", {"run/keep.txt": "", "other/a.txt": "", ".gitignore": "tmp/\n*.sock\n"})
+    (made.outside / "gate.sh").write_text(
+        "mkdir -p tmp new && exec python3 -c 'import os, socket\n"
+        'for name in ("a.sock", "run/b", "tmp/c.sock", "new/d.sock"):\n'
+        "    socket.socket(socket.AF_UNIX).bind(name)\n"
+        'os.mkfifo("other/fifo")\'\n'
+    )
+    for again in ((), ("--again",)):
+        assert result_of(made, *again)["outcome"] == "passed"
+    tree = repo.path.parent / "project-testing"
+    assert sorted(path.name for path in (tree / "run").iterdir()) == ["keep.txt"]
+    assert sorted(path.name for path in (tree / "other").iterdir()) == ["a.txt"]

@@ -432,6 +432,27 @@ def test_a_damaged_record_stops_uninstall_before_it_removes_anything(repo: Repo)
     assert (repo.path / ".git" / "loki" / "hooks").is_dir()
 
 
+def test_what_somebody_wrote_into_a_hook_of_ours_is_kept_beside_it(repo: Repo) -> None:
+    installed(repo)
+    hooks = repo.path / ".git" / "hooks"
+    edited = (hooks / "post-commit").read_text().replace("status=0\n", "status=0\ngit lfs post-commit\n", 1)
+    (hooks / "post-commit").write_text(edited)
+    (hooks / "pre-push").chmod(0o700)  # no word of anybody's: nothing to keep
+    again = repo.loki("install")
+    assert "post-commit.edited" in again.err
+    assert (hooks / "post-commit.edited").read_text() == edited
+    assert "lfs" not in (hooks / "post-commit").read_text()
+    (hooks / "post-commit").write_text(edited + "# more\n")
+    gone = repo.loki("uninstall")
+    assert "post-commit.edited-1" in gone.err
+    assert (hooks / "post-commit.edited-1").read_text() == edited + "# more\n"
+    assert sorted(path.name for path in hooks.iterdir() if "edited" in path.name) == [
+        "post-commit.edited",
+        "post-commit.edited-1",
+    ]
+    assert not (hooks / "post-commit").exists()
+
+
 def test_install_shows_what_it_trusts_and_trust_asks_again_for_what_changed(repo: Repo) -> None:
     repo.commit("gate", {"loki-hooks.toml": '[gates.unit]\ncommand = "make check"\n'})
     done = repo.loki("install")

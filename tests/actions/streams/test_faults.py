@@ -147,6 +147,22 @@ def test_a_very_deep_ignored_folder_keeps_its_worktree_and_holds_nobody_up(repo:
     assert remove_tree(top)
 
 
+def test_a_fifo_where_a_worktree_had_its_git_holds_nobody_up(repo: Repo) -> None:
+    made = yard(repo)
+    made.open("odd", "ok")
+    dot = made.tree_of("odd") / ".git"
+    dot.unlink()
+    os.mkfifo(dot)
+    made.work("ok", {"ok.txt": "ok\n"})
+    assert repo.loki("run", "--once", timeout=60).code == 0
+    made.wait_for("ok", "archived", timeout=60)
+    assert made.status("odd") == "open"
+    shown = repo.loki("status", timeout=60)
+    assert "leads to no repository" in shown.out
+    assert repo.loki("doctor", timeout=60).code == 1
+    assert made.events("look-failed") == []
+
+
 def test_a_pass_that_comes_to_no_end_says_so(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     made = yard(repo, gate=False)
     repo.commit("More", {"more.txt": "more\n"})

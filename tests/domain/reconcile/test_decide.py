@@ -546,8 +546,17 @@ def test_a_stream_that_cannot_be_looked_at_is_left_alone(
     told = replace(a, record=replace(a.record, failures={"look": Failure(1, "", "too long")}))
     steps = decide(replace(facts, streams=(told, stream("b", Status.QUEUED))))
     assert verbs(steps) == [(Verb.START, "feature-b")]
-    again = replace(told, unseen="", record=replace(told.record, status=Status.KEPT))
+    again = replace(told, unseen="", record=replace(told.record, status=Status.KEPT), put_off=frozenset({"look"}))
     assert verbs(decide(replace(FACTS, streams=(again,)))) == [(Verb.SEEN, "feature-a")]
+
+
+def test_a_look_that_fails_otherwise_each_time_is_said_when_it_is_time_to_try_again() -> None:
+    failures = {"look": Failure(1, "", "Is a directory: 12")}
+    a = stream("a", Status.OPEN, unseen="Is a directory: 13", put_off=frozenset({"look"}))
+    a = replace(a, record=replace(a.record, failures=failures))
+    assert decide(replace(FACTS, streams=(a,))) == ()
+    due = decide(replace(FACTS, streams=(replace(a, put_off=frozenset()),)))
+    assert verbs(due) == [(Verb.UNSEEN, "feature-a")]
 
 
 def test_what_failed_is_put_off_and_gives_its_place_to_the_next() -> None:
