@@ -10,7 +10,8 @@ from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.retire import clean_stream, judge_all
 from loki_hooks.cli.console import answer_json, say, table
 from loki_hooks.domain.asker import Deed
-from loki_hooks.domain.reconcile.steps import Verb, Went
+from loki_hooks.domain.reconcile.outcome import Went
+from loki_hooks.domain.reconcile.steps import Verb
 from loki_hooks.domain.removal.classify import Removal
 from loki_hooks.errors import LokiError
 from loki_hooks.system.locks import hold_pass

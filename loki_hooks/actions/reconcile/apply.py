@@ -30,7 +30,8 @@ from loki_hooks.actions.writing import rounds
 from loki_hooks.actions.writing.blog import look_for_stories
 from loki_hooks.actions.writing.queue_signals import show_queues
 from loki_hooks.domain.gates import results
-from loki_hooks.domain.reconcile.steps import DONE, Outcome, Step, Verb, done, failed, waits
+from loki_hooks.domain.reconcile.outcome import DONE, Outcome, done, failed, waits
+from loki_hooks.domain.reconcile.steps import Step, Verb
 from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.failures import LOOK

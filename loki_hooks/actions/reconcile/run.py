@@ -18,7 +18,8 @@ from loki_hooks.actions.reconcile.gather import gather
 from loki_hooks.actions.streams.faults import contained, owner_of, step_failed, worked
 from loki_hooks.actions.train.look import Memory
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, Went
+from loki_hooks.domain.reconcile.outcome import Outcome, Went
+from loki_hooks.domain.reconcile.steps import Step, Verb
 from loki_hooks.domain.streams.status import IN_TRAIN, Status
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import InterruptedRunError

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from loki_hooks.actions.context import Context
-from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, failed
+from loki_hooks.domain.reconcile.outcome import Outcome, failed
+from loki_hooks.domain.reconcile.steps import Step, Verb
 from loki_hooks.domain.streams.failures import GIVE_UP, LOOK, Failure, delay_after, in_words, with_failure
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State

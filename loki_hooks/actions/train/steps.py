@@ -20,7 +20,8 @@ from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.train.build import forget_trains, pin_train
 from loki_hooks.domain.gates import results as gates
 from loki_hooks.domain.gates.results import GateResult
-from loki_hooks.domain.reconcile.steps import DONE, Outcome, Step, done, waits
+from loki_hooks.domain.reconcile.outcome import DONE, Outcome, done, waits
+from loki_hooks.domain.reconcile.steps import Step
 from loki_hooks.domain.refs import conflict_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName

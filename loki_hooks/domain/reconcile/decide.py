@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from loki_hooks.domain.gates.results import Standing
-from loki_hooks.domain.reconcile.steps import Facts, Join, Step, StreamFacts, Verb
+from loki_hooks.domain.reconcile.facts import Facts, Join, StreamFacts
+from loki_hooks.domain.reconcile.steps import Step, Verb
 from loki_hooks.domain.streams.failures import LOOK
 from loki_hooks.domain.streams.status import IN_SESSION, IN_TRAIN, LIVING, Status
 from loki_hooks.domain.train import search

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from loki_hooks.domain.gates.results import Standing
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Facts, Found, Join, Step, StreamFacts, Verb
+from loki_hooks.domain.reconcile.facts import Facts, Found, Join, StreamFacts
+from loki_hooks.domain.reconcile.steps import Step, Verb
 from loki_hooks.domain.streams import failures
 from loki_hooks.domain.streams.failures import DELAYS, Failure, delay_after
 from loki_hooks.domain.streams.record import StreamRecord

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Facts, StreamFacts, Verb
+from loki_hooks.domain.reconcile.facts import Facts, StreamFacts
+from loki_hooks.domain.reconcile.steps import Verb
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Facts, StreamFacts, Verb
+from loki_hooks.domain.reconcile.facts import Facts, StreamFacts
+from loki_hooks.domain.reconcile.steps import Verb
 from loki_hooks.domain.sessions.agents import RATE_WORDS
 from loki_hooks.domain.sessions.cap import CapDecision, Footprints, lowered_for_memory
 from loki_hooks.domain.sessions.ending import Ending, plain_line, seconds_to_wait, turned_away, waits_for_its_provider
