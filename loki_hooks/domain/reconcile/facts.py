@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from loki_hooks.domain.gates.results import Standing
 from loki_hooks.domain.streams.record import StreamRecord
-from loki_hooks.domain.streams.status import IN_TRAIN
+from loki_hooks.domain.streams.status import IN_TRAIN, LIVING
 from loki_hooks.domain.train.search import Car, Rest, Train
 from loki_hooks.domain.writing.rounds import Writer
 
@@ -56,6 +56,11 @@ class StreamFacts:
     """Why it must not land as it is ('' when it may): it has what was taken out of the integration branch."""
     unseen: str = ""
     put_off: frozenset[str] = frozenset()
+
+    @property
+    def there(self) -> bool:
+        """Whether anything of it is left: its branch, its worktree (though it may be away), a safe snapshot."""
+        return bool(self.tip or self.worktree or self.away or self.safe)
 
     @property
     def wanted(self) -> bool:
@@ -124,3 +129,11 @@ class Facts:
     """The time, as the records write it."""
     put_off: frozenset[str] = frozenset()
     """The steps that are about no stream (``Step.key``), failed, and are not tried again yet."""
+
+    @property
+    def room_for_worktree(self) -> bool:
+        """Whether ``worktrees.max`` leaves room for one more."""
+        if self.worktrees_max is None:
+            return True
+        made = sum(1 for s in self.streams if s.worktree and not s.record.standing and s.record.status in LIVING)
+        return made < self.worktrees_max
