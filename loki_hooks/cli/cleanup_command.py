@@ -10,7 +10,8 @@ from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.retire import clean_stream, judge_all
 from loki_hooks.cli.console import answer_json, say, table
 from loki_hooks.domain.asker import Deed
-from loki_hooks.domain.reconcile.steps import Verb, Went
+from loki_hooks.domain.reconcile.outcome import Went
+from loki_hooks.domain.reconcile.removal import Clean
 from loki_hooks.domain.removal.classify import Removal
 from loki_hooks.errors import LokiError
 from loki_hooks.system.locks import hold_pass
@@ -33,7 +34,7 @@ def cleanup(dry_run: bool, as_json: bool) -> None:
         already = [
             (d.step.stream, Removal(True, (d.outcome.reason,)))
             for d in reconcile(site, wait=30).steps
-            if d.step.verb is Verb.CLEAN and d.outcome.how is Went.DONE
+            if isinstance(d.step, Clean) and d.outcome.how is Went.DONE
         ]
     context = Context(site)
     verdicts = [(v.record, v.removal) for v in judge_all(context)]

@@ -12,7 +12,7 @@ from loki_hooks.actions.reconcile.run import Done, Report, reconcile
 from loki_hooks.actions.requests.watch import something_moves
 from loki_hooks.actions.view.telling import Telling
 from loki_hooks.cli.console import answer_json, say
-from loki_hooks.domain.reconcile.steps import Verb
+from loki_hooks.domain.reconcile.streams import Note
 from loki_hooks.system.site import Site, require_enabled
 
 EVERY = 5.0
@@ -56,13 +56,13 @@ def _document(report: Report, taken: list[Done]) -> dict[str, object]:
     return {
         "steps": [
             {
-                "step": d.step.verb.value,
-                "stream": d.step.stream or d.step.name or None,
+                "step": d.step.word,
+                "stream": d.step.subject or None,
                 "outcome": d.outcome.how.value,
-                "detail": d.outcome.reason or d.step.reason,
+                "detail": d.outcome.reason,
             }
             for d in taken
-            if d.step.verb is not Verb.NOTE
+            if not isinstance(d.step, Note)
         ],
         "verdict": report.verdict.to_json(),
     }

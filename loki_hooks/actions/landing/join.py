@@ -9,7 +9,7 @@ from __future__ import annotations
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.merge import merge
 from loki_hooks.actions.landing.upstream import upstream_of
-from loki_hooks.domain.reconcile.steps import Join
+from loki_hooks.domain.reconcile.facts import Join
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.merges import commit_tree

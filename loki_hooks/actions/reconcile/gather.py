@@ -22,7 +22,7 @@ from loki_hooks.actions.streams.identity import identify
 from loki_hooks.actions.streams.signals import said_ready, says_ready_itself
 from loki_hooks.actions.train.look import Look, Memory, join_seen, look_at_tip, look_at_train, looked_at
 from loki_hooks.actions.writing.rounds import writers
-from loki_hooks.domain.reconcile.steps import Facts, Found, StreamFacts
+from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
 from loki_hooks.domain.refs import PROCESSED
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord

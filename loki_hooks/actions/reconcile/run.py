@@ -12,16 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.gates.worktrees import keep_testing
 from loki_hooks.actions.landing import upstream
-from loki_hooks.actions.reconcile.apply import Applier
+from loki_hooks.actions.reconcile.after import after_steps
+from loki_hooks.actions.reconcile.apply import take
 from loki_hooks.actions.reconcile.gather import gather
 from loki_hooks.actions.streams.faults import contained, owner_of, step_failed, worked
 from loki_hooks.actions.train.look import Memory
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, Went
+from loki_hooks.domain.reconcile.outcome import Outcome, Went
+from loki_hooks.domain.reconcile.removal import Clean
+from loki_hooks.domain.reconcile.steps import Step
+from loki_hooks.domain.reconcile.streams import Seen, Unseen
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import IN_TRAIN, Status
 from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import InterruptedRunError
+from loki_hooks.system.clock import now
 from loki_hooks.system.config.trust import by_environment
 from loki_hooks.system.locks import PassLock, busy_pass, try_hold_pass
 from loki_hooks.system.site import Site, require_on
@@ -83,10 +90,10 @@ def reconcile(
 
 
 def _pass(site: Site, lock: PassLock, marks: Marks, *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
-    applier = Applier(Context(site), lock)
-    applier.keep_standing()
-    if fetch or any(r.status in IN_TRAIN | {Status.PROPOSED} for r in applier.context.store.read().streams.values()):
-        problem = contained(applier.context, "fetch", lambda: upstream.fetch(applier.context)) or ""
+    context = Context(site)
+    _keep_standing(context)
+    if fetch or any(r.status in IN_TRAIN | {Status.PROPOSED} for r in context.store.read().streams.values()):
+        problem = contained(context, "fetch", lambda: upstream.fetch(context)) or ""
         if problem and say:
             say(problem)
     done: list[Done] = []
@@ -94,23 +101,33 @@ def _pass(site: Site, lock: PassLock, marks: Marks, *, fetch: bool, say: Callabl
     memory = Memory()
     for _ in range(ROUNDS):  # it ends by itself: no step is taken twice
         marks.take()
-        applier = Applier(Context(site), lock)  # anew: a landing may have changed what is in force
-        steps = [step for step in decide(gather(applier.context, memory)) if step not in tried]
+        context, began = Context(site), now()  # anew: a landing may have changed what is in force
+        steps = [step for step in decide(gather(context, memory)) if step not in tried]
         if not steps:
             break
         for step in steps:
             tried.add(step)
-            taken = _take(applier, step)
+            taken = _take(context, lock, step)
             done.append(taken)
-            if step.verb is Verb.CLEAN and taken.outcome.how is not Went.DONE:
+            if isinstance(step, Clean) and taken.outcome.how is not Went.DONE:
                 memory.kept.add(step.stream)
             if say is not None and taken.outcome.how is Went.FAILED:
                 say(describe(taken))
     else:
-        _say_unfinished(applier.context, say)
-    applier.finish()
+        _say_unfinished(context, say)
+    after_steps(context, began)
     marks.settle()
     return done
+
+
+def _keep_standing(context: Context) -> None:
+    """See to it that the streams ``main``, always, and ``testing``, when it has a worktree, are there."""
+    main = context.store.read().streams.get("main")
+    path, branch = str(context.site.root), context.integration
+    if main is None or main.path != path or main.branch != branch:
+        record = StreamRecord("main", "main", Status.ORCHESTRATING, path, branch, created_at=now(), origin="adopted")
+        context.store.update(lambda s: s.with_stream(record))
+    contained(context, "testing", lambda: keep_testing(context))
 
 
 def _say_unfinished(context: Context, say: Callable[[str], None] | None) -> None:
@@ -120,23 +137,20 @@ def _say_unfinished(context: Context, say: Callable[[str], None] | None) -> None
         say(why)
 
 
-def _take(applier: Applier, step: Step) -> Done:
+def _take(context: Context, lock: PassLock, step: Step) -> Done:
     """Take one step. The failure of one stream never stops another, whatever it is."""
     try:
-        outcome = applier.take(step)
+        outcome = take(context, lock, step)
     except InterruptedRunError:
         raise
     except Exception as error:  # noqa: BLE001  a bug, a full disk, a strange file: it costs this step
-        return Done(step, step_failed(applier.context, step, error))
-    if step.verb not in {Verb.UNSEEN, Verb.SEEN}:
-        worked(applier.context, owner_of(step), step.key)
+        return Done(step, step_failed(context, step, error))
+    if not isinstance(step, Unseen | Seen):
+        worked(context, owner_of(step), step.key)
     return Done(step, outcome)
 
 
 def describe(done: Done) -> str:
     """Return a taken step as a line for people."""
-    step = done.step
-    about = step.stream or step.name or "the integration branch"
-    text = f"{about}: {step.verb.value}"
-    detail = done.outcome.reason or step.reason
-    return f"{text} {done.outcome.how}" + (f" ({detail})" if detail else "")
+    reason = done.outcome.reason
+    return f"{done.step} {done.outcome.how}" + (f" ({reason})" if reason else "")

@@ -113,7 +113,7 @@ def settle(context: Context, record: StreamRecord, ending: Ending, why: str = ""
 
     after = context.store.update(ended).streams.get(record.stream, record)
     if after.status is Status.IDLE:
-        rounds.settle(context, after)
+        rounds.close_items(context, after)
     rounds.give_back(context, record, myself())
     if after.status is not Status.QUEUED or not (after.not_before or after.stage != record.stage):
         _tell_end(context, after, ending, status, reason, tip)

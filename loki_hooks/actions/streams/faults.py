@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from loki_hooks.actions.context import Context
-from loki_hooks.domain.reconcile.steps import Outcome, Step, Verb, failed
+from loki_hooks.domain.reconcile.base import MainStep, StreamStep
+from loki_hooks.domain.reconcile.outcome import Outcome, failed
 from loki_hooks.domain.streams.failures import GIVE_UP, LOOK, Failure, delay_after, in_words, with_failure
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
@@ -57,21 +58,21 @@ def put_off(record: StreamRecord | None) -> frozenset[str]:
     return frozenset(what for what, f in record.failures.items() if is_put_off(f)) if record else frozenset()
 
 
-def owner_of(step: Step) -> str:
+def owner_of(step: StreamStep | MainStep) -> str:
     """Return the stream in whose record a failure of the step is kept."""
-    return MAIN if not step.stream or step.verb in {Verb.BEGIN, Verb.REST} else step.stream
+    return step.stream or MAIN
 
 
-def step_failed(context: Context, step: Step, error: Exception) -> Outcome:
+def step_failed(context: Context, step: StreamStep | MainStep, error: Exception) -> Outcome:
     """Remember that the step failed, say so, and give its stream up to a person after three times."""
     stream, key = owner_of(step), step.key
     if isinstance(error, StreamFaultError):
-        stream, error, key = error.stream, error.error, step.verb.value
+        stream, error, key = error.stream, error.error, step.word
     reason = in_words(error)
     if not isinstance(error, LokiError):
-        log_fault(context.site, f"step {step.verb} {stream}", error)
+        log_fault(context.site, f"step {step.word} {stream}", error)
     outcome = failed(reason, fail(context, stream, key, reason, at_once=isinstance(error, IllegalMoveError)))
-    evidence = {"step": step.verb.value, "hint": getattr(error, "hint", None) or "", "retry_after": outcome.retry_after}
+    evidence = {"step": step.word, "hint": getattr(error, "hint", None) or "", "retry_after": outcome.retry_after}
     events.record(context.site, "step-failed", "" if stream == MAIN else stream, detail=reason, evidence=evidence)
     return outcome
 
@@ -146,10 +147,3 @@ def contained(context: Context, what: str, do: Callable[[], T]) -> T | None:
         return None
     worked(context, MAIN, what)
     return result
-
-
-def look_failed(context: Context, step: Step) -> Outcome:
-    """Record that a stream could not be looked at; nothing else is done with it until it can."""
-    fail(context, step.stream, LOOK, step.reason)
-    events.record(context.site, "look-failed", step.stream, detail=step.reason)
-    return failed(step.reason)

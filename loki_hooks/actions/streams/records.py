@@ -12,27 +12,24 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
 
 
-class Moves:
-    """Changes streams in one context."""
+def change(context: Context, stream: str, to: Callable[[StreamRecord], StreamRecord]) -> StreamRecord | None:
+    """Publish a change of one stream; return the stream as it is now, None when it is gone."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.site = context.site
+    def apply(state: State) -> State:
+        record = state.streams.get(stream)
+        return state if record is None else state.with_stream(to(record))
 
-    def change(self, stream: str, change: Callable[[StreamRecord], StreamRecord]) -> StreamRecord | None:
-        """Publish a change of one stream; return the stream as it is now, None when it is gone."""
+    return context.store.update(apply).streams.get(stream)
 
-        def apply(state: State) -> State:
-            record = state.streams.get(stream)
-            return state if record is None else state.with_stream(change(record))
 
-        return self.context.store.update(apply).streams.get(stream)
+def move(context: Context, stream: str, status: Status, **changes: Any) -> StreamRecord | None:
+    """Publish a move of one stream to another status. Raises ``IllegalMoveError``."""
+    return change(context, stream, lambda record: record.moved(status, **changes))
 
-    def move(self, stream: str, status: Status, **changes: Any) -> StreamRecord | None:
-        return self.change(stream, lambda record: record.moved(status, **changes))
 
-    def record_of(self, stream: str) -> StreamRecord:
-        record = self.context.store.read().streams.get(stream)
-        if record is None:
-            raise LokiError(f"the stream {stream} is gone")
-        return record
+def record_of(context: Context, stream: str) -> StreamRecord:
+    """Return the stream's record. Raises ``LokiError`` when it is gone."""
+    record = context.store.read().streams.get(stream)
+    if record is None:
+        raise LokiError(f"the stream {stream} is gone")
+    return record

@@ -13,7 +13,7 @@ from loki_hooks.actions.landing.taken_out import Gone
 from loki_hooks.actions.radar.survey import conflicts_of_tips
 from loki_hooks.actions.train.build import build_train, current_train
 from loki_hooks.domain.gates.results import Seen, Standing, standing
-from loki_hooks.domain.reconcile.steps import Join, StreamFacts
+from loki_hooks.domain.reconcile.facts import Join, StreamFacts
 from loki_hooks.domain.refs import TIP_TRAILER, TRAIN, WITHOUT
 from loki_hooks.domain.streams.failures import LOOK, in_words
 from loki_hooks.domain.streams.record import StreamRecord

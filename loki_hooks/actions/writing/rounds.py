@@ -169,7 +169,7 @@ def all_written(context: Context, record: StreamRecord) -> bool:
     return bool(mine) and all("written_by" in entry.value for entry in live)
 
 
-def settle(context: Context, record: StreamRecord) -> int:
+def close_items(context: Context, record: StreamRecord) -> int:
     """Close the items of a round that is over; return how many were still open."""
     how = "nothing had to be changed" if record.status is Status.IDLE else f"the {record.kind} stream landed"
     by = {"stream": record.stream, "commit": record.landed, "how": how}

@@ -1,7 +1,7 @@
 """What failed, how often, and when it is tried again: ever more seldom. After ``GIVE_UP`` times a person is asked. Pure.
 
 Kept in a stream's record under ``failures``: what failed → {times, not_before, reason}. What failed is a step (its
-verb), or ``look``: its worktree or branch could not be looked at. Steps about the integration branch, and the chores of a
+word), or ``look``: its worktree or branch could not be looked at. Steps about the integration branch, and the chores of a
 pass, are kept in the record of the stream ``main``, with what they were about.
 """
 

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from loki_hooks.domain.gates.results import Standing
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Facts, Found, Join, Step, StreamFacts, Verb
+from loki_hooks.domain.reconcile.facts import Facts, Found, Join, StreamFacts
+from loki_hooks.domain.reconcile.follow import Follow
+from loki_hooks.domain.reconcile.gates import Cancel, Test
+from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, Push
+from loki_hooks.domain.reconcile.removal import Clean
+from loki_hooks.domain.reconcile.sessions import Fail, Start
+from loki_hooks.domain.reconcile.steps import Step
+from loki_hooks.domain.reconcile.streams import Adopt, Moved, Note, Prepare, Ready, Seen, SeenMerged, Unseen, Vanished
+from loki_hooks.domain.reconcile.train import Conflict, LetPass, Reject
 from loki_hooks.domain.streams import failures
 from loki_hooks.domain.streams.failures import DELAYS, Failure, delay_after
 from loki_hooks.domain.streams.record import StreamRecord
@@ -38,70 +46,70 @@ def stream(name: str, status: Status, **more: Any) -> StreamFacts:
     return replace(StreamFacts(record(name, status, **changes), tip=f"tip-{name}"), **more)
 
 
-def verbs(steps: tuple[Step, ...]) -> list[tuple[Verb, str]]:
-    return [(step.verb, step.stream) for step in steps]
+def verbs(steps: tuple[Step, ...]) -> list[tuple[type[Step], str]]:
+    return [(type(step), step.stream) for step in steps]
 
 
 # One case each -------------------------------------------------------------------------------------------
 
 
-def of(s: StreamFacts, **facts: Any) -> list[Verb]:
-    return [step.verb for step in decide(replace(FACTS, streams=(s,), cap=3, **facts))]
+def of(s: StreamFacts, **facts: Any) -> list[type[Step]]:
+    return [type(step) for step in decide(replace(FACTS, streams=(s,), cap=3, **facts))]
 
 
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        (stream("a", Status.PLANNED), [Verb.PREPARE]),
+        (stream("a", Status.PLANNED), [Prepare]),
         (stream("a", Status.PLANNED, claim_alive=True), []),
-        (stream("a", Status.PREPARING), [Verb.FAIL]),
-        (stream("a", Status.RUNNING), [Verb.FAIL]),
+        (stream("a", Status.PREPARING), [Fail]),
+        (stream("a", Status.RUNNING), [Fail]),
         (stream("a", Status.RUNNING, session_alive=True), []),
-        (stream("a", Status.RUNNING, tip="", worktree=False), [Verb.VANISHED]),
+        (stream("a", Status.RUNNING, tip="", worktree=False), [Vanished]),
         (stream("a", Status.RUNNING, tip="", worktree=False, session_alive=True), []),
-        (stream("a", Status.RUNNING, tip="", worktree=False, safe=True), [Verb.FAIL]),
+        (stream("a", Status.RUNNING, tip="", worktree=False, safe=True), [Fail]),
         (stream("a", Status.OPEN, tip="", worktree=False, safe=True), []),
         (stream("a", Status.OPEN, tip="", worktree=True), []),
-        (stream("a", Status.RUNNING, tip="", worktree=False, away="unplugged"), [Verb.FAIL]),
+        (stream("a", Status.RUNNING, tip="", worktree=False, away="unplugged"), [Fail]),
         (stream("a", Status.OPEN, tip="", worktree=False, away="unplugged"), []),
-        (stream("a", Status.QUEUED, worktree=False, away="unplugged"), [Verb.NOTE]),
-        (stream("a", Status.OPEN, worktree=False, moved="/there"), [Verb.MOVED]),
-        (stream("a", Status.QUEUED), [Verb.START]),
+        (stream("a", Status.QUEUED, worktree=False, away="unplugged"), [Note]),
+        (stream("a", Status.OPEN, worktree=False, moved="/there"), [Moved]),
+        (stream("a", Status.QUEUED), [Start]),
         (stream("a", Status.QUEUED, claim_alive=True), []),
-        (stream("a", Status.QUEUED, merged=True), [Verb.SEEN_MERGED]),
+        (stream("a", Status.QUEUED, merged=True), [SeenMerged]),
         (stream("a", Status.OPEN), []),
-        (stream("a", Status.OPEN, signalled=True), [Verb.READY]),
+        (stream("a", Status.OPEN, signalled=True), [Ready]),
         (stream("a", Status.OPEN, signalled=True, tip="base"), []),
         (stream("a", Status.RUNNING, signalled=True, session_alive=True), []),
         (stream("a", Status.FAILED, signalled=True), []),
-        (stream("a", Status.FAILED, signalled=True, tip="new"), [Verb.READY]),
+        (stream("a", Status.FAILED, signalled=True, tip="new"), [Ready]),
         (stream("a", Status.CONFLICTED), []),
-        (stream("a", Status.CONFLICTED, tip="new"), [Verb.READY]),
-        (stream("a", Status.TESTING, tip="new"), [Verb.READY]),
-        (stream("a", Status.READY, conflicts=("f",)), [Verb.CONFLICT]),
-        (stream("a", Status.MERGING, merged=True), [Verb.SEEN_MERGED]),
-        (stream("a", Status.REJECTED, merged=True), [Verb.SEEN_MERGED]),
+        (stream("a", Status.CONFLICTED, tip="new"), [Ready]),
+        (stream("a", Status.TESTING, tip="new"), [Ready]),
+        (stream("a", Status.READY, conflicts=("f",)), [Conflict]),
+        (stream("a", Status.MERGING, merged=True), [SeenMerged]),
+        (stream("a", Status.REJECTED, merged=True), [SeenMerged]),
         (stream("a", Status.RUNNING, merged=True, session_alive=True), []),
-        (stream("a", Status.MERGED), [Verb.CLEAN]),
+        (stream("a", Status.MERGED), [Clean]),
         (stream("a", Status.MERGED, origin="adopted"), []),
         (stream("a", Status.KEPT, merged=True, tip="", worktree=False), []),
     ],
 )
-def test_what_is_right_for_one_stream(facts: StreamFacts, expected: list[Verb]) -> None:
+def test_what_is_right_for_one_stream(facts: StreamFacts, expected: list[type[Step]]) -> None:
     assert of(facts) == expected
 
 
 def test_a_found_worktree_is_adopted() -> None:
-    (step,) = decide(replace(FACTS, found=(Found("/w/x", "feature/x", "feature", "x", "head"),)))
-    assert (step.verb, step.path, step.branch, step.name) == (Verb.ADOPT, "/w/x", "feature/x", "x")
+    found = Found("/w/x", "feature/x", "feature", "x", "head")
+    assert decide(replace(FACTS, found=(found,))) == (Adopt(found),)
 
 
 def test_a_moved_tip_is_followed_pushed_and_forwarded() -> None:
-    assert [s.verb for s in decide(replace(FACTS, processed="old"))] == [Verb.FOLLOW]
-    assert [s.verb for s in decide(replace(FACTS, ahead=True))] == []
-    assert [s.verb for s in decide(replace(FACTS, ahead=True, merge_push=True))] == [Verb.PUSH]
-    assert [s.verb for s in decide(replace(FACTS, ahead=True, behind=True, diverged=True, merge_push=True))] == []
-    assert [s.verb for s in decide(replace(FACTS, behind=True))] == [Verb.FORWARD]
+    assert [type(s) for s in decide(replace(FACTS, processed="old"))] == [Follow]
+    assert [type(s) for s in decide(replace(FACTS, ahead=True))] == []
+    assert [type(s) for s in decide(replace(FACTS, ahead=True, merge_push=True))] == [Push]
+    assert [type(s) for s in decide(replace(FACTS, ahead=True, behind=True, diverged=True, merge_push=True))] == []
+    assert [type(s) for s in decide(replace(FACTS, behind=True))] == [Forward]
 
 
 def train_of(*names: str) -> Train:
@@ -115,11 +123,13 @@ def test_only_what_passed_is_pushed_and_what_is_not_known_is_tested(
     gates: bool, base: Standing, untrusted: str
 ) -> None:
     facts = replace(FACTS, ahead=True, merge_push=True, gates=gates, base=base, tip_tree="tree", untrusted=untrusted)
-    steps = {step.verb: step for step in decide(facts)}
-    assert (steps[Verb.PUSH].reason == "") == (gates and base is Standing.PASSED)
-    assert (Verb.TEST in steps) == (gates and base is Standing.UNKNOWN and not untrusted)
-    under_way = {step.verb for step in decide(replace(facts, running=frozenset({"tree"})))}
-    assert (Verb.CANCEL in under_way) == (Verb.TEST not in steps)
+    steps = decide(facts)
+    (push,) = [step for step in steps if isinstance(step, Push)]
+    assert (push.held == "") == (gates and base is Standing.PASSED)
+    tested = any(isinstance(step, Test) for step in steps)
+    assert tested == (gates and base is Standing.UNKNOWN and not untrusted)
+    under_way = {type(step) for step in decide(replace(facts, running=frozenset({"tree"})))}
+    assert (Cancel in under_way) == (not tested)
 
 
 @pytest.mark.parametrize("standing", list(Standing))
@@ -127,12 +137,13 @@ def test_two_that_diverged_go_on_as_what_passed_merged(standing: Standing) -> No
     facts = replace(
         FACTS, streams=(stream("a", Status.READY),), ahead=True, behind=True, diverged=True, merge_push=True
     )
-    steps = {s.verb: s for s in decide(replace(facts, join=Join("both", "tree", standing=standing)))}
-    assert (Verb.FORWARD in steps) == (standing is Standing.PASSED)
-    assert (Verb.TEST in steps) == (standing is Standing.UNKNOWN)
-    assert "diverged" in steps[Verb.NOTE].reason
-    assert {Verb.LAND, Verb.PUSH, Verb.REJECT}.isdisjoint(steps)
-    assert [s.verb for s in decide(replace(facts, join=Join(problem="they conflict")))] == [Verb.NOTE]
+    decided = decide(replace(facts, join=Join("both", "tree", standing=standing)))
+    steps = {type(s) for s in decided}
+    assert (Forward in steps) == (standing is Standing.PASSED)
+    assert (Test in steps) == (standing is Standing.UNKNOWN)
+    assert ["diverged" in s.reason for s in decided if isinstance(s, Note)] == [True]
+    assert {Land, Push, Reject}.isdisjoint(steps)
+    assert [type(s) for s in decide(replace(facts, join=Join(problem="they conflict")))] == [Note]
 
 
 @pytest.mark.parametrize("status", sorted(IN_TRAIN))
@@ -140,10 +151,10 @@ def test_what_would_bring_back_what_was_taken_out_waits_and_others_do_not(status
     held = stream("a", status, taken_out="taken out")
     facts = replace(FACTS, streams=(held, stream("b", Status.READY)), train=train_of("b"), standings=(Standing.PASSED,))
     steps = decide(facts)
-    assert [s.verb for s in steps if s.stream == "feature-a"] == [
-        Verb.READY if status in {Status.PASSED, Status.MERGING} else Verb.NOTE
+    assert [type(s) for s in steps if s.stream == "feature-a"] == [
+        Ready if status in {Status.PASSED, Status.MERGING} else Note
     ]
-    (land,) = [s for s in steps if s.verb is Verb.LAND]
+    (land,) = [s for s in steps if isinstance(s, Land)]
     assert [car.stream for car in land.cars] == ["feature-b"]
 
 
@@ -162,22 +173,22 @@ def test_nothing_is_tested_or_landed_while_something_is_wrong(trouble: dict[str,
         facts = replace(
             FACTS, streams=(stream("a", Status.READY),), train=train_of("a"), standings=(standing,), **trouble
         )
-        seen = {s.verb for s in decide(facts)}
-        assert Verb.TEST not in seen
+        seen = {type(s) for s in decide(facts)}
+        assert Test not in seen
         if trouble != {"untrusted": "no word"}:
-            assert Verb.LAND not in seen
-            assert Verb.NOTE in seen
+            assert Land not in seen
+            assert Note in seen
 
 
 def test_without_the_users_word_nothing_starts() -> None:
-    assert of(stream("a", Status.QUEUED), untrusted="no word") == [Verb.NOTE]
+    assert of(stream("a", Status.QUEUED), untrusted="no word") == [Note]
 
 
 def test_merge_auto_off_waits_for_a_person() -> None:
     facts = replace(
         FACTS, streams=(stream("a", Status.READY),), train=train_of("a"), standings=(Standing.PASSED,), merge_auto=False
     )
-    assert verbs(decide(facts)) == [(Verb.PASS, "feature-a"), (Verb.NOTE, "feature-a")]
+    assert verbs(decide(facts)) == [(LetPass, "feature-a"), (Note, "feature-a")]
 
 
 def test_those_who_wait_start_by_priority_then_age() -> None:
@@ -187,7 +198,7 @@ def test_those_who_wait_start_by_priority_then_age() -> None:
         stream("urgent", Status.QUEUED, created_at="3", priority=5),
     )
     for cap, names in ((1, ["urgent"]), (2, ["urgent", "old"]), (3, ["urgent", "old", "new"])):
-        started = [s.stream for s in decide(replace(FACTS, streams=waiting, cap=cap)) if s.verb is Verb.START]
+        started = [s.stream for s in decide(replace(FACTS, streams=waiting, cap=cap)) if isinstance(s, Start)]
         assert started == [f"feature-{n}" for n in names]
 
 
@@ -198,7 +209,7 @@ def test_after_holds_back_until_the_other_has_landed() -> None:
             cap=9,
             streams=(stream("a", status, session_alive=True), stream("b", Status.QUEUED, after=("feature-a",))),
         )
-        started = (Verb.START, "feature-b") in verbs(decide(facts))
+        started = (Start, "feature-b") in verbs(decide(facts))
         assert started == (status in {Status.MERGED, Status.ARCHIVED}), status
 
 
@@ -255,10 +266,10 @@ def worlds(draw: st.DrawFn) -> Facts:
 
 
 AFTER = {
-    Verb.FAIL: Status.FAILED,
-    Verb.SEEN_MERGED: Status.MERGED,
-    Verb.READY: Status.READY,
-    Verb.CONFLICT: Status.CONFLICTED,
+    Fail: Status.FAILED,
+    SeenMerged: Status.MERGED,
+    Ready: Status.READY,
+    Conflict: Status.CONFLICTED,
 }
 
 
@@ -270,23 +281,23 @@ def test_what_no_decision_may_ever_do(facts: Facts) -> None:
     assert len(set(steps)) == len(steps)
     by_stream = {s.record.stream: s for s in facts.streams}
     active = sum(1 for s in facts.streams if s.session_alive or s.claim_alive)
-    starts = [s for s in steps if s.verb is Verb.START]
+    starts = [s for s in steps if isinstance(s, Start)]
     assert not starts or active + len(starts) <= facts.cap
-    lands = [s for s in steps if s.verb is Verb.LAND]
+    lands = [s for s in steps if isinstance(s, Land)]
     assert len(lands) <= 1
-    for step in lands:
+    for land in lands:
         assert facts.train is not None
-        assert facts.standings[len(step.cars) - 1] is Standing.PASSED
-        assert step.commit == step.cars[-1].commit
+        assert facts.standings[len(land.cars) - 1] is Standing.PASSED
+        assert land.commit == land.cars[-1].commit
         assert (facts.gates, facts.merge_auto, facts.behind, facts.diverged) == (True, True, False, False)
-        assert all(by_stream[car.stream].tip == car.tip for car in step.cars)
-    tests = {s.tree for s in steps if s.verb is Verb.TEST}
-    ended = {s.tree for s in steps if s.verb is Verb.CANCEL}
+        assert all(by_stream[car.stream].tip == car.tip for car in land.cars)
+    tests = {s.tree for s in steps if isinstance(s, Test)}
+    ended = {s.tree for s in steps if isinstance(s, Cancel)}
     assert not (tests and facts.untrusted)
     assert tests.isdisjoint(facts.running)
     assert ended <= facts.running
     assert len(tests) <= facts.slots
-    proposed = [s for s in steps if s.verb is Verb.PROPOSE]
+    proposed = [s for s in steps if isinstance(s, Propose)]
     assert all(by_stream[s.stream].proposes and by_stream[s.stream].solo is Standing.PASSED for s in proposed)
     assert not proposed or facts.merge_auto
     for step in steps:
@@ -294,20 +305,18 @@ def test_what_no_decision_may_ever_do(facts: Facts) -> None:
         if s is None:
             continue
         if s.session_alive:
-            assert step.verb in {Verb.CLEAN, Verb.PASS, Verb.REJECT, Verb.NOTE, Verb.CONFLICT, Verb.START, Verb.PREPARE}
+            assert type(step) in {Clean, LetPass, Reject, Note, Conflict, Start, Prepare}
         if s.record.status in ENDED:
-            assert step.verb is Verb.CLEAN
+            assert isinstance(step, Clean)
             assert s.record.status is Status.MERGED
-        if step.verb in AFTER and step.verb is not Verb.SEEN_MERGED:
-            old = Status.READY if s.record.status is Status.PASSED and step.verb is Verb.CONFLICT else s.record.status
-            assert legal(old, AFTER[step.verb]), (s.record.status, step)
-        if step.verb is Verb.CLEAN:
+        if type(step) in AFTER and not isinstance(step, SeenMerged):
+            old = Status.READY if s.record.status is Status.PASSED and isinstance(step, Conflict) else s.record.status
+            assert legal(old, AFTER[type(step)]), (s.record.status, step)
+        if isinstance(step, Clean):
             assert s.record.origin == "spawned"
-        if step.verb is Verb.FAIL:
+        if isinstance(step, Fail):
             assert s.record.status in IN_SESSION
-    ends = Counter(
-        s.stream for s in steps if s.verb in {Verb.SEEN_MERGED, Verb.VANISHED, Verb.START, Verb.READY, Verb.PREPARE}
-    )
+    ends = Counter(s.stream for s in steps if type(s) in {SeenMerged, Vanished, Start, Ready, Prepare})
     assert all(count == 1 for count in ends.values())
 
 
@@ -377,7 +386,7 @@ class World:
 
     def take(self, step: Step) -> None:
         name = step.stream.removeprefix("feature-")
-        if step.verb is Verb.TEST:
+        if isinstance(step, Test):
             tree = frozenset(filter(None, step.tree.split(",")))
             assert self.standing(tree) is Standing.UNKNOWN, "nothing is tested twice"
             assert tree not in self.running
@@ -386,15 +395,15 @@ class World:
             assert len(self.running) <= self.slots
             for car in step.cars:
                 self.status[car.stream.removeprefix("feature-")] = Status.TESTING
-        elif step.verb is Verb.CANCEL:
+        elif isinstance(step, Cancel):
             self.running.remove(frozenset(filter(None, step.tree.split(","))))
-        elif step.verb is Verb.PASS:
+        elif isinstance(step, LetPass):
             self.status[name] = Status.PASSED
-        elif step.verb is Verb.REJECT:
+        elif isinstance(step, Reject):
             self.status[name] = Status.REJECTED
-        elif step.verb is Verb.NOTE and self.status[name] is Status.TESTING:
+        elif isinstance(step, Note) and self.status[name] is Status.TESTING:
             self.status[name] = Status.READY
-        elif step.verb is Verb.LAND:
+        elif isinstance(step, Land):
             names = [car.stream.removeprefix("feature-") for car in step.cars]
             assert self.known[frozenset(self.landed) | set(names)] is Standing.PASSED
             self.landed += tuple(names)
@@ -403,15 +412,11 @@ class World:
 
     def settle(self, batch: int) -> None:
         for _ in range(300):
-            steps = [
-                s
-                for s in decide(self.facts(batch))
-                if s.verb in {Verb.TEST, Verb.CANCEL, Verb.PASS, Verb.REJECT, Verb.LAND, Verb.NOTE}
-            ]
+            steps = [s for s in decide(self.facts(batch)) if type(s) in {Test, Cancel, LetPass, Reject, Land, Note}]
             steps = [
                 s
                 for s in steps
-                if s.verb is not Verb.NOTE or self.status[s.stream.removeprefix("feature-")] is Status.TESTING
+                if not isinstance(s, Note) or self.status[s.stream.removeprefix("feature-")] is Status.TESTING
             ]
             for step in steps:
                 self.take(step)
@@ -498,27 +503,28 @@ def test_eight_streams_with_every_one_and_every_two_culprits_cost_what_is_promis
 def test_a_stream_that_lands_by_a_pull_request_is_tested_alone_and_proposed_when_that_is_wanted() -> None:
     car = Car("feature-a", "tip-a", "c", "t")
     asked = stream("a", Status.READY, proposes=True, solo=Standing.UNKNOWN, alone=car, solo_tree="t")
-    (step,) = decide(replace(FACTS, streams=(asked,)))
-    assert (step.verb, step.commit, step.tree, step.cars, step.pin) == (Verb.TEST, "c", "t", (car,), "")
+    assert decide(replace(FACTS, streams=(asked,))) == (Test("c", "t", (car,), pin=""),)
     passed = replace(asked, solo=Standing.PASSED, alone=None)
-    assert of(passed) == [Verb.PASS, Verb.PROPOSE]
-    assert of(passed, merge_auto=False) == [Verb.PASS, Verb.NOTE]
+    assert of(passed) == [LetPass, Propose]
+    assert of(passed, merge_auto=False) == [LetPass, Note]
     assert of(replace(passed, record=replace(passed.record, wanted="tip-a")), merge_auto=False) == [
-        Verb.PASS,
-        Verb.PROPOSE,
+        LetPass,
+        Propose,
     ]
     later = replace(passed, record=replace(passed.record, status=Status.PASSED, not_before="2"))
     assert of(later, now="1") == []
-    assert of(later, now="2") == [Verb.PROPOSE]
-    assert of(replace(asked, solo=Standing.FAILED), base=Standing.PASSED) == [Verb.REJECT]
+    assert of(later, now="2") == [Propose]
+    assert of(replace(asked, solo=Standing.FAILED), base=Standing.PASSED) == [Reject]
 
 
 def test_what_no_decision_depends_on_any_more_is_ended() -> None:
     facts = replace(FACTS, streams=(stream("a", Status.TESTING),), train=train_of("a"), standings=(Standing.UNKNOWN,))
     assert verbs(decide(replace(facts, running=frozenset({"tree-a"})))) == []
     moved = decide(replace(facts, running=frozenset({"before"})))
-    assert [(s.verb, s.tree) for s in moved] == [(Verb.CANCEL, "before"), (Verb.TEST, "tree-a")]
-    assert [s.verb for s in decide(replace(FACTS, running=frozenset({"before"})))] == [Verb.CANCEL]
+    assert moved[0] == Cancel("before")
+    assert [s.tree for s in moved[1:] if isinstance(s, Test)] == ["tree-a"]
+    assert len(moved) == 2
+    assert [type(s) for s in decide(replace(FACTS, running=frozenset({"before"})))] == [Cancel]
 
 
 def test_every_living_status_is_met_by_some_decision_or_waits_for_a_person() -> None:
@@ -542,12 +548,12 @@ def test_a_stream_that_cannot_be_looked_at_is_left_alone(
     """It is said once; whatever else is believed of it, it is not taken for vanished, dead, merged or clean."""
     a = stream("a", status, worktree=worktree, merged=merged, tip=tip, unseen="too long")
     facts = replace(FACTS, streams=(a, stream("b", Status.QUEUED)), cap=3)
-    assert [step.verb for step in decide(facts) if step.stream == a.record.stream] == [Verb.UNSEEN]
+    assert [type(step) for step in decide(facts) if step.stream == a.record.stream] == [Unseen]
     told = replace(a, record=replace(a.record, failures={"look": Failure(1, "", "too long")}))
     steps = decide(replace(facts, streams=(told, stream("b", Status.QUEUED))))
-    assert verbs(steps) == [(Verb.START, "feature-b")]
+    assert verbs(steps) == [(Start, "feature-b")]
     again = replace(told, unseen="", record=replace(told.record, status=Status.KEPT), put_off=frozenset({"look"}))
-    assert verbs(decide(replace(FACTS, streams=(again,)))) == [(Verb.SEEN, "feature-a")]
+    assert verbs(decide(replace(FACTS, streams=(again,)))) == [(Seen, "feature-a")]
 
 
 def test_a_look_that_fails_otherwise_each_time_is_said_when_it_is_time_to_try_again() -> None:
@@ -556,13 +562,13 @@ def test_a_look_that_fails_otherwise_each_time_is_said_when_it_is_time_to_try_ag
     a = replace(a, record=replace(a.record, failures=failures))
     assert decide(replace(FACTS, streams=(a,))) == ()
     due = decide(replace(FACTS, streams=(replace(a, put_off=frozenset()),)))
-    assert verbs(due) == [(Verb.UNSEEN, "feature-a")]
+    assert verbs(due) == [(Unseen, "feature-a")]
 
 
 def test_what_failed_is_put_off_and_gives_its_place_to_the_next() -> None:
     a = stream("a", Status.QUEUED, priority=9, put_off=frozenset({"start"}))
     steps = decide(replace(FACTS, streams=(a, stream("b", Status.QUEUED)), cap=1))
-    assert verbs(steps) == [(Verb.START, "feature-b")]
+    assert verbs(steps) == [(Start, "feature-b")]
     clean = stream("c", Status.MERGED, put_off=frozenset({"clean"}))
     assert decide(replace(FACTS, streams=(clean,))) == ()
     assert decide(replace(FACTS, processed="old", put_off=frozenset({"follow main"}))) == ()

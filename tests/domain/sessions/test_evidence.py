@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.steps import Facts, StreamFacts, Verb
+from loki_hooks.domain.reconcile.facts import Facts, StreamFacts
+from loki_hooks.domain.reconcile.sessions import Start
+from loki_hooks.domain.reconcile.streams import Note
 from loki_hooks.domain.sessions.agents import RATE_WORDS
 from loki_hooks.domain.sessions.cap import CapDecision, Footprints, lowered_for_memory
 from loki_hooks.domain.sessions.ending import Ending, plain_line, seconds_to_wait, turned_away, waits_for_its_provider
@@ -129,12 +131,12 @@ def queued(not_before: str, **more: object) -> StreamFacts:
 
 def test_what_waits_for_its_provider_starts_when_the_time_has_come() -> None:
     noon = "2026-11-20T12:00:00.000000Z"
-    for now, verb in (("2026-11-20T11:59:59.999999Z", Verb.NOTE), (noon, Verb.START)):
+    for now, verb in (("2026-11-20T11:59:59.999999Z", Note), (noon, Start)):
         steps = [s for s in decide(Facts("a", (queued(noon),), cap=1, now=now, processed="a")) if s.stream]
-        assert [s.verb for s in steps] == [verb]
+        assert [type(s) for s in steps] == [verb]
     other = StreamFacts(StreamRecord("feature", "y", Status.QUEUED, base="a"), tip="a")
     both = decide(Facts("a", (queued(noon, priority=9), other), cap=1, now="", processed="a"))
-    assert [s.stream for s in both if s.verb is Verb.START] == ["feature-y"], (
+    assert [s.stream for s in both if isinstance(s, Start)] == ["feature-y"], (
         "one that waits for a time holds nobody up"
     )
 

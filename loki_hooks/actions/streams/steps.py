@@ -1,0 +1,142 @@
+"""The steps of streams that come, go and become ready. Each is idempotent, and may be killed at any point."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from loki_hooks.actions.consent import untrusted_reason
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.streams.faults import fail, worked
+from loki_hooks.actions.streams.records import change, move, record_of
+from loki_hooks.actions.streams.signals import take_ready_signals
+from loki_hooks.actions.streams.worktree import copy_environment, furnish, make_worktree
+from loki_hooks.domain.reconcile.facts import Found
+from loki_hooks.domain.reconcile.outcome import DONE, Outcome, done, failed, waits
+from loki_hooks.domain.reconcile.streams import Adopt, Moved, Note, Prepare, Ready, Seen, SeenMerged, Unseen
+from loki_hooks.domain.refs import base_ref
+from loki_hooks.domain.streams.failures import LOOK
+from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.signals import SignalName
+from loki_hooks.domain.streams.state import State
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.errors import LokiError
+from loki_hooks.system.clock import now
+from loki_hooks.system.git.operations import git_dir_of
+from loki_hooks.system.locks import PassLock
+from loki_hooks.system.processes.alive import is_alive
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import start_detached, worker_argv
+from loki_hooks.system.store import events, signals
+from loki_hooks.system.store.spawn_environment import forget
+from loki_hooks.system.worktrees.registry import wait_for_git
+
+
+def unseen(context: Context, _lock: PassLock, step: Unseen) -> Outcome:
+    """Record that a stream could not be looked at; nothing else is done with it until it can."""
+    fail(context, step.stream, LOOK, step.reason)
+    events.record(context.site, "look-failed", step.stream, detail=step.reason)
+    return failed(step.reason)
+
+
+def seen(context: Context, _lock: PassLock, step: Seen) -> Outcome:
+    worked(context, step.stream, LOOK)
+    change(context, step.stream, lambda r: replace(r, reason=""))
+    return DONE
+
+
+def adopt(context: Context, _lock: PassLock, step: Adopt) -> Outcome:
+    """Make a stream of a worktree that somebody made, and set it up where that is allowed."""
+    found, site = step.found, context.site
+    record = _adopted(context, found)
+
+    def add(state: State) -> State:
+        there = state.streams.get(record.stream, record)
+        replaced = there.status in {Status.ARCHIVED, Status.OPEN} or there.resting
+        return state.with_stream(record) if replaced else state
+
+    context.store.update(add)
+    furnish(context, record)
+    evidence = {"path": found.path, "branch": found.branch}
+    events.record(site, "adopted", record.stream, commit=found.head, evidence=evidence)
+    untrusted = untrusted_reason(context)
+    if untrusted:
+        change(context, record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
+        return done(untrusted)
+    copy_environment(context, record)
+    start_detached(worker_argv("worker", "setup", record.stream, str(site.root)), cwd=site.root, env=scrubbed())
+    return DONE
+
+
+def _adopted(context: Context, found: Found) -> StreamRecord:
+    git = context.git
+    record = StreamRecord(
+        found.kind, found.name, Status.OPEN, found.path, found.branch, origin="adopted", created_at=now()
+    )
+    known = git.commit_id(base_ref(record.stream))
+    if known is not None and git.is_ancestor(known, found.head):
+        # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known, but
+        # not whether somebody chose it.
+        return replace(record, base=known, explicit_base=not git.is_ancestor(known, context.integration_ref))
+    base = git.maybe("merge-base", found.head, context.integration_ref)
+    return replace(record, base=base or found.head, explicit_base=base is None)
+
+
+def prepare(context: Context, _lock: PassLock, step: Prepare) -> Outcome:
+    """Finish what a killed spawn began; where that is impossible, take it back."""
+    record = record_of(context, step.stream)
+    if record.status is not Status.PLANNED or is_alive(record.claim):
+        return waits("it is being made")
+    if not wait_for_git(Path(record.path), 10):
+        return waits(f"git is at work in {record.path}")
+    try:
+        make_worktree(context, record)
+    except LokiError as error:
+        context.store.update(lambda s: s.without(step.stream))
+        context.git.run("update-ref", "-d", base_ref(step.stream))
+        forget(context.site, step.stream)
+        events.record(context.site, "rolled-back", step.stream, detail=error.message)
+        return failed(error.message)
+    move(context, step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None)
+    return DONE
+
+
+def moved(context: Context, _lock: PassLock, step: Moved) -> Outcome:
+    """Follow a worktree that somebody moved. One that may be another one, made by hand, is theirs to clean up."""
+    old = record_of(context, step.stream).path
+    same = git_dir_of(Path(step.path)).name == Path(old).name
+    change(context, step.stream, lambda r: replace(r, path=step.path, origin=r.origin if same else "adopted"))
+    reason = f"its worktree is in {step.path} now"
+    events.record(context.site, "moved", step.stream, detail=reason, evidence={"path": step.path, "before": old})
+    return done(reason)
+
+
+def seen_merged(context: Context, _lock: PassLock, step: SeenMerged) -> Outcome:
+    tip = context.git.commit_id(context.integration_ref) or ""
+    record = move(context, step.stream, Status.MERGED, tip=step.commit, landed=tip, reason="", ended_at=now())
+    if record is not None:
+        take_ready_signals(context, record)
+        signals.clear(context.site, SignalName("MERGE_REQUESTED", record.stream))
+    events.record(context.site, "merged", step.stream, commit=step.commit, detail="seen in git")
+    return DONE
+
+
+def ready(context: Context, _lock: PassLock, step: Ready) -> Outcome:
+    record = move(context, step.stream, Status.READY, tip=step.commit, reason="", not_before="", turned_away=0)
+    if record is not None:
+        take_ready_signals(context, record)
+        signals.clear(context.site, SignalName("TESTS_PASSED", record.name))
+        signals.clear(context.site, SignalName("TESTS_FAILED", record.name))
+        signals.clear(context.site, SignalName("MERGE_REQUESTED", record.stream))
+    events.record(context.site, "ready", step.stream, commit=step.commit, detail=step.reason)
+    return done(step.reason)
+
+
+def note(context: Context, _lock: PassLock, step: Note) -> Outcome:
+    def noted(record: StreamRecord) -> StreamRecord:
+        if record.status is Status.TESTING:
+            return record.moved(Status.READY, reason=step.reason)
+        return replace(record, reason=step.reason)
+
+    change(context, step.stream, noted)
+    return waits(step.reason)

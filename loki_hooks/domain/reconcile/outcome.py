@@ -1,0 +1,36 @@
+"""What becomes of a step: it is done, it waits, or it failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Went(StrEnum):
+    DONE = "done"
+    WAITS = "waits"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step. ``retry_after``: after how many seconds what failed is tried again."""
+
+    how: Went
+    reason: str = ""
+    retry_after: float = 0.0
+
+
+DONE = Outcome(Went.DONE)
+
+
+def done(reason: str) -> Outcome:
+    return Outcome(Went.DONE, reason)
+
+
+def waits(reason: str) -> Outcome:
+    return Outcome(Went.WAITS, reason)
+
+
+def failed(reason: str, retry_after: float = 0.0) -> Outcome:
+    return Outcome(Went.FAILED, reason, retry_after)

@@ -1,0 +1,145 @@
+"""Streams come and go: they are found, made, moved, merged, removed by others; they become ready, and wait for something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from loki_hooks.domain.reconcile.base import MainStep, StreamStep
+from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
+from loki_hooks.domain.streams.failures import LOOK
+from loki_hooks.domain.streams.status import IN_TRAIN, LIVING, Status
+
+_MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
+
+
+@dataclass(frozen=True)
+class Unseen(StreamStep):
+    """The stream cannot be looked at."""
+
+    word: ClassVar[str] = "unseen"
+    reason: str
+
+
+@dataclass(frozen=True)
+class Seen(StreamStep):
+    """The stream can be looked at again."""
+
+    word: ClassVar[str] = "seen"
+
+
+@dataclass(frozen=True)
+class Adopt(MainStep):
+    """Make a stream of a worktree that somebody made."""
+
+    word: ClassVar[str] = "adopt"
+    found: Found
+
+    @property
+    def target(self) -> str:
+        return self.found.path
+
+    @property
+    def subject(self) -> str:
+        return self.found.name
+
+
+@dataclass(frozen=True)
+class Prepare(StreamStep):
+    """Finish what a killed spawn began, or take it back."""
+
+    word: ClassVar[str] = "prepare"
+
+
+@dataclass(frozen=True)
+class Moved(StreamStep):
+    """The stream's worktree is at ``path`` now."""
+
+    word: ClassVar[str] = "moved"
+    path: str
+
+
+@dataclass(frozen=True)
+class Vanished(StreamStep):
+    """Somebody removed the stream's branch and its worktree."""
+
+    word: ClassVar[str] = "vanished"
+    reason: ClassVar[str] = "its branch and its worktree were removed"
+
+
+@dataclass(frozen=True)
+class SeenMerged(StreamStep):
+    """The stream's tip, ``commit``, is in the integration branch, however it got there."""
+
+    word: ClassVar[str] = "seen-merged"
+    commit: str
+
+
+@dataclass(frozen=True)
+class Ready(StreamStep):
+    """The stream may join the train as it is at ``commit``."""
+
+    word: ClassVar[str] = "ready"
+    reason: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Note(StreamStep):
+    """Say what the stream waits for. One whose tests were under way is ready again."""
+
+    word: ClassVar[str] = "note"
+    reason: str
+
+
+def looks(facts: Facts) -> Iterator[Unseen | Seen]:
+    """Say once that a stream cannot be looked at, and once that it can again.
+
+    Another reason is said when it is time to try again: one that differs each time would never let a pass end.
+    """
+    for s in facts.streams:
+        before = s.record.failures.get(LOOK)
+        if s.unseen and (before is None or (before.reason != s.unseen and LOOK not in s.put_off)):
+            yield Unseen(s.record.stream, s.unseen)
+        elif before is not None and not s.unseen:
+            yield Seen(s.record.stream)
+
+
+def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Vanished]:
+    """Bring the table up to what others made, moved and removed."""
+    for found in facts.found:
+        yield Adopt(found)
+    for s in facts.streams:
+        record = s.record
+        if record.status is Status.PLANNED and not s.claim_alive:
+            yield Prepare(record.stream)
+        elif s.session_alive or s.claim_alive:
+            continue
+        elif s.moved:
+            yield Moved(record.stream, s.moved)
+        elif record.status in LIVING and not s.there:
+            yield Vanished(record.stream)
+
+
+def merged_or_ready(facts: Facts) -> Iterator[SeenMerged | Ready]:
+    """Decide which streams are merged already, and which may join the train as they are now."""
+    for s in facts.streams:
+        record, status = s.record, s.record.status
+        if s.session_alive or s.claim_alive or not s.tip:
+            continue
+        if s.merged and status in LIVING and status is not Status.PLANNED:
+            yield SeenMerged(record.stream, s.tip)
+        elif status is Status.CONFLICTED and s.tip != record.tip:
+            yield Ready(record.stream, "it has new commits", s.tip)
+        elif status in IN_TRAIN and s.tip != record.tip:
+            yield Ready(record.stream, "its tip moved", s.tip)
+        elif s.signalled and s.tip != record.base and status in (_MENDED if s.tip != record.tip else {Status.OPEN}):
+            yield Ready(record.stream, "FEATURE_READY", s.tip)
+
+
+def note(streams: Iterable[StreamFacts], reason: str) -> Iterator[Note]:
+    """Say of each of the streams what it waits for, where it does not say so yet."""
+    for s in streams:
+        if s.record.reason != reason or s.record.status is Status.TESTING:
+            yield Note(s.record.stream, reason)
