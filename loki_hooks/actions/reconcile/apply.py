@@ -37,15 +37,17 @@ from loki_hooks.domain.streams.failures import LOOK
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import IN_SESSION, IN_TRAIN, Status
+from loki_hooks.domain.work import SessionWork, SetupWork
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.alive import identify, is_alive, myself
+from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.run import scrubbed
 from loki_hooks.system.processes.session_tree import SessionTree
-from loki_hooks.system.processes.start import start_detached, worker_argv
+from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.store import events, gate_results, signals
 from loki_hooks.system.store.spawn_environment import environment_for, forget
 from loki_hooks.system.worktrees.registry import unlock_dead, wait_for_git
@@ -182,9 +184,7 @@ class Applier(Moves):
             self.change(record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
             return done(untrusted)
         copy_environment(self.context, record)
-        start_detached(
-            worker_argv("worker", "setup", record.stream, str(self.site.root)), cwd=self.site.root, env=scrubbed()
-        )
+        start_detached(worker_argv(SetupWork(record.stream, str(self.site.root))), cwd=self.site.root, env=scrubbed())
         return DONE
 
     def _prepare(self, step: Step) -> Outcome:
@@ -323,7 +323,7 @@ class Applier(Moves):
         if claimed is None or claimed.status is not Status.QUEUED:
             return waits("it is not queued any more")
         pid = start_detached(
-            worker_argv("worker", "session", step.stream, token, str(self.site.root)),
+            worker_argv(SessionWork(step.stream, token, str(self.site.root))),
             cwd=self.site.root,
             env=environment_for(self.site, step.stream),
             output=self.site.folder("logs") / "runner.log",
