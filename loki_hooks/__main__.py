@@ -14,7 +14,7 @@ def main() -> int:
     if words[:1] == ["worker"]:
         from loki_hooks.workers.main import run_worker
 
-        return run_worker(words[1:])
+        return run_worker(words)
     from loki_hooks.cli.main import run_cli
 
     return run_cli()

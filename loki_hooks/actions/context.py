@@ -128,7 +128,7 @@ class Context:
         state = self.store.read()
         found = state.find(word)
         if found is None:
-            near = nearest(word, [r.name for r in state.streams.values()])
+            near = nearest(word, {*state.streams, *(r.name for r in state.streams.values())})
             raise BadInputError(
                 f"there is no stream {shown(word)}",
                 f"did you mean {near}?" if near else "`loki-hooks status` lists the streams",

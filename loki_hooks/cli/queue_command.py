@@ -7,26 +7,19 @@ An agent whose every command runs in a shell of its own names a process that las
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.writing.queue_signals import show_queues
-from loki_hooks.actions.writing.rounds import say_written
+from loki_hooks.actions.requests import queue as requests
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.writing.queue import QUEUES, require_item_id, require_queue
-from loki_hooks.errors import BadInputError
-from loki_hooks.system.processes.alive import identify, is_alive
-from loki_hooks.system.site import Site, require_enabled
+from loki_hooks.system.site import require_enabled
 from loki_hooks.system.store import queues
-from loki_hooks.system.store.state import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from loki_hooks.domain.streams.record import ProcessId, StreamRecord
 
 _HIDDEN = ("id", "state", "queued_at", "docs")
 
@@ -78,18 +71,15 @@ def claim(name: str, ident: str | None, owner: int | None, as_json: bool) -> int
     require_queue(name)
     if ident is not None:
         require_item_id(ident)
-    site = require_enabled()
-    item = queues.claim(site, name, ident, _owner(site, owner))
+    context = Context(require_enabled())
+    item = requests.claim(context, name, ident, owner)
     if item is not None:
         answer_json(item) if as_json else answer(item["id"])
         return 0
     if ident is None:
         say(f"nothing waits in the {name} queue")
-        return 1
-    state = queues.state_of(site, name, ident)
-    if state is None:
-        raise BadInputError(f"the {name} queue has no item {ident}", f"see `loki-hooks queue list {name}`")
-    say(f"the item {ident} is {state.value} already")
+    else:
+        say(f"the item {ident} is {requests.state_of(context, name, ident)} already")
     return 1
 
 
@@ -100,39 +90,11 @@ def done(name: str, ident: str) -> None:
     """Say that an item is done, claimed or not. Safe to repeat."""
     require_queue(name)
     require_item_id(ident)
-    site = require_enabled()
-    record = _stream_here(site)
-    if record is not None and say_written(Context(site), record, ident):
-        say(f"the item {ident} is done once {record.stream} has landed")
-    elif queues.done(site, name, ident, _who(site)):
-        say(f"the item {ident} is done")
-        show_queues(Context(site))
+    became, stream = requests.done(Context(require_enabled()), name, ident)
+    if became is requests.Done.ONCE_LANDED:
+        say(f"the item {ident} is done once {stream} has landed")
     else:
-        say(f"the item {ident} was done already")
-
-
-def _who(site: Site) -> dict[str, str]:
-    """Return who says that an item is done: the stream whose worktree we are in, else a person."""
-    record = _stream_here(site)
-    if record is not None:
-        return {"stream": record.stream, "how": "said to be done in its worktree"}
-    return {"how": "said to be done by hand"}
-
-
-def _stream_here(site: Site) -> StreamRecord | None:
-    streams = StateStore(site).read().streams.values()
-    return next((r for r in streams if r.path == str(site.here) and r.kind != "main"), None)
-
-
-def _owner(site: Site, pid: int | None) -> ProcessId:
-    if pid is None:
-        for record in StateStore(site).read().streams.values():
-            if record.path == str(site.here) and record.session is not None and is_alive(record.session):
-                return record.session
-    found = identify(os.getppid() if pid is None else pid)
-    if found is None:
-        raise BadInputError(f"there is no process {pid or os.getppid()}", "name one that runs: --owner PID")
-    return found
+        say(f"the item {ident} {'is done' if became is requests.Done.NOW else 'was done already'}")
 
 
 def _summary(item: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from enum import Enum
 from itertools import takewhile
 
 from loki_hooks.domain.streams.record import ProcessId
+from loki_hooks.domain.work import Work
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ Asker = Person | Session
 class Kin:
     """The caller, or one of those above it. ``stream``: what its environment was made for, in this repository.
 
-    ``worker``: what it does as a worker of ours, its argument vector from the kind on; ``ours``: a pass started it for itself.
+    ``worker``: what it does as a worker of ours; ``ours``: a pass started it for itself.
     """
 
     process: ProcessId
     stream: str = ""
-    worker: tuple[str, ...] = ()
+    worker: Work | None = None
     ours: bool = False
 
 
@@ -67,21 +68,14 @@ def who(caller: Caller, sessions: Mapping[ProcessId, str]) -> Asker:
     proved = next((sessions[kin.process] for kin in chain if kin.process in sessions and not kin.worker), "")
     near = tuple(takewhile(lambda kin: not (kin.worker or kin.ours), chain))
     above = chain[len(near) :][:1]
-    if not proved and above and above[0].worker:
-        return Session(_stream_of(above[0], sessions))
+    if not proved and above and above[0].worker is not None:
+        return Session(sessions.get(above[0].process, above[0].worker.stream))  # '' where it is none in particular
     marked = next((kin.stream for kin in near if kin.stream), caller.said)
     if proved or marked:
         return Session(proved or marked)
     if not caller.whole and not above:
         return Session("")
     return Session(caller.inside) if caller.inside else Person()
-
-
-def _stream_of(worker: Kin, sessions: Mapping[ProcessId, str]) -> str:
-    """Return the stream that a worker runs something for, '' where it is none in particular."""
-    if worker.process in sessions:
-        return sessions[worker.process]
-    return worker.worker[1] if worker.worker[0] in {"session", "setup"} and worker.worker[1:] else ""
 
 
 class Deed(Enum):

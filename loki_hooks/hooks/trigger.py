@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
+from loki_hooks.domain.work import ReconcileWork
 from loki_hooks.hooks.caller import NATIVE, cleaned, framework
 from loki_hooks.hooks.place import Place, find_place, first_line
-from loki_hooks.system.processes.detach import LINUX, detach, git_ancestors, parent_of, start_time
+from loki_hooks.system.processes.detach import LINUX, detach, git_ancestors, parent_of, start_time, worker_argv
 
 MAX_NOTICE = 400
 
@@ -34,11 +35,9 @@ def trigger(hook: str, notice: str = "") -> int:
         site.main()
     if notice:
         show_notice(place, notice)
-    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    argv = [sys.executable, "-P", os.path.join(package, "__main__.py"), "worker", "reconcile", hook, by, place.root]
-    argv += [f"{pid}={started}" for pid, started in waited_for(by)]
+    work = ReconcileWork(hook, by, place.root, waited_for(by))
     # Not in the worktree: one that somebody is in is not cleaned up, be it ourselves.
-    detach(argv, cleaned(env), os.path.dirname(place.loki))
+    detach(worker_argv(work), cleaned(env), os.path.dirname(place.loki))
     return 0
 
 

@@ -71,20 +71,29 @@ def read_plain(path: Path, limit: int = MAX_BYTES, start: int = 0) -> bytes | No
 
     A symbolic link, FIFO, socket, folder, or a file with more than ``limit`` bytes to read is no regular file of ours: None.
     """
+    handle = open_plain(path)
+    if handle is None:
+        return None
+    with os.fdopen(handle, "rb") as stream:
+        if os.fstat(handle).st_size - start > limit:
+            return None
+        stream.seek(start)
+        data = stream.read(limit + 1)
+    return data if len(data) <= limit else None
+
+
+def open_plain(path: Path) -> int | None:
+    """Return a descriptor that reads a regular file, or None when there is none, or a link stands on the way to it."""
     if link_on_way(path.parent) is not None:
         return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_size - start > limit:
-        os.close(handle)
-        return None
-    with os.fdopen(handle, "rb") as stream:
-        stream.seek(start)
-        data = stream.read(limit + 1)
-    return data if len(data) <= limit else None
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    return None
 
 
 def link_on_way(folder: Path) -> Path | None:

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from loki_hooks.domain.asker import Asker, Caller, Deed, Kin, Person, Session, refused, who
 from loki_hooks.domain.streams.record import ProcessId
+from loki_hooks.domain.work import GateWork, ReconcileWork, SessionWork
 
 SHELL = Kin(ProcessId(50, "a"))
 LOGIN = Kin(ProcessId(1, "a"))
 AGENT = Kin(ProcessId(40, "b"))
-RUNNER = Kin(ProcessId(30, "c"), worker=("session", "feature-x", "token", "/p"), ours=True)
-PASS = Kin(ProcessId(20, "d"), worker=("reconcile", "timer", "native", "/p"), ours=True)
-GATE = Kin(ProcessId(21, "d"), worker=("gate", "c", "t", "", "1", "/p"), ours=True)
+RUNNER = Kin(ProcessId(30, "c"), worker=SessionWork("feature-x", "token", "/p"), ours=True)
+PASS = Kin(ProcessId(20, "d"), worker=ReconcileWork("timer", "native", "/p"), ours=True)
+GATE = Kin(ProcessId(21, "d"), worker=GateWork("c", "t", "", 1, "/p"), ours=True)
 SESSIONS = {AGENT.process: "feature-x", RUNNER.process: "feature-x"}
 
 

@@ -101,8 +101,8 @@ def test_the_worker_is_told_what_happened_where_and_whom_to_wait_for(
     words, env, cwd = started(tmp_path)
     assert isinstance(words, list)
     assert isinstance(env, dict)
-    assert words[:4] == ["reconcile", "post-commit", "native", str(repo.path)]
-    pids = [word.partition("=") for word in words[4:]]
+    assert words[:5] == ["worker", "reconcile", "post-commit", "native", str(repo.path)]
+    pids = [word.partition("=") for word in words[5:]]
     assert len(pids) >= 2  # the script and git at least
     assert all(pid.isdecimal() and start for pid, _, start in pids)
     assert cwd == str(repo.path)
@@ -134,8 +134,8 @@ def test_being_run_by_a_framework_turns_loki_on(
     words, env, _ = started(tmp_path)
     assert isinstance(words, list)
     assert isinstance(env, dict)
-    assert words[2] == by
-    assert len(words) > 4  # no git above: the framework's own processes are waited for
+    assert words[3] == by
+    assert len(words) > 5  # no git above: the framework's own processes are waited for
     assert not [name for name in env if name.startswith("PRE")]
     assert (repo.path / ".git" / "loki" / "enabled").read_text() == f"{by}\n"
 

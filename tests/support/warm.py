@@ -36,6 +36,8 @@ LOADED = (
     ),
     *(
         "workers.main",
+        "workers.gate",
+        "workers.session",
         "actions.sessions.runner",
         "actions.gates.run",
         "actions.gates.runners",
@@ -138,8 +140,9 @@ def _start_workers_here(address: str) -> None:
     """Have what is forked from this process start its workers by asking for another fork."""
     from loki_hooks.system.files import open_log
     from loki_hooks.system.processes import start
+    from loki_hooks.system.processes.detach import our_argv
 
-    cold, ours = start.start_detached, start.worker_argv()
+    cold, ours = start.start_detached, our_argv()
 
     def start_detached(
         argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], output: Path | None = None
@@ -165,7 +168,7 @@ def _start_workers_here(address: str) -> None:
 
 def _answer(call: socket.socket) -> None:
     """Be the command, or the worker, that is asked for; never return."""
-    from loki_hooks.system.processes.start import worker_argv
+    from loki_hooks.system.processes.detach import our_argv
 
     code = 70
     is_worker = False
@@ -189,7 +192,7 @@ def _answer(call: socket.socket) -> None:
             call.close()
             os.closerange(3, 64)
         sys.argv = [str(Path(sys.executable).with_name("loki-hooks")), *asked["argv"]]
-        _show(worker_argv(*asked["argv"]) if is_worker else [sys.executable, *sys.argv])
+        _show(our_argv(*asked["argv"]) if is_worker else [sys.executable, *sys.argv])
         code = _run()
     finally:
         if not is_worker:

@@ -7,7 +7,6 @@ what no gate passed: by a person, never in a session, with an event that says so
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from loki_hooks.actions.landing import upstream as remote
 from loki_hooks.actions.landing.advance import advance
 from loki_hooks.actions.landing.merge import message_of
 from loki_hooks.actions.landing.taken_out import require_nothing_taken_out
-from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.reconcile.run import Report, reconcile
 from loki_hooks.actions.removal.retire import facts_of, judge, retire
+from loki_hooks.actions.requests.watch import passes
 from loki_hooks.actions.safe import salvage
 from loki_hooks.actions.safe.salvage import Salvage
 from loki_hooks.actions.streams.outlook import (
@@ -31,7 +31,6 @@ from loki_hooks.actions.streams.outlook import (
     require_work,
     uncommitted_in,
 )
-from loki_hooks.actions.view.telling import Telling
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.removal.classify import Going, WorktreeFacts, classify
 from loki_hooks.domain.streams.record import StreamRecord
@@ -46,7 +45,6 @@ from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.store import events
 
 Say = Callable[[str], None]
-_LOOK = 0.2
 _OVER = frozenset({Status.MERGED, Status.ARCHIVED})
 
 
@@ -91,27 +89,21 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
 
 
 def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
-    site = context.site
-    telling = Telling(site, say)
-    first, still = True, 0
-    while True:
-        report = reconcile(site, wait=PASS_PATIENCE, fetch=first, say=say)
-        first = False
-        telling.go_on()
-        current = context.store.read().streams.get(record.stream)
-        if current is None or current.status in _OVER:
+    current = record
+
+    def moves(report: Report) -> bool:
+        return not report.ran or current.status is Status.TESTING or under_way(Context(context.site))
+
+    for _ in passes(context.site, moves, say=say):
+        found = context.store.read().streams.get(record.stream)
+        if found is None or found.status in _OVER:
             return Merge(True)
+        current = found
         if current.status is Status.PROPOSED:
             return Merge(False, current.reason, proposed=True)
         if current.status not in IN_TRAIN:
             return Merge(False, current.reason or str(current.status))
-        if report.ran and not under_way(Context(site)) and current.status is not Status.TESTING:
-            still += 1
-            if still == 2:  # a gate may have ended between the pass and the look
-                return Merge(False, current.reason or "something else is under way", waits=True)
-        else:
-            still = 0
-        clock.sleep(_LOOK)
+    return Merge(False, current.reason or "something else is under way", waits=True)
 
 
 def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:

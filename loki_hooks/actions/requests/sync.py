@@ -12,6 +12,7 @@ from loki_hooks.actions.landing.taken_out import gone
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.retire import facts_of
 from loki_hooks.actions.streams.continuity import note_sync
+from loki_hooks.actions.streams.here import streams_here
 from loki_hooks.actions.streams.outlook import require_finishable
 from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.record import StreamRecord
@@ -48,9 +49,8 @@ class Synced:
 
 def stream_here(context: Context) -> StreamRecord:
     """Return the stream whose worktree the caller is in. Raises ``BadInputError`` elsewhere."""
-    here = str(context.site.here)
-    for record in context.store.read().streams.values():
-        if record.path == here and not record.standing:
+    for record in streams_here(context.store.read(), context.site):
+        if not record.standing:
             return record
     raise BadInputError("this is no stream's worktree", "name a stream: `loki-hooks sync NAME`")
 

@@ -37,6 +37,7 @@ from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.stages import REVIEW
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.work import ReconcileWork
 from loki_hooks.errors import LokiError, SetupFailedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.config.trust import word_for_sessions
@@ -47,11 +48,11 @@ from loki_hooks.system.git.submodules import follow_submodules
 from loki_hooks.system.locks import try_hold
 from loki_hooks.system.processes.alive import has_ended, identify, myself
 from loki_hooks.system.processes.ancestry import adopt_orphans, reap_adopted
-from loki_hooks.system.processes.detach import LINUX
+from loki_hooks.system.processes.detach import LINUX, worker_argv
 from loki_hooks.system.processes.run import SESSION_MARK, scrubbed
 from loki_hooks.system.processes.session_log import Pump
 from loki_hooks.system.processes.session_tree import SessionTree, mark_of
-from loki_hooks.system.processes.start import Child, start_detached, start_waiting, worker_argv
+from loki_hooks.system.processes.start import Child, start_detached, start_waiting
 from loki_hooks.system.store import events, signals
 from loki_hooks.system.store.leases import leased_ports
 from loki_hooks.system.worktrees import environment as env_files
@@ -292,7 +293,7 @@ def _heartbeat(context: Context) -> None:
     if lock is not None:
         with lock:
             start_detached(
-                worker_argv("worker", "reconcile", "heartbeat", "native", str(context.site.root)),
+                worker_argv(ReconcileWork("heartbeat", "native", str(context.site.root))),
                 cwd=context.site.root,
                 env=scrubbed(),
             )

@@ -14,11 +14,13 @@ from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import IN_SESSION, Status
+from loki_hooks.domain.work import SessionWork
 from loki_hooks.system.clock import now
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.alive import identify, is_alive, myself
+from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.session_tree import SessionTree
-from loki_hooks.system.processes.start import start_detached, worker_argv
+from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.store import events, signals
 from loki_hooks.system.store.spawn_environment import environment_for
 from loki_hooks.system.worktrees.registry import unlock_dead
@@ -61,7 +63,7 @@ def start(context: Context, _lock: PassLock, step: Start) -> Outcome:
     if claimed is None or claimed.status is not Status.QUEUED:
         return waits("it is not queued any more")
     pid = start_detached(
-        worker_argv("worker", "session", step.stream, token, str(site.root)),
+        worker_argv(SessionWork(step.stream, token, str(site.root))),
         cwd=site.root,
         env=environment_for(site, step.stream),
         output=site.folder("logs") / "runner.log",

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.work import ViewWork
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.processes.ancestry import WORK_MARK
+from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.run import run, scrubbed
-from loki_hooks.system.processes.start import worker_argv
 from loki_hooks.system.processes.terminal import Terminal
 from loki_hooks.system.store import events
 
@@ -89,7 +90,7 @@ def _open(context: Context, record: StreamRecord, address: str) -> str:
     name = tmux_name(context, record)
     if is_shown(context, record):  # of a run before
         run([TMUX, "kill-session", "-t", f"={name}"], cwd=context.site.root, timeout=_TIMEOUT)
-    viewer = shlex.join(worker_argv("worker", "view", address))
+    viewer = shlex.join(worker_argv(ViewWork(address)))
     done = run(
         [TMUX, "new-session", "-d", "-s", name, "-c", str(context.site.root), viewer],
         cwd=context.site.root,

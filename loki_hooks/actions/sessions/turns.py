@@ -9,13 +9,16 @@ from __future__ import annotations
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.failures import GIVE_UP
 from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.work import TurnsWork
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.locks import try_hold
+from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.run import scrubbed
-from loki_hooks.system.processes.start import start_detached, worker_argv
+from loki_hooks.system.processes.start import start_detached
 
 LOCK = "turns.lock"
-_LOOK = 2.0
+LOOK = 2.0
+"""Seconds between two looks at what waits, which may have changed meanwhile."""
 
 
 def waits_for_a_time(context: Context, since: str = "") -> float | None:
@@ -40,4 +43,4 @@ def see_to_turns(context: Context, since: str = "") -> None:
     free = try_hold(context.site.private / LOCK)
     if free is not None:
         free.release()
-        start_detached(worker_argv("worker", "turns", str(context.site.root)), cwd=context.site.root, env=scrubbed())
+        start_detached(worker_argv(TurnsWork(str(context.site.root))), cwd=context.site.root, env=scrubbed())

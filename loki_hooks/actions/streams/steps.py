@@ -20,13 +20,15 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.work import SetupWork
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.alive import is_alive
+from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.run import scrubbed
-from loki_hooks.system.processes.start import start_detached, worker_argv
+from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.store import events, signals
 from loki_hooks.system.store.spawn_environment import forget
 from loki_hooks.system.worktrees.registry import wait_for_git
@@ -64,7 +66,7 @@ def adopt(context: Context, _lock: PassLock, step: Adopt) -> Outcome:
         change(context, record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
         return done(untrusted)
     copy_environment(context, record)
-    start_detached(worker_argv("worker", "setup", record.stream, str(site.root)), cwd=site.root, env=scrubbed())
+    start_detached(worker_argv(SetupWork(record.stream, str(site.root))), cwd=site.root, env=scrubbed())
     return DONE
 
 

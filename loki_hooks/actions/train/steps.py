@@ -27,12 +27,14 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train.search import Car, Train
+from loki_hooks.domain.work import GateWork
 from loki_hooks.system.clock import now
 from loki_hooks.system.json import read_json
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.processes.alive import identify
+from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.run import scrubbed
-from loki_hooks.system.processes.start import start_detached, worker_argv
+from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.store import events, gate_results, signals
 
 
@@ -76,7 +78,7 @@ def test(context: Context, _lock: PassLock, step: Test) -> Outcome:
     tested = streams[: [car.commit for car in step.cars].index(step.commit) + 1] if streams else []
     subject = tested[0] if len(tested) == 1 else ("train" if tested else context.integration)
     pid = start_detached(
-        worker_argv("worker", "gate", step.commit, step.tree, subject, str(step.places), str(context.site.root)),
+        worker_argv(GateWork(step.commit, step.tree, subject, step.places, str(context.site.root))),
         cwd=context.site.root,
         env=scrubbed(),
         output=context.site.folder("logs") / "runner.log",

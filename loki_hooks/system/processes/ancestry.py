@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import os
 
+from loki_hooks.domain.work import work_of
 from loki_hooks.system.processes.detach import LINUX, parent_of, start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not light
+    from loki_hooks.domain.work import Work
 
 WORK_MARK = "LOKI_WORK"
 """In the environment of what a pass starts for itself (git, gh, tmux): never of an agent, a set-up or a gate."""
@@ -85,7 +90,10 @@ def words_of(pid: int) -> list[str]:
     if LINUX:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-                return file.read().decode("utf-8", "surrogateescape").split("\0")[:-1]
+                shown = file.read().rstrip(
+                    b"\0"
+                )  # who shows another text than it was started with may leave room empty
+                return shown.decode("utf-8", "surrogateescape").split("\0") if shown else []
         except OSError:
             return []
     import psutil
@@ -96,13 +104,9 @@ def words_of(pid: int) -> list[str]:
         return []
 
 
-def worker_words(pid: int) -> list[str]:
-    """Return what a worker of ours (``… loki_hooks/__main__.py worker KIND …``) does, from its kind on; else nothing."""
-    words = words_of(pid)
-    for at in range(1, min(len(words) - 1, 5)):
-        if words[at].endswith("loki_hooks/__main__.py") and words[at + 1] == "worker":
-            return words[at + 2 :]
-    return []
+def worker_of(pid: int) -> Work | None:
+    """Return what the process does as a worker of ours, or None when it is none, or we may not know it."""
+    return work_of(words_of(pid))
 
 
 def terminal_of(pid: int) -> str:
@@ -134,13 +138,13 @@ def below_a_session(root: str) -> bool:
     The quick half of `asker.who_asks`, without the state: for hooks.
     """
     for pid, _ in ancestors(own_pid())[0]:
-        words = worker_words(pid)
-        if root in words:
+        work = worker_of(pid)
+        if work is not None and work.names(root):
             return True
         environment = started_with(pid)
         if marked_by(environment, root):
             return True
-        if words or variable(environment, WORK_MARK):
+        if work is not None or variable(environment, WORK_MARK):
             return False
     return False
 

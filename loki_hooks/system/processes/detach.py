@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not light
+    from loki_hooks.domain.work import Work
+
 LINUX = sys.platform.startswith("linux")
 
 
 def _stat(pid: int) -> tuple[str, list[str]] | None:
     """Return (program name, the fields after it) of proc(5)'s ``stat``, or None."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  pathlib is not light
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError:
         return None
@@ -43,7 +47,7 @@ def start_time(pid: int) -> str | None:
 
 def _boot_id() -> str:
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read(8)
     except OSError:
         return "-"
@@ -80,6 +84,17 @@ def git_ancestors(pid: int, depth: int = 16) -> list[tuple[int, str]]:
             upto = len(chain)
         pid = found[0]
     return chain[:upto]
+
+
+def our_argv(*words: str) -> list[str]:
+    """Return the argument vector that runs ``words`` in a process of this same installation."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+    return [sys.executable, "-P", os.path.join(package, "__main__.py"), *words]
+
+
+def worker_argv(work: Work) -> list[str]:
+    """Return the argument vector of the worker that does ``work``."""
+    return our_argv(*work.words())
 
 
 def detach(argv: list[str], env: dict[str, str], cwd: str) -> None:

@@ -10,11 +10,12 @@ import contextlib
 import errno
 import os
 import select
-import stat
 import time
 from pathlib import Path
 from socket import socket
 from typing import IO, TYPE_CHECKING, BinaryIO
+
+from loki_hooks.system.files import open_plain
 
 if TYPE_CHECKING:
     from loki_hooks.system.processes.terminal import Terminal
@@ -102,15 +103,11 @@ def _lines(chunk: bytes) -> list[bytes]:
 
 def tail(path: Path, size: int = 16_384) -> str:
     """Return the last ``size`` bytes of a log as text, '' when there is none. A link or a FIFO is no log."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    handle = open_plain(path)
+    if handle is None:
         return ""
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            return ""
-        os.lseek(handle, max(0, found.st_size - size), os.SEEK_SET)
+        os.lseek(handle, max(0, os.fstat(handle).st_size - size), os.SEEK_SET)
         return os.read(handle, size).decode("utf-8", "replace")
     finally:
         os.close(handle)

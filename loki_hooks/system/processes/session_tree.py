@@ -35,7 +35,7 @@ from loki_hooks.system.processes.ancestry import (
     started_with,
     variable,
     words_of,
-    worker_words,
+    worker_of,
 )
 from loki_hooks.system.processes.detach import LINUX
 from loki_hooks.system.processes.run import SESSION_MARK
@@ -79,7 +79,8 @@ class SessionTree:
             tops = [*marked, *([self.agent.pid] if self.agent is not None and is_alive(self.agent) else [])]
             if self.adopting:
                 orphans = [pid for pid in children.get(self.runner.pid, []) if pid != self.agent_pid]
-                own = worker_words(self.runner.pid)[1:2]
+                ours = worker_of(self.runner.pid)
+                own = ours.stream if ours is not None else ""
                 tops += [pid for pid in orphans if not _is_anothers(pid, own)]
             for keeper in filter(is_alive, self.keepers):
                 tops += [pid for pid in children.get(keeper.pid, []) if not _is_for_itself(pid)]
@@ -225,9 +226,9 @@ def _memory(process: object) -> int:
     return 0
 
 
-def _is_anothers(pid: int, own: list[str]) -> bool:
+def _is_anothers(pid: int, own: str) -> bool:
     """Whether a child of a runner is a worker of ours, or was started by one for itself, or for a stream that is not ``own``."""
-    return _is_for_itself(pid) or variable(started_with(pid), "LOKI_STREAM") not in ("", *own)
+    return _is_for_itself(pid) or variable(started_with(pid), "LOKI_STREAM") not in ("", own)
 
 
 def _is_for_itself(pid: int) -> bool:
@@ -293,5 +294,5 @@ def end_runs_for(worktree: Path, *, none_is_on: bool) -> None:
 
 
 def is_worker(pid: int) -> bool:
-    """Whether the process is a worker of ours (``… loki_hooks/__main__.py worker …``)."""
-    return bool(worker_words(pid))
+    """Whether the process is a worker of ours."""
+    return worker_of(pid) is not None

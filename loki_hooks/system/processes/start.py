@@ -234,11 +234,5 @@ def _left(pid: int) -> bool:
         return True
 
 
-def worker_argv(*words: str) -> list[str]:
-    """Return the argument vector that runs ``words`` in a process of this same installation."""
-    package = Path(os.path.realpath(__file__)).parents[2]
-    return [sys.executable, "-P", str(package / "__main__.py"), *words]
-
-
 _TOLD_WITHIN = 5.0
 """Seconds that a keeper has to say how its program ended, and to end."""

@@ -19,12 +19,13 @@ from loki_hooks.system.processes.ancestry import (
     started_with,
     terminal_of,
     variable,
-    worker_words,
+    worker_of,
 )
 
 if TYPE_CHECKING:
     from loki_hooks.domain.asker import Asker, Kin
     from loki_hooks.domain.streams.state import State
+    from loki_hooks.domain.work import Work
     from loki_hooks.system.site import Site
 
 
@@ -58,19 +59,21 @@ def _kin(pid: int, started: str, root: str) -> Kin:
     from loki_hooks.domain.asker import Kin
     from loki_hooks.domain.streams.record import ProcessId
 
-    words = worker_words(pid)
+    work = worker_of(pid)
     environment = started_with(pid)
     return Kin(
         ProcessId(pid, started),
         stream=marked_by(environment, root),
-        worker=tuple(words) if _is_of(words, root) else (),
-        ours=bool(words) or bool(variable(environment, WORK_MARK)),
+        worker=work if work is not None and _is_of(work, root) else None,
+        ours=work is not None or bool(variable(environment, WORK_MARK)),
     )
 
 
-def _is_of(words: list[str], root: str) -> bool:
+def _is_of(work: Work, root: str) -> bool:
     """Whether a worker works for the repository at ``root``; a pass begins in any of its worktrees."""
-    return root in words or words[:1] == ["reconcile"]
+    from loki_hooks.domain.work import ReconcileWork
+
+    return work.names(root) or isinstance(work, ReconcileWork)
 
 
 def _inside(state: State, pid: int) -> str:

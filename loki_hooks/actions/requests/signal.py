@@ -1,0 +1,94 @@
+"""Emit a signal, or wait for one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loki_hooks.actions.streams.here import streams_here
+from loki_hooks.domain.names import DEFAULT_BRANCHES, identify_branch, stream_id
+from loki_hooks.domain.streams.signals import SignalName
+from loki_hooks.domain.work import ReconcileWork
+from loki_hooks.errors import BadInputError, RefusedError
+from loki_hooks.system.clock import now
+from loki_hooks.system.git.git import Git
+from loki_hooks.system.processes.detach import worker_argv
+from loki_hooks.system.processes.run import scrubbed
+from loki_hooks.system.processes.start import start_detached
+from loki_hooks.system.site import Site
+from loki_hooks.system.store import signals
+from loki_hooks.system.store.state import StateStore
+
+if TYPE_CHECKING:
+    from loki_hooks.domain.streams.record import StreamRecord
+    from loki_hooks.domain.streams.state import State
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
+
+
+def emit(site: Site, name: SignalName, about: str | None = None) -> Path:
+    """Write the signal, start a pass in the background, and return the file. ``about``: what a blog post shall tell.
+
+    Raises ``RefusedError`` for a signal that only a pass writes, ``BadInputError`` for ``about`` with another signal.
+    """
+    if name.kind == "MERGE_REQUESTED":
+        raise RefusedError(
+            f"{name.file} is written only when a stream may land",
+            "say that the work is finished: `loki-hooks signal emit FEATURE_READY_<name>`",
+        )
+    if about is not None and name.kind != "BLOG_POST_QUEUED":
+        raise BadInputError("--about goes with BLOG_POST_QUEUED", f"leave it out for {name.file}")
+    path = signals.emit(site, name, _body(site, name) | (_queued(site, about) if about else {}))
+    start_detached(worker_argv(ReconcileWork("signal", "native", str(site.here))), cwd=site.root, env=scrubbed())
+    return path
+
+
+def wait_for(site: Site, name: SignalName, timeout: float | None) -> signals.Signal | None:
+    """Return the signal once it is there, or None after ``timeout`` seconds (None: wait for ever). It stays there."""
+    folder = site.loki / "signals"
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_PAUSE
+    while True:
+        for found in signals.listed(folder):
+            if found.name.file == name.file:
+                return found
+        left = pause if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return None
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, _LAST_PAUSE)
+
+
+def _queued(site: Site, about: str) -> dict[str, Any]:
+    """Queue the post at once, since the next word may overwrite the signal before a pass has seen it."""
+    from loki_hooks.actions.context import Context
+    from loki_hooks.actions.writing.blog import QUEUE, tell
+    from loki_hooks.system.store.queues import listed
+
+    context = Context(site)
+    tell(context, context.git.commit_id(context.integration_ref) or "", about, now())
+    return {"about": about, "items": len(listed(site, QUEUE))}
+
+
+def _body(site: Site, name: SignalName) -> dict[str, Any]:
+    """Return what the signal says: of the stream that it names, if we know that one, else of the worktree we are in."""
+    state = StateStore(site).read()
+    record = _spoken_of(state, name) or next((r for r in streams_here(state, site) if r.branch), None)
+    if record is not None:
+        git, revision = Git(site.root), f"refs/heads/{record.branch}"
+        branch, worktree, stream = record.branch, record.path, record.stream
+    else:
+        git, revision = Git(site.here), "HEAD"
+        branch = git.maybe("symbolic-ref", "--quiet", "--short", "HEAD") or ""
+        identity = identify_branch(branch, DEFAULT_BRANCHES, {})
+        worktree, stream = str(site.here), identity.stream if identity else ""
+    commit = git.commit_id(revision) or ""
+    tree = git.tree_id(commit) if commit else ""
+    return {"stream": stream, "branch": branch, "worktree": worktree, "commit": commit, "tree": tree}
+
+
+def _spoken_of(state: State, name: SignalName) -> StreamRecord | None:
+    if not name.subject:
+        return None
+    return state.find(name.subject) or state.streams.get(stream_id("feature", name.subject))  # `a-b` may mean a/b
