@@ -90,9 +90,7 @@ def words_of(pid: int) -> list[str]:
     if LINUX:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-                shown = file.read().rstrip(
-                    b"\0"
-                )  # who shows another text than it was started with may leave room empty
+                shown = file.read().rstrip(b"\0")  # a program that shows a shorter text leaves the rest empty
                 return shown.decode("utf-8", "surrogateescape").split("\0") if shown else []
         except OSError:
             return []
