@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.doctor.diagnose import diagnose
+from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.cli.console import answer, answer_json, hint, printable, say
 from loki_hooks.domain.install.diagnosis import Finding, anything_wrong
 from loki_hooks.system.site import discover
@@ -21,7 +22,10 @@ def doctor(fix: bool, as_json: bool) -> int:
     That our hooks fire is proved in each worktree by having git run them. Locks are called dead only on proof that
     their owner is. With --fix only that is repaired in which nothing can be lost.
     """
-    found = diagnose(discover(), fix=fix)
+    site = discover()
+    found = diagnose(site, fix=fix)
+    if site.enabled and any(finding.fixed and finding.check == "worktrees" for finding in found):
+        reconcile(site, wait=5)  # the streams follow worktrees that git knows again
     if as_json:
         answer_json([finding.to_json() for finding in found])
     else:

@@ -22,4 +22,4 @@ def stop(name: str) -> None:
     if record.status is Status.PLANNED:
         say(f"{record.stream} is still being made; no session will start in it")
         return
-    say(f"{record.stream} is {record.status}; its work is in {record.path}")
+    say(f"{record.stream} is {record.status}" + (f"; its work is in {record.path}" if record.path else ""))

@@ -252,10 +252,11 @@ def reregister(context: Context, path: Path) -> Restored:
     if not pointer or admin.parent != context.site.common / "worktrees":
         raise BadInputError(f"{path} was no worktree of this repository", "name a stream, or such a folder")
     with hold_pass(context.site) as lock:
-        if admin.exists():
-            _reconnect(context, admin, path)
-            return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("git knows where it is now",))
-        return _register_again(context, lock, path)
+        if not admin.exists():
+            return _register_again(context, lock, path)
+        _reconnect(context, admin, path)
+    reconcile(context.site, wait=PASS_PATIENCE)  # its stream follows it
+    return Restored(StreamRecord("feature", path.name, Status.OPEN, str(path)), ("git knows where it is now",))
 
 
 def _register_again(context: Context, lock: PassLock, path: Path) -> Restored:

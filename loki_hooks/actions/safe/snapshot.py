@@ -27,7 +27,8 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.json import parse_json
-from loki_hooks.system.worktrees.registrations import is_here
+from loki_hooks.system.site import Site
+from loki_hooks.system.worktrees.registrations import is_here, moved_to, registration_of
 
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
@@ -164,10 +165,18 @@ def lost(context: Context, state: State) -> list[Safe]:
         stream = ref.removeprefix(SAFE)
         record = state.streams.get(stream)
         if record is not None and (
-            record.status is Status.ARCHIVED or not record.path or is_here(context.site, Path(record.path))
+            record.status is Status.ARCHIVED or not record.path or _is_found(context.site, Path(record.path))
         ):
             continue
         safe = read(context.git, stream, oid)
         if safe is not None and (record is not None or holds_work(context, safe)):
             found.append(safe)
     return sorted(found, key=lambda safe: safe.time, reverse=True)
+
+
+def _is_found(site: Site, path: Path) -> bool:
+    """Whether the worktree is in its place, or was surely moved: then `doctor --fix` tells git, and nothing is lost."""
+    if is_here(site, path):
+        return True
+    admin = registration_of(site, path)
+    return admin is not None and moved_to(admin, path) is not None

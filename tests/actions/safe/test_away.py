@@ -266,3 +266,33 @@ def test_a_session_that_takes_its_git_away(repo: Repo) -> None:
     (finding,) = [f for f in json.loads(repo.loki("doctor", "--json").out) if "no worktree any more" in f["what"]]
     (tree / ".git").write_text(finding["todo"].partition("'")[2].partition("'")[0] + "\n")
     assert repo.git("status", "--porcelain", cwd=tree) == "?? x.txt"
+
+
+def _moved_with_changes(repo: Repo) -> tuple[Yard, Path]:
+    """Return a yard with a stream `a`, snapshot made, whose worktree stands in the returned folder, which git does not know."""
+    made = begun(repo, "a")
+    repo.write("more.txt", "more\n", made.tree_of("a"))
+    made.run("--once")
+    assert repo.git("for-each-ref", "refs/loki/safe")
+    return made, made.tree_of("a").rename(made.tree_of("a").with_name("elsewhere"))
+
+
+def test_what_was_moved_is_not_called_lost(repo: Repo) -> None:
+    made, folder = _moved_with_changes(repo)
+    told = repo.loki("status").err
+    assert "doctor --fix" in told
+    assert "restore a`" not in told
+    assert "nothing to restore" in repo.loki("restore", "--list").err
+    repo.loki("doctor", "--fix")
+    assert made.record("a")["path"] == str(folder)
+    assert "is gone" not in repo.loki("status").err
+    made.quiet()
+
+
+def test_a_stream_follows_its_worktree_that_restore_made_known(repo: Repo) -> None:
+    made, folder = _moved_with_changes(repo)
+    assert repo.loki("restore", str(folder)).code == 0
+    assert made.record("a")["path"] == str(folder)
+    done = repo.loki("finish", "a", "--merge")
+    assert done.code == 1
+    assert "uncommitted work: more.txt" in done.err
