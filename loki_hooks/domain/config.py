@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loki_hooks.domain.landing.ways import Way
 from loki_hooks.domain.names import DEFAULT_BRANCHES
 from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command, Launch, RateLimit
 from loki_hooks.domain.streams.stages import BUILD
@@ -81,14 +82,14 @@ class Gate:
 @dataclass(frozen=True)
 class Merge:
     auto: bool = True
-    how: str = "no-ff"
-    how_by_kind: Mapping[str, str] = field(default_factory=dict)
+    how: Way = Way.NO_FF
+    how_by_kind: Mapping[str, Way] = field(default_factory=dict)
     batch: int = 8
     push: bool = False
     additive: tuple[str, ...] = ("CHANGELOG*",)
 
-    def how_of(self, kind: str) -> str:
-        """Return how a stream of this kind lands: ``no-ff``, ``squash`` or ``pr``."""
+    def how_of(self, kind: str) -> Way:
+        """Return how a stream of this kind lands."""
         return self.how_by_kind.get(kind, self.how)
 
 

@@ -149,8 +149,8 @@ class TrainSteps(Moves):
         body = body_of(record, tree=step.tree)
         signals.clear(self.site, SignalName("TESTS_FAILED", record.name))
         signals.emit(self.site, SignalName("TESTS_PASSED", record.name), body)
-        how = self.context.config.working.merge.how_of(record.kind)
-        if how == "pr":
+        way = self.context.config.working.merge.how_of(record.kind)
+        if way.proposes:
             pass  # to merge it is for whoever merges its pull request
         elif upstream_alive(self.context):
             events.record(
@@ -166,7 +166,7 @@ class TrainSteps(Moves):
             "passed",
             step.stream,
             commit=record.tip,
-            evidence={"tree": step.tree, "tested": step.commit, "how": how},
+            evidence={"tree": step.tree, "tested": step.commit, "how": way},
         )
         return DONE
 

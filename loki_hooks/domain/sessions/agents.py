@@ -1,4 +1,8 @@
-"""What an agent is: its command line, and the words by which its provider turns it away."""
+"""All that belongs to an agent: its command line, the words by which its provider turns it away, and how its end is read.
+
+One more agent is one more entry of ``PRESETS``. One whose end has to be read in another way names a rule of its own, which
+is one more function in `ending.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,38 @@ Command = str | tuple[str, ...]
 """A string for sh, or an argument vector."""
 
 
+RATE_WORDS = (
+    r"\brate[ _-]?limit",
+    r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
+    r"hit your (usage |session |weekly )?limit",
+    r"\b(status|error|code|http|rejected)\W{1,3}429\b",
+    r"\btoo many requests\b",
+    r"\bRESOURCE_EXHAUSTED\b",
+    r"\bquota (was |has been )?exceeded\b",
+    r"exceeded your current quota",
+    r"\boverloaded_error\b",
+)
+"""How the presets' programs say that their provider turned them away; regular expressions, whatever the case."""
+
+BY_EXIT_STATUS = "exit-status"
+"""The rule that most agents' ends are read by: the exit status, then commits, then what is left uncommitted."""
+
+
 @dataclass(frozen=True)
 class Agent:
     """A program to run. Where ``command`` has the word ``{args}``, the others go in, each only when there is a need.
 
     ``model_args`` are for a configured model (``{model}``), ``read_args`` for each folder to read (``{dir}``).
+    ``turned_away`` are regular expressions, searched in the last lines of its log, whatever the case. ``end`` names the rule
+    (one of ``RULES`` in `ending.py`) by which its end is read.
     """
 
     name: str
     command: Command
     model_args: tuple[str, ...] = ()
     read_args: tuple[str, ...] = ()
+    turned_away: tuple[str, ...] = RATE_WORDS
+    end: str = BY_EXIT_STATUS
 
 
 PRESETS: Mapping[str, Agent] = {
@@ -49,25 +74,13 @@ PRESETS: Mapping[str, Agent] = {
     )
 }
 
-RATE_WORDS = (
-    r"\brate[ _-]?limit",
-    r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
-    r"hit your (usage |session |weekly )?limit",
-    r"\b(status|error|code|http|rejected)\W{1,3}429\b",
-    r"\btoo many requests\b",
-    r"\bRESOURCE_EXHAUSTED\b",
-    r"\bquota (was |has been )?exceeded\b",
-    r"exceeded your current quota",
-    r"\boverloaded_error\b",
-)
-"""How the presets' programs say that their provider turned them away; regular expressions, whatever the case."""
-
 
 @dataclass(frozen=True)
 class RateLimit:
     """What tells that a provider turned an agent away, and how long to wait then: ``wait`` seconds, doubled up to ``longest``."""
 
-    words: tuple[str, ...] = RATE_WORDS
+    words: tuple[str, ...] | None = None
+    """Regular expressions for all agents; None: each agent's own."""
     wait: float = 60
     longest: float = 3600
     tries: int = 10

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loki_hooks.domain.config import Blog, Cleanup, Config, Docs, Environment, Gate, Merge, Session, Sync
+from loki_hooks.domain.landing.ways import Way
 from loki_hooks.domain.names import nearest
 from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command, Launch, RateLimit
 from loki_hooks.errors import BadInputError
@@ -177,7 +178,12 @@ def _to_config(file: Any, source: str) -> Config:
                 for kind, k in s.kinds.items()
             },
             s.memory,
-            RateLimit(tuple(s.rate_limit.words), s.rate_limit.wait, s.rate_limit.longest, s.rate_limit.tries),
+            RateLimit(
+                None if s.rate_limit.words is None else tuple(s.rate_limit.words),
+                s.rate_limit.wait,
+                s.rate_limit.longest,
+                s.rate_limit.tries,
+            ),
         ),
         environment=Environment(
             tuple(e.copy_),
@@ -204,8 +210,8 @@ def _to_config(file: Any, source: str) -> Config:
         push_budget=file.push.budget,
         merge=Merge(
             m.auto,
-            m.how if isinstance(m.how, str) else "no-ff",
-            {} if isinstance(m.how, str) else dict(m.how),
+            Way.NO_FF if isinstance(m.how, dict) else m.how,
+            m.how if isinstance(m.how, dict) else {},
             m.batch,
             m.push,
             tuple(m.additive),
@@ -242,13 +248,13 @@ def _to_config(file: Any, source: str) -> Config:
 
 
 def _agent(name: str, entry: Any) -> Agent:
-    """Return the agent; one that only changes a preset's command takes a model and folders as the preset does."""
+    """Return the agent; one that only changes a preset's command is in all else as the preset is."""
     preset = PRESETS.get(name, Agent(name, ""))
-    return Agent(
-        name,
-        _command(entry.command),
-        preset.model_args if entry.model_args is None else tuple(entry.model_args),
-        preset.read_args if entry.read_args is None else tuple(entry.read_args),
+    return replace(
+        preset,
+        command=_command(entry.command),
+        model_args=preset.model_args if entry.model_args is None else tuple(entry.model_args),
+        read_args=preset.read_args if entry.read_args is None else tuple(entry.read_args),
     )
 
 

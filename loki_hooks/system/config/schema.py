@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from loki_hooks.domain.landing.ways import Way
 from loki_hooks.domain.names import check_template
-from loki_hooks.domain.sessions.agents import RATE_WORDS
 from loki_hooks.domain.streams.stages import STAGES, is_order
 from loki_hooks.errors import BadInputError
 
@@ -60,15 +60,15 @@ class LaunchTable(Table):
 
 
 class RateLimitTable(Table):
-    words: list[Text] = list(RATE_WORDS)
+    words: list[Text] | None = None
     wait: Annotated[float, Field(gt=0, le=86400)] = 60
     longest: Annotated[float, Field(gt=0, le=86400)] = 3600
     tries: Annotated[int, Field(ge=0, le=1000)] = 10
 
     @field_validator("words")
     @classmethod
-    def _patterns(cls, value: list[str]) -> list[str]:
-        for word in value:
+    def _patterns(cls, value: list[str] | None) -> list[str] | None:
+        for word in value or ():
             try:
                 re.compile(word)
             except re.error as error:
@@ -121,12 +121,12 @@ class PushTable(Table):
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 240
 
 
-How = Literal["no-ff", "squash", "pr"]
+How = Annotated[Way, Field(strict=False)]
 
 
 class MergeTable(Table):
     auto: bool = True
-    how: How | dict[Text, How] = "no-ff"
+    how: How | dict[Text, How] = Way.NO_FF
     batch: Annotated[int, Field(ge=1, le=64)] = 8
     push: bool = False
     additive: list[Text] = ["CHANGELOG*"]
