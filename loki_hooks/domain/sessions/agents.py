@@ -7,9 +7,13 @@ is one more function in `ending.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
-Command = str | tuple[str, ...]
+from loki_hooks.domain.limits import OURS, Check, Expression, Limit, Text
+from loki_hooks.domain.streams.stages import STAGES, Stage, is_order
+
+Command = Text | Annotated[tuple[Text, ...], Limit(min_length=1)]
 """A string for sh, or an argument vector."""
 
 
@@ -39,12 +43,12 @@ class Agent:
     (one of ``RULES`` in `ending.py`) by which its end is read.
     """
 
-    name: str
+    name: str = field(metadata=OURS)
     command: Command
-    model_args: tuple[str, ...] = ()
-    read_args: tuple[str, ...] = ()
-    turned_away: tuple[str, ...] = RATE_WORDS
-    end: str = BY_EXIT_STATUS
+    model_args: tuple[Text, ...] = ()
+    read_args: tuple[Text, ...] = ()
+    turned_away: tuple[str, ...] = field(default=RATE_WORDS, metadata=OURS)
+    end: str = field(default=BY_EXIT_STATUS, metadata=OURS)
 
 
 PRESETS: Mapping[str, Agent] = {
@@ -79,21 +83,28 @@ PRESETS: Mapping[str, Agent] = {
 class RateLimit:
     """What tells that a provider turned an agent away, and how long to wait then: ``wait`` seconds, doubled up to ``longest``."""
 
-    words: tuple[str, ...] | None = None
+    words: tuple[Expression, ...] | None = None
     """Regular expressions for all agents; None: each agent's own."""
-    wait: float = 60
-    longest: float = 3600
-    tries: int = 10
+    wait: Annotated[float, Limit(gt=0, le=86400)] = 60
+    longest: Annotated[float, Limit(gt=0, le=86400)] = 3600
+    tries: Annotated[int, Limit(ge=0, le=1000)] = 10
     """So often in a row; then the stream is failed. 0: it fails at once."""
+
+
+def _disordered(stages: tuple[Stage, ...]) -> str:
+    return "" if is_order(stages) else f"stages are some of {', '.join(STAGES)}, in this order"
+
+
+Stages = Annotated[tuple[Stage, ...], Check(_disordered)]
 
 
 @dataclass(frozen=True)
 class Launch:
     """How an agent is started: which one, with which model ('' for its own), words and folders to read."""
 
-    agent: str = ""
-    model: str = ""
-    args: tuple[str, ...] = ()
-    read_dirs: tuple[str, ...] = ()
+    agent: Text = ""
+    model: Text = ""
+    args: tuple[Text, ...] = ()
+    read_dirs: tuple[Text, ...] = ()
     """Paths from the main worktree, names of streams, or ``*`` for the worktrees of all other streams."""
-    stages: tuple[str, ...] = ()
+    stages: Stages = ()

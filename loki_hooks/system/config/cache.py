@@ -32,9 +32,9 @@ from loki_hooks.system.store.clone_key import code_over
 KEPT = 8
 _PARSERS = (
     "system/config/load.py",
-    "system/config/schema.py",
     "domain/config.py",
     "domain/landing/ways.py",
+    "domain/limits.py",
     "domain/names.py",
     "domain/sessions/agents.py",
     "domain/streams/stages.py",
