@@ -102,7 +102,7 @@ def test_only_these_modules_start_processes(path: Path) -> None:
             assert node.attr not in {"system", "popen", "fork"}, f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "cli" and p.name != "schema.py"], ids=name)
+@pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "cli"], ids=name)
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     module = nodes(path)[0]
     assert isinstance(module, ast.Module)
@@ -113,11 +113,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
 
 
 def test_the_domain_the_system_and_the_actions_load_without_a_heavy_library() -> None:
-    light = [
-        p
-        for p in MODULES
-        if room(p) in {"domain", "surface", "system", "actions", "workers", "hooks"} and p.name != "schema.py"
-    ]
+    light = [p for p in MODULES if room(p) in {"domain", "surface", "system", "actions", "workers", "hooks"}]
     words = [".".join(("loki_hooks", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in light]
     code = (
         f"import importlib, sys\nfor w in {words!r}: importlib.import_module(w)\n"

@@ -85,7 +85,7 @@ class Context:
 
         Raises ``BadInputError`` for a place that holds the main worktree or is inside git's own folder.
         """
-        path = Path(self.site.root, fill(self.config.working.worktree_path, values)).resolve()
+        path = Path(self.site.root, fill(self.config.working.worktrees.path, values)).resolve()
         if (
             path == self.site.root
             or path in self.site.root.parents

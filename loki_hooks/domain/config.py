@@ -1,27 +1,53 @@
-"""The configuration as values. Read and checked in ``system/config/load.py``; every key has a default."""
+"""The configuration as values: every key of the file is a field here, with its default and its limits.
+
+`system/config/load.py` reads the file by these types. What a field is called, the key is called; a field marked ``OURS`` is
+no key.
+"""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
+from loki_hooks.domain.landing.ways import Way
+from loki_hooks.domain.limits import (
+    OURS,
+    Check,
+    EmptyOrTemplate,
+    IgnorePattern,
+    Kind,
+    Limit,
+    SafeName,
+    Seconds,
+    Template,
+    Text,
+    Variable,
+)
 from loki_hooks.domain.names import DEFAULT_BRANCHES
-from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command, Launch, RateLimit
+from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command, Launch, RateLimit, Stages
 from loki_hooks.domain.streams.stages import BUILD
 
 
 @dataclass(frozen=True)
+class Worktrees:
+    path: Template = "../{project}-{stream}"
+    max: Annotated[int, Limit(ge=1)] | None = None
+    """With so many streams' worktrees nothing makes another by itself; a spawn by hand always does. None: no limit."""
+
+
+@dataclass(frozen=True)
 class Session:
-    agent: str = "claude"
-    max: int = 3
-    timeout: float = 0
-    commit: str = "all"
-    model: str = ""
-    args: tuple[str, ...] = ()
-    read_dirs: tuple[str, ...] = ()
-    stages: tuple[str, ...] = (BUILD,)
-    kinds: Mapping[str, Launch] = field(default_factory=dict)
+    agent: Text = "claude"
+    max: Annotated[int, Limit(ge=1)] = 3
+    timeout: Seconds = 0
+    commit: Literal["all", "never"] = "all"
+    model: Text = ""
+    args: tuple[Text, ...] = ()
+    read_dirs: tuple[Text, ...] = ()
+    stages: Stages = (BUILD,)
+    kinds: Mapping[Text, Launch] = field(default_factory=dict)
     memory: bool = False
     """Whether the dynamic cap also asks if one more session fits in the memory that is free."""
     rate_limit: RateLimit = field(default_factory=RateLimit)
@@ -43,26 +69,26 @@ class Session:
 
 @dataclass(frozen=True)
 class Environment:
-    copy: tuple[str, ...] = (".env", ".env.*")
-    link: tuple[str, ...] = ()
-    set: Mapping[str, str] = field(default_factory=dict)
-    setup: Command | bool = "auto"
+    copy: tuple[Text, ...] = (".env", ".env.*")
+    link: tuple[Text, ...] = ()
+    set: Mapping[Variable, EmptyOrTemplate] = field(default_factory=dict)
+    setup: Literal["auto", False] | Command = "auto"
     """``"auto"``, a command, or False."""
-    ports: int = 0
+    ports: Annotated[int, Limit(ge=0, le=100)] = 0
 
 
 @dataclass(frozen=True)
 class Gate:
-    name: str
+    name: str = field(metadata=OURS)
     command: Command
-    branches: tuple[str, ...] = ("{streams}", "{integration}")
-    timeout: float = 1800
-    retries: int = 0
-    worktree: str = "testing"
+    branches: tuple[Text, ...] = ("{streams}", "{integration}")
+    timeout: Annotated[float, Limit(gt=0, allow_inf_nan=False)] = 1800
+    retries: Annotated[int, Limit(ge=0, le=10)] = 0
+    worktree: SafeName = "testing"
     flaky_passes: bool = False
     fingerprint: tuple[str, ...] = ()
     """What else belongs to the environment that a result is true in, as words (a compiler's version, say)."""
-    keep: tuple[str, ...] = ()
+    keep: tuple[IgnorePattern, ...] = ()
     """Ignored files that may stay from one run to the next, as patterns of gitignore(5)."""
     fresh: bool = False
     """Whether each run has a worktree made for it."""
@@ -81,42 +107,56 @@ class Gate:
 @dataclass(frozen=True)
 class Merge:
     auto: bool = True
-    how: str = "no-ff"
-    how_by_kind: Mapping[str, str] = field(default_factory=dict)
-    batch: int = 8
+    how: Way | Mapping[Text, Way] = Way.NO_FF
+    """For all streams, or by kind; a kind that is not named lands as by default."""
+    batch: Annotated[int, Limit(ge=1, le=64)] = 8
     push: bool = False
-    additive: tuple[str, ...] = ("CHANGELOG*",)
+    additive: tuple[Text, ...] = ("CHANGELOG*",)
 
-    def how_of(self, kind: str) -> str:
-        """Return how a stream of this kind lands: ``no-ff``, ``squash`` or ``pr``."""
-        return self.how_by_kind.get(kind, self.how)
+    def how_of(self, kind: str) -> Way:
+        """Return how a stream of this kind lands."""
+        return self.how if isinstance(self.how, Way) else self.how.get(kind, Way.NO_FF)
+
+
+@dataclass(frozen=True)
+class Push:
+    budget: Seconds = 240
+
+
+@dataclass(frozen=True)
+class Results:
+    accept: Literal["own", "all"] = "own"
+    """Which gate results count: ``own`` (made in this clone) or ``all``, those that were fetched too."""
 
 
 @dataclass(frozen=True)
 class Cleanup:
     auto: bool = True
-    retention_days: int = 30
+    retention_days: Annotated[int, Limit(ge=0)] = 30
     """0: nothing expires."""
-    caches: tuple[str, ...] = ()
+    caches: tuple[Text, ...] = ()
     """Patterns of ignored paths that tools rebuild, beside the documented list."""
 
 
 @dataclass(frozen=True)
 class Sync:
-    how: str = "rebase"
-    """``rebase`` or ``merge``."""
+    how: Literal["rebase", "merge"] = "rebase"
 
 
 @dataclass(frozen=True)
 class Docs:
-    paths: tuple[str, ...] = ("README*", "docs/**")
+    paths: tuple[Text, ...] = ("README*", "docs/**")
     auto: bool = False
     """Whether a docs stream is started when items wait."""
 
 
+def _outside(folder: str) -> str:
+    return "it is a folder of the repository" if ".." in folder.split("/") else ""
+
+
 @dataclass(frozen=True)
 class Blog:
-    path: str = ""
+    path: Annotated[str, Limit(pattern=r"^[^/.].*$"), Check(_outside)] = ""
     """The folder of the posts; '': looked for."""
     auto: bool = False
 
@@ -125,22 +165,19 @@ class Blog:
 class Config:
     """``source`` says where it was read from ('' for: all defaults); ``warnings`` are for a person to see."""
 
-    integration_branch: str = ""
-    worktree_path: str = "../{project}-{stream}"
-    worktrees_max: int | None = None
-    """With so many streams' worktrees nothing makes another by itself; a spawn by hand always does. None: no limit."""
-    branches: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_BRANCHES))
-    agents: Mapping[str, Agent] = field(default_factory=lambda: dict(PRESETS))
+    integration_branch: Text = ""
+    worktrees: Worktrees = field(default_factory=Worktrees)
+    branches: Mapping[Kind, Template] = field(default_factory=lambda: dict(DEFAULT_BRANCHES))
+    agents: Mapping[Text, Agent] = field(default_factory=lambda: dict(PRESETS))
     session: Session = field(default_factory=Session)
     environment: Environment = field(default_factory=Environment)
-    gates: Mapping[str, Gate] = field(default_factory=dict)
-    push_budget: float = 240
-    accept_results: str = "own"
-    """Which gate results count: ``own`` (made in this clone) or ``all``, those that were fetched too."""
+    gates: Mapping[SafeName, Gate] = field(default_factory=dict)
+    push: Push = field(default_factory=Push)
+    results: Results = field(default_factory=Results)
     merge: Merge = field(default_factory=Merge)
     cleanup: Cleanup = field(default_factory=Cleanup)
     sync: Sync = field(default_factory=Sync)
     docs: Docs = field(default_factory=Docs)
     blog: Blog = field(default_factory=Blog)
-    source: str = ""
-    warnings: tuple[str, ...] = ()
+    source: str = field(default="", metadata=OURS)
+    warnings: tuple[str, ...] = field(default=(), metadata=OURS)

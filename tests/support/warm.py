@@ -31,7 +31,7 @@ LOADED = (
         "actions.reconcile.run",
         "actions.requests.spawn",
         "actions.view.status",
-        "system.config.schema",
+        "system.config.load",
         "system.config.trust",
     ),
     *(
@@ -116,6 +116,7 @@ def serve(address: str) -> None:
     _start_workers_here(address)
     for name in (*(f"loki_hooks.{module}" for module in LOADED), *LIBRARIES):
         importlib.import_module(name)
+    sys.modules["loki_hooks.system.config.load"].parse(b"", "")  # what reads configurations is made the first time
     gc.collect()
     gc.freeze()  # a fork that collects garbage copies none of this
     sys.stdout.write("ready\n")

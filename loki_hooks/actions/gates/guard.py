@@ -50,7 +50,7 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
             seen = context.git.out("log", "-1", "--no-show-signature", "--format=%H %T", "--end-of-options", what, "--")
             commit, tree = seen.split()
             wanted.append(Wanted(branch, commit, tree, gates))
-    refused = _judge(context, wanted, framework, say, budget=context.config.in_force.push_budget)
+    refused = _judge(context, wanted, framework, say, budget=context.config.in_force.push.budget)
     if not refused and wanted:
         _remember(context)
     return refused
@@ -87,7 +87,7 @@ def guard_merge(site: Site, framework: str, *, say: Say) -> int:
         [Wanted(context.integration, commit, tree, gates)],
         framework,
         say,
-        budget=context.config.in_force.push_budget,
+        budget=context.config.in_force.push.budget,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.landing.additive import is_additive
+from loki_hooks.domain.landing.ways import Way
 from loki_hooks.domain.refs import TIP_TRAILER
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.system.git.keep_both import keep_both
@@ -20,9 +21,9 @@ def merge(context: Context, ours: str, theirs: str) -> Merged:
     return merged
 
 
-def message_of(context: Context, record: StreamRecord, *, squash: bool = False) -> str:
+def message_of(context: Context, record: StreamRecord, way: Way) -> str:
     """Return the landing commit's message: it names the stream, its task and the gates."""
-    if squash:
+    if way.squashes:
         lines = [record.task.title or f"Add {record.name}", ""]
         listed = context.git.out(
             "log",

@@ -94,7 +94,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         running=memory.running,
         slots=slots,
         cap=_cap(context, memory) if queued else 0,
-        worktrees_max=context.config.working.worktrees_max,
+        worktrees_max=context.config.working.worktrees.max,
         untrusted=untrusted_reason(context)
         if queued or pushes or any(s.in_train for s in streams) or any(w.begins for w in writing)
         else "",

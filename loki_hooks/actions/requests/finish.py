@@ -32,6 +32,7 @@ from loki_hooks.actions.streams.outlook import (
     uncommitted_in,
 )
 from loki_hooks.domain.asker import Deed
+from loki_hooks.domain.landing.ways import Way
 from loki_hooks.domain.removal.classify import Going, WorktreeFacts, classify
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
@@ -134,7 +135,7 @@ def _land_ungated(context: Context, lock: PassLock, record: StreamRecord, tip: s
             f"{record.name} conflicts with {context.integration} in {files}",
             f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}",
         )
-    lines = [line for line in message_of(context, record).splitlines() if not line.startswith("Loki-Gates:")]
+    lines = [line for line in message_of(context, record, Way.NO_FF).splitlines() if not line.startswith("Loki-Gates:")]
     commit = commit_tree(git, merged.tree, (old, tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n")
     moved = advance(context, lock, commit, old, f"land {record.stream}, ungated")
     if not moved.moved:

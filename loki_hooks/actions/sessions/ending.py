@@ -16,9 +16,11 @@ from loki_hooks.actions.sessions.prompt import plan_of
 from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.writing import rounds
 from loki_hooks.domain.names import flat
+from loki_hooks.domain.sessions.agents import Agent
 from loki_hooks.domain.sessions.ending import (
     Ending,
     Trouble,
+    ended_well,
     seconds_to_wait,
     status_after,
     trouble_of,
@@ -49,23 +51,23 @@ def look_back(
     git = Git(path, of=context.site.common)
     branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "a detached HEAD"
     wrong = "" if branch == record.branch else branch
+    session = context.config.working.session
+    agent = context.config.working.agents.get(session.launch(record.kind, record.agent).agent, Agent("", ""))
+    said = tail(log)
+    ending = Ending(code, stopped=stopped, timed_out=timed_out, stage=record.stage, rule=agent.end, tail=said)
     left: tuple[str, ...] = ()
     why = ""
     if not wrong:
-        wanted = context.config.working.session.commit == "all" and code == 0 and not stopped and not timed_out
-        left, why = commit_leftovers(context, record, wanted=wanted)
+        left, why = commit_leftovers(context, record, wanted=session.commit == "all" and ended_well(ending))
     commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if record.base else "0"
-    away = turned_away(tail(log), context.config.working.session.rate_limit.words)
-    return Ending(
-        code,
-        stopped=stopped,
-        timed_out=timed_out,
+    words = session.rate_limit.words
+    return replace(
+        ending,
         commits=int(commits),
         left=left,
         left_why=why,
         wrong_branch=wrong,
-        turned_away=away,
-        stage=record.stage,
+        turned_away=turned_away(said, agent.turned_away if words is None else words),
         planned=record.stage == ANALYZE and bool(plan_of(record)),
         refused=_refusal(context, record) if record.stage == REVIEW else "",
         nothing_to_do=commits == "0" and rounds.all_written(context, record),

@@ -53,9 +53,9 @@ def build_train(context: Context, base: str, members: Sequence[StreamRecord]) ->
         merged = merge(context, before, record.tip)
         if merged.conflicts:
             continue
-        squash = context.config.working.merge.how_of(record.kind) == "squash"
-        parents = (before,) if squash else (before, record.tip)
-        before = commit_tree(context.git, merged.tree, parents, message_of(context, record, squash=squash))
+        way = context.config.working.merge.how_of(record.kind)
+        parents = (before,) if way.squashes else (before, record.tip)
+        before = commit_tree(context.git, merged.tree, parents, message_of(context, record, way))
         cars.append(Car(record.stream, record.tip, before, merged.tree))
     return Train(base, tuple(cars))
 

@@ -180,7 +180,7 @@ def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamF
         return replace(s, merged=True)
     solo = standing_of(context, memory, merged.tree)
     s = replace(s, solo_tree=merged.tree, solo=solo)
-    if context.config.working.merge.how_of(s.record.kind) != "pr":
+    if context.config.working.merge.how_of(s.record.kind).lands_by_train:
         return s
     car = _built(context, memory, tip, [s.record]).cars[0] if solo is Standing.UNKNOWN else None
     return replace(s, proposes=True, alone=car)

@@ -135,8 +135,8 @@ def let_pass(context: Context, _lock: PassLock, step: LetPass) -> Outcome:
     body = body_of(record, tree=step.tree)
     signals.clear(context.site, SignalName("TESTS_FAILED", record.name))
     signals.emit(context.site, SignalName("TESTS_PASSED", record.name), body)
-    how = context.config.working.merge.how_of(record.kind)
-    if how == "pr":
+    way = context.config.working.merge.how_of(record.kind)
+    if way.proposes:
         pass  # to merge it is for whoever merges its pull request
     elif upstream_alive(context):
         events.record(
@@ -152,7 +152,7 @@ def let_pass(context: Context, _lock: PassLock, step: LetPass) -> Outcome:
         "passed",
         step.stream,
         commit=record.tip,
-        evidence={"tree": step.tree, "tested": step.commit, "how": how},
+        evidence={"tree": step.tree, "tested": step.commit, "how": way},
     )
     return DONE
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from loki_hooks.domain.sessions.agents import BY_EXIT_STATUS
 from loki_hooks.domain.streams.stages import ANALYZE, BUILD, PLAN_FILE
 from loki_hooks.domain.streams.status import Status
 
@@ -42,7 +43,8 @@ class Ending:
     """What was found when the agent's process had ended. ``left`` are paths that stay uncommitted.
 
     ``turned_away`` is the line that says that its provider turned it away ('' for none). ``planned``: the analysis left a
-    plan. ``refused``: why the review says that the work is not good enough ('' when it does not).
+    plan. ``refused``: why the review says that the work is not good enough ('' when it does not). ``rule`` names the agent's
+    own way to say how it ended (see ``RULES``), ``tail`` is the end of its log.
     """
 
     exit_code: int
@@ -59,6 +61,12 @@ class Ending:
     setup_failed: bool = False
     nothing_to_do: bool = False
     """It was given items, and has said of each that it is done: a document may be right as it is."""
+    rule: str = BY_EXIT_STATUS
+    tail: str = field(default="", repr=False)
+
+
+Judged = tuple[Status, str, Trouble | None]
+"""The status after a session, the reason, and what the next run shall be told."""
 
 
 def status_after(ending: Ending) -> tuple[Status, str]:
@@ -80,7 +88,14 @@ def trouble_of(ending: Ending) -> str:
     return trouble.value if trouble is not None else ""
 
 
-def _judge(ending: Ending) -> tuple[Status, str, Trouble | None]:
+def ended_well(ending: Ending) -> bool:
+    """Return whether the agent's program itself ended well, whatever there is of its work."""
+    status, _ = status_after(replace(ending, commits=1, left=(), wrong_branch="", planned=True, refused=""))
+    return status is Status.READY
+
+
+def _judge(ending: Ending) -> Judged:
+    """What the runner and the review know counts for every agent; the rest is for the agent's own rule."""
     if ending.stopped:
         return Status.STOPPED, "stopped by a person", None
     if ending.setup_failed:
@@ -89,10 +104,20 @@ def _judge(ending: Ending) -> tuple[Status, str, Trouble | None]:
         return Status.FAILED, "it took longer than session.timeout", Trouble.TIMED_OUT
     if ending.refused:
         return Status.ESCALATED, f"the review says no: {ending.refused}", Trouble.REFUSED
+    return RULES.get(ending.rule, by_exit_status)(ending)
+
+
+def by_exit_status(ending: Ending) -> Judged:
+    """An agent that exits 0 means that it is done; then its work is looked at."""
     if ending.exit_code < 0:
         return Status.FAILED, f"the agent was killed by signal {-ending.exit_code}", None
     if ending.exit_code != 0:
         return Status.FAILED, f"the agent ended with exit status {ending.exit_code}", None
+    return by_work(ending)
+
+
+def by_work(ending: Ending) -> Judged:
+    """Judge what an agent that ended well has left in its worktree. For every rule to end with."""
     if ending.wrong_branch:
         return Status.ESCALATED, f"the agent left the worktree on {ending.wrong_branch}", Trouble.WRONG_BRANCH
     if ending.left:
@@ -107,6 +132,10 @@ def _judge(ending: Ending) -> tuple[Status, str, Trouble | None]:
     elif ending.commits == 0:
         return Status.FAILED, "the agent made no commit", Trouble.NO_COMMIT
     return Status.READY, "", None
+
+
+RULES: Mapping[str, Callable[[Ending], Judged]] = {BY_EXIT_STATUS: by_exit_status}
+"""How the end of an agent is read, by the name that the agent has for it."""
 
 
 def waits_for_its_provider(ending: Ending, tries: int, most: int) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final, Literal
 
 from loki_hooks.domain.streams.status import Status
 
-ANALYZE = "analyze"
-BUILD = "build"
-REVIEW = "review"
-STAGES = (ANALYZE, BUILD, REVIEW)
+Stage = Literal["analyze", "build", "review"]
+ANALYZE: Final = "analyze"
+BUILD: Final = "build"
+REVIEW: Final = "review"
+STAGES: tuple[Stage, ...] = (ANALYZE, BUILD, REVIEW)
 PLAN_FILE = "PLAN.md"
 
 

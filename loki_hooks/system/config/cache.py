@@ -4,7 +4,8 @@
 
 ``key`` is a hash of the file's bytes, what they are called, and the code that parses them: whatever changes, it is
 another one. ``value`` is the ``Config``: a dataclass is ``[name, {field: value}]``, a tuple ``{"t": […]}``, a mapping
-``{"m": {…}}``. ``code`` is the clone's own over key and value: what is damaged or was put there by others is not used.
+``{"m": {…}}``, a way to land ``{"w": …}``.
+``code`` is the clone's own over key and value: what is damaged or was put there by others is not used.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import loki_hooks
 from loki_hooks.domain import config as values
 from loki_hooks.domain.config import Config
+from loki_hooks.domain.landing.ways import Way
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import entries, read_plain, write_atomic
 from loki_hooks.system.json import parse_json
@@ -28,7 +30,15 @@ from loki_hooks.system.site import Site
 from loki_hooks.system.store.clone_key import code_over
 
 KEPT = 8
-_PARSERS = ("system/config/load.py", "system/config/schema.py", "domain/config.py")
+_PARSERS = (
+    "system/config/load.py",
+    "domain/config.py",
+    "domain/landing/ways.py",
+    "domain/limits.py",
+    "domain/names.py",
+    "domain/sessions/agents.py",
+    "domain/streams/stages.py",
+)
 
 
 def remembered(site: Site, raw: bytes, source: str, parse: Callable[[], Config]) -> Config:
@@ -80,6 +90,8 @@ def _forget(written: Path) -> None:
 def _encoded(value: Any) -> Any:
     if is_dataclass(value):
         return [type(value).__name__, {f.name: _encoded(getattr(value, f.name)) for f in fields(value)}]
+    if isinstance(value, Way):
+        return {"w": value.value}
     if isinstance(value, tuple):
         return {"t": [_encoded(part) for part in value]}
     if isinstance(value, Mapping):
@@ -93,6 +105,8 @@ def _decoded(value: Any) -> Any:
         return getattr(values, name)(**{key: _decoded(part) for key, part in parts.items()})
     if isinstance(value, dict):
         ((kind, parts),) = value.items()
+        if kind == "w":
+            return Way(parts)
         if kind == "t":
             return tuple(_decoded(part) for part in parts)
         return {key: _decoded(part) for key, part in parts.items()}

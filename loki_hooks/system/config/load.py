@@ -6,16 +6,17 @@ comes from the integration branch's *commit*, so that no stream can change the g
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from loki_hooks.domain.config import Blog, Cleanup, Config, Docs, Environment, Gate, Merge, Session, Sync
-from loki_hooks.domain.names import nearest
-from loki_hooks.domain.sessions.agents import PRESETS, Agent, Command, Launch, RateLimit
+from loki_hooks.domain.config import Config, Gate
+from loki_hooks.domain.names import DEFAULT_BRANCHES, nearest
+from loki_hooks.domain.sessions.agents import PRESETS, Agent, Launch
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.config.cache import remembered
 from loki_hooks.system.files import read_plain
@@ -23,10 +24,20 @@ from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import Site
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import TypeAdapter
 
 FILE = "loki-hooks.toml"
 PYPROJECT = "pyproject.toml"
+_IN_TOML = {
+    "dataclass_type": "Input should be a table",
+    "dict_type": "Input should be a table",
+    "mapping_type": "Input should be a table",
+    "json_invalid": "arrays or tables are nested too deep",
+    "too_short": "Array should have at least 1 item",
+}
+"""pydantic's words for these are Python's, or JSON's."""
+_REQUIRED = {"command"}
+"""The keys that have no default."""
 
 
 @dataclass(frozen=True)
@@ -129,148 +140,104 @@ def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:
         value = value.get(key, {}) if isinstance(value, dict) else {}
     if table and not value:
         return Config()
+    warnings: list[str] = []
+    config = _validated(_known(value, Config, f"{source}: unknown key ", "", warnings), value, source)
+    config = replace(
+        config,
+        branches={**DEFAULT_BRANCHES, **config.branches},
+        agents={**PRESETS, **config.agents},
+        source=source,
+        warnings=tuple(warnings),
+    )
+    _require_names(config, source)
+    return config
+
+
+def _validated(known: object, value: object, source: str) -> Config:
+    """Return ``known`` as a configuration. Raises ``BadInputError`` with every error, each with its path in ``value``."""
+    import json
+
     from pydantic import ValidationError
 
-    from loki_hooks.system.config.schema import File
-
+    # JSON, since there a table may become a dataclass and an array a tuple while nothing else becomes what it is not.
+    # A date, which JSON does not have, becomes what no key takes.
+    text = json.dumps(known, default=lambda other: [[str(other)]])
     try:
-        file = File.model_validate(value)
+        return _reader().validate_json(text, strict=True)
     except ValidationError as error:
         lines = []
         for found in error.errors(include_url=False):
-            where = ".".join(str(part) for part in found["loc"] if not _is_union_step(part))
-            lines.append(f"{where}: {found['msg'].removeprefix('Value error, ')}")
-        unique = list(dict.fromkeys(lines))
-        raise BadInputError(
-            f"{source} has {len(unique)} error{'s' if len(unique) > 1 else ''}:\n  " + "\n  ".join(unique),
-            "every key and its default is listed in the README",
-        ) from error
-    return _to_config(file, source)
+            said = _IN_TOML.get(found["type"], found["msg"]).removeprefix("Value error, ")
+            lines.append(f"{_where(found['loc'], value) or 'the whole'}: {said}")
+        raise _errors(source, lines, "every key and its default is listed in the README") from error
 
 
-def _is_union_step(part: object) -> bool:
-    """pydantic names the branch of a union that failed; people know keys only."""
-    return isinstance(part, str) and ("[" in part or part == "constrained-str")
+@functools.cache
+def _reader() -> TypeAdapter[Config]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Config)
 
 
-def _to_config(file: Any, source: str) -> Config:
-    default = Config(source=source)
-    agents = {name: _agent(name, entry) for name, entry in file.agents.items()}
-    e, m, s = file.environment, file.merge, file.session
-    config = Config(
-        integration_branch=file.integration_branch or "",
-        worktree_path=file.worktrees.path,
-        worktrees_max=file.worktrees.max,
-        branches={**default.branches, **file.branches},
-        agents={**default.agents, **agents},
-        session=Session(
-            s.agent,
-            s.max,
-            s.timeout,
-            s.commit,
-            s.model or "",
-            tuple(s.args),
-            tuple(s.read_dirs),
-            tuple(s.stages),
-            {
-                kind: Launch(k.agent or "", k.model or "", tuple(k.args), tuple(k.read_dirs), tuple(k.stages or ()))
-                for kind, k in s.kinds.items()
-            },
-            s.memory,
-            RateLimit(tuple(s.rate_limit.words), s.rate_limit.wait, s.rate_limit.longest, s.rate_limit.tries),
-        ),
-        environment=Environment(
-            tuple(e.copy_),
-            tuple(e.link),
-            dict(e.set),
-            e.setup if e.setup in ("auto", False) else _command(e.setup),
-            e.ports,
-        ),
-        gates={
-            name: Gate(
-                name,
-                _command(g.command),
-                tuple(g.branches),
-                g.timeout,
-                g.retries,
-                g.worktree,
-                g.flaky_passes,
-                tuple(g.fingerprint),
-                tuple(g.keep),
-                g.fresh,
-            )
-            for name, g in file.gates.items()
-        },
-        push_budget=file.push.budget,
-        merge=Merge(
-            m.auto,
-            m.how if isinstance(m.how, str) else "no-ff",
-            {} if isinstance(m.how, str) else dict(m.how),
-            m.batch,
-            m.push,
-            tuple(m.additive),
-        ),
-        accept_results=file.results.accept,
-        cleanup=Cleanup(file.cleanup.auto, file.cleanup.retention_days, tuple(file.cleanup.caches)),
-        sync=Sync(file.sync.how),
-        docs=Docs(tuple(file.docs.paths), file.docs.auto),
-        blog=Blog(file.blog.path or "", file.blog.auto),
-        source=source,
-        warnings=tuple(_unknown(file, source)),
-    )
-    named = {
-        "session.agent": config.session.agent,
-        **{
-            f"session.kinds.{kind}.agent": launch.agent for kind, launch in config.session.kinds.items() if launch.agent
-        },
-    }
+def _errors(source: str, lines: Iterable[str], hint: str) -> BadInputError:
+    unique = list(dict.fromkeys(lines))
+    number = f"{len(unique)} error{'s' if len(unique) > 1 else ''}"
+    return BadInputError(f"{source} has {number}:\n  " + "\n  ".join(unique), hint)
+
+
+def _where(steps: Sequence[str | int], value: Any) -> str:
+    """Return the path of keys. pydantic also names the branch of a union that failed; such a step is no key in ``value``."""
+    path = []
+    for number, step in enumerate(steps, 1):
+        inside = isinstance(value, dict) and (step in value or (number == len(steps) and step in _REQUIRED))
+        if inside or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+            path.append(str(step))
+            value = value.get(step) if isinstance(value, dict) else value[step]
+    return ".".join(path)
+
+
+def _known(value: Any, kind: Any, say: str, path: str, warnings: list[str]) -> Any:
+    """Return the value with the keys that ``kind`` (a type of the configuration) has; each other one is a warning.
+
+    A warning has the nearest key that there is. What has a name has the key that it stands under for it.
+    """
+    if not isinstance(value, dict):
+        return value
+    if not is_dataclass(kind):
+        inner = get_args(kind)[1] if get_origin(kind) is Mapping else None
+        return {
+            key: _named(key, _known(part, inner, say, f"{path}{key}.", warnings), inner) for key, part in value.items()
+        }
+    types = get_type_hints(kind)
+    keys = [f.name for f in fields(kind) if not f.metadata]
+    for key in value:
+        if key not in keys:
+            near = nearest(key, keys)
+            warnings.append(f"{say}{path}{key}" + (f" (did you mean {path}{near}?)" if near else ""))
+    return {key: _known(value[key], types[key], say, f"{path}{key}.", warnings) for key in keys if key in value}
+
+
+def _named(name: str, entry: Any, kind: Any) -> Any:
+    """Return the table with its name; an agent that only changes a preset's command is in all else as the preset is."""
+    if kind not in {Agent, Gate} or not isinstance(entry, dict):
+        return entry
+    preset = asdict(PRESETS[name]) if kind is Agent and name in PRESETS else {}
+    return {**{key: part for key, part in preset.items() if key not in _REQUIRED}, **entry, "name": name}
+
+
+def _require_names(config: Config, source: str) -> None:
+    """Raise ``BadInputError`` where an agent or a kind is named that there is not."""
+    named = {"session.agent": config.session.agent}
+    named |= {f"session.kinds.{kind}.agent": k.agent for kind, k in config.session.kinds.items() if k.agent}
     strange = {key: name for key, name in named.items() if name not in config.agents}
-    kinds = [
+    lines = [f"{key}: there is no agent called {name!r}" for key, name in strange.items()]
+    lines += [
         f"session.kinds.{kind}: there is no kind called {kind!r}"
         for kind in config.session.kinds
         if kind not in config.branches
     ]
-    if strange or kinds:
-        lines = [*(f"{key}: there is no agent called {name!r}" for key, name in strange.items()), *kinds]
+    if lines:
         near = [nearest(name, config.agents) for name in strange.values()]
         meant = "".join(f"did you mean {name}? " for name in near if name)
-        raise BadInputError(
-            f"{source} has {len(lines)} error{'s' if len(lines) > 1 else ''}:\n  " + "\n  ".join(lines),
-            f"{meant}known are {', '.join(sorted(config.agents))}; others by [agents.NAME] command = [...]",
-        )
-    return config
-
-
-def _agent(name: str, entry: Any) -> Agent:
-    """Return the agent; one that only changes a preset's command takes a model and folders as the preset does."""
-    preset = PRESETS.get(name, Agent(name, ""))
-    return Agent(
-        name,
-        _command(entry.command),
-        preset.model_args if entry.model_args is None else tuple(entry.model_args),
-        preset.read_args if entry.read_args is None else tuple(entry.read_args),
-    )
-
-
-def _command(value: str | list[str]) -> Command:
-    return value if isinstance(value, str) else tuple(value)
-
-
-def _unknown(table: BaseModel, source: str, path: str = "") -> list[str]:
-    """Return a warning for each key that the schema does not have, with the nearest one that it has."""
-    from pydantic import BaseModel
-
-    found: list[str] = []
-    known = [f.alias or name for name, f in type(table).model_fields.items()]
-    for key in table.model_extra or {}:
-        near = nearest(key, known)
-        found.append(f"{source}: unknown key {path}{key}" + (f" (did you mean {path}{near}?)" if near else ""))
-    for name in type(table).model_fields:
-        value = getattr(table, name)
-        if isinstance(value, BaseModel):
-            found += _unknown(value, source, f"{path}{name}.")
-        elif isinstance(value, dict):
-            for key, entry in value.items():
-                if isinstance(entry, BaseModel):
-                    found += _unknown(entry, source, f"{path}{name}.{key}.")
-    return found
+        known = ", ".join(sorted(config.agents))
+        raise _errors(source, lines, f"{meant}known are {known}; others by [agents.NAME] command = [...]")

@@ -70,7 +70,7 @@ def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None
     if not isinstance(value, dict):
         return None
     code = str(value.get("code")).encode("utf-8", "replace")
-    if config.accept_results == "own" and not hmac.compare_digest(code, _code(git, value).encode()):
+    if config.results.accept == "own" and not hmac.compare_digest(code, _code(git, value).encode()):
         return None
     found = GateResult.from_json(value)
     return found if found is not None and found.tree == tree and found.gate_hash == hashed else None
