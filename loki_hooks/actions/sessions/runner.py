@@ -46,13 +46,13 @@ from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.git.submodules import follow_submodules
 from loki_hooks.system.locks import try_hold
-from loki_hooks.system.processes.alive import has_ended, identify, myself
+from loki_hooks.system.processes.alive import identify, myself
 from loki_hooks.system.processes.ancestry import adopt_orphans, reap_adopted
 from loki_hooks.system.processes.detach import LINUX, worker_argv
 from loki_hooks.system.processes.run import SESSION_MARK, scrubbed
 from loki_hooks.system.processes.session_log import Pump
 from loki_hooks.system.processes.session_tree import SessionTree, mark_of
-from loki_hooks.system.processes.start import Child, start_detached, start_waiting
+from loki_hooks.system.processes.start import Child, has_ended, start_detached, start_waiting
 from loki_hooks.system.store import events, signals
 from loki_hooks.system.store.leases import leased_ports
 from loki_hooks.system.worktrees import environment as env_files

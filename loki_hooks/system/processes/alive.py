@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,16 +44,6 @@ def is_suspended(process: ProcessId) -> bool:
         return psutil.Process(process.pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
     except psutil.Error:
         return False
-
-
-def has_ended(child: subprocess.Popen[bytes]) -> bool:
-    """Return whether our child has ended, without waiting for (reaping) it: its pid stays its own until that is done."""
-    if child.returncode is not None:
-        return True
-    try:
-        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return True
 
 
 def wait_until_gone(processes: Iterable[ProcessId], timeout: float) -> bool:

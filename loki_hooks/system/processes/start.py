@@ -236,3 +236,13 @@ def _left(pid: int) -> bool:
 
 _TOLD_WITHIN = 5.0
 """Seconds that a keeper has to say how its program ended, and to end."""
+
+
+def has_ended(child: subprocess.Popen[bytes]) -> bool:
+    """Return whether our child has ended, without waiting for (reaping) it: its pid stays its own until that is done."""
+    if child.returncode is not None:
+        return True
+    try:
+        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True

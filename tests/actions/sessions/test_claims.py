@@ -23,11 +23,11 @@ from loki_hooks.system.worktrees.registry import LOCK_PATIENCE, lock, unlock
 STARTER = """
 import os, signal, sys
 from pathlib import Path
-from loki_hooks.actions.reconcile import apply
+from loki_hooks.actions.sessions import steps
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.system.site import discover
 
-start = apply.start_detached
+start = steps.start_detached
 
 def killed(argv, **how):
     if "session" in argv:
@@ -36,7 +36,7 @@ def killed(argv, **how):
         os.kill(os.getpid(), signal.SIGKILL)
     return start(argv, **how)
 
-apply.start_detached = killed
+steps.start_detached = killed
 reconcile(discover(Path(sys.argv[1])))
 """
 """A pass that is killed between its claim on a queued stream and the runner, or the runner's taking over."""
