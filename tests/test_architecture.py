@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def test_no_module_and_no_room_is_too_large_to_know() -> None:
     folders = {path.parent for path in MODULES} - {PACKAGE / "cli"}
     full = {str(f): len(found) for f in folders if len(found := list(f.glob("*.py"))) > MOST_MODULES + 1}
     assert not full
+
+
+def test_no_public_class_has_a_name_that_another_one_has() -> None:
+    names = Counter(n.name for path in MODULES for n in nodes(path) if isinstance(n, ast.ClassDef))
+    assert not [name for name, count in names.items() if count > 1 and not name.startswith("_")]
 
 
 def test_the_files_that_architecture_names_exist() -> None:

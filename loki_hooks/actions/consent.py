@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
-from loki_hooks.domain.asker import Deed, Session, refused
+from loki_hooks.domain.asker import Deed, SessionAsks, refused
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.config import trust
 from loki_hooks.system.config.load import load
@@ -49,7 +49,7 @@ def give_trust(site: Site) -> Asked:
 def require_person(site: Site, deed: Deed, stream: str = "") -> None:
     """Raise ``RefusedError`` when a session asks for what it may not do (to ``stream``)."""
     asker = who_asks(site)
-    if not isinstance(asker, Session) or not refused(asker, deed, stream):
+    if not isinstance(asker, SessionAsks) or not refused(asker, deed, stream):
         return
     if site.enabled:
         events.record(site, "refused-to-session", asker.stream, detail=deed.value, evidence={"about": stream})

@@ -13,7 +13,7 @@ from types import FrameType
 
 import click
 
-from loki_hooks.actions.requests.demo import PROJECT, Check, Mark, run_demo
+from loki_hooks.actions.requests.demo import PROJECT, DemoCheck, Mark, run_demo
 from loki_hooks.cli.console import answer, say
 from loki_hooks.system.processes.scratch import end_processes_in, make_scratch, remove_scratch, sealed_environment
 
@@ -62,7 +62,7 @@ def _tell(mark: Mark, text: str) -> None:
     sys.stdout.flush()
 
 
-def _show(checks: tuple[Check, ...]) -> bool:
+def _show(checks: tuple[DemoCheck, ...]) -> bool:
     """Print each promise with what came of it; return whether all were kept."""
     answer("\nWas it as promised?\n")
     for check in checks:

@@ -7,7 +7,7 @@ import click
 from loki_hooks.actions.consent import asked, give_trust
 from loki_hooks.actions.install.install import carry_out, plan_install
 from loki_hooks.cli.console import answer, hint, printable, say
-from loki_hooks.domain.install.values import Way
+from loki_hooks.domain.install.values import InstallWay
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import discover
 from loki_hooks.system.store.asker import in_session
@@ -27,7 +27,7 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
     if native and pre_commit:
         raise BadInputError("--native and --pre-commit exclude each other", "give one, or none")
     site = discover()
-    plan = plan_install(site, Way.NATIVE if native else Way.PRE_COMMIT if pre_commit else None)
+    plan = plan_install(site, InstallWay.NATIVE if native else InstallWay.PRE_COMMIT if pre_commit else None)
     say(f"found {plan.detected}; {_how(plan.way)}")
     if dry_run:
         for step in plan.steps:
@@ -55,8 +55,8 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
         hint('next: loki-hooks spawn NAME --task "..."')
 
 
-def _how(way: Way) -> str:
-    return "git runs the hooks" if way is Way.NATIVE else "the framework runs the hooks"
+def _how(way: InstallWay) -> str:
+    return "git runs the hooks" if way is InstallWay.NATIVE else "the framework runs the hooks"
 
 
 def _tell(notes: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import require_enabled
 
 if TYPE_CHECKING:
-    from loki_hooks.system.store.named_locks import Holder
+    from loki_hooks.system.store.named_locks import NamedLockHolder
 
 
 @click.command("lock")
@@ -35,7 +35,7 @@ def lock(name: str, timeout: float | None, command: tuple[str, ...]) -> None:
     if not command:
         raise BadInputError("there is no command to run", "loki-hooks lock NAME -- COMMAND")
 
-    def waiting(holder: Holder) -> None:
+    def waiting(holder: NamedLockHolder) -> None:
         say(f"waiting for the lock {name}, held by {holder.text}")
 
     sys.exit(run_locked(require_enabled(), name, command, timeout=timeout, waiting=waiting))

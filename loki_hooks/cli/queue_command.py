@@ -91,10 +91,10 @@ def done(name: str, ident: str) -> None:
     require_queue(name)
     require_item_id(ident)
     became, stream = requests.done(Context(require_enabled()), name, ident)
-    if became is requests.Done.ONCE_LANDED:
+    if became is requests.DoneItem.ONCE_LANDED:
         say(f"the item {ident} is done once {stream} has landed")
     else:
-        say(f"the item {ident} {'is done' if became is requests.Done.NOW else 'was done already'}")
+        say(f"the item {ident} {'is done' if became is requests.DoneItem.NOW else 'was done already'}")
 
 
 def _summary(item: dict[str, Any]) -> str:

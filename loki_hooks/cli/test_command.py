@@ -11,7 +11,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import on_signals
 from loki_hooks.actions.landing import upstream
 from loki_hooks.actions.reconcile.run import reconcile
-from loki_hooks.actions.requests.test import Subject, Tested, all_passed, run_tests, subjects
+from loki_hooks.actions.requests.test import GateSubject, Tested, all_passed, run_tests, subjects
 from loki_hooks.cli.console import answer, answer_json, say
 from loki_hooks.cli.logs_command import for_terminal
 from loki_hooks.domain.config import Gate
@@ -54,7 +54,7 @@ def test(names: tuple[str, ...], everything: bool, again: bool, as_json: bool) -
         sys.exit(1)
 
 
-def _begin(subject: Subject, gate: Gate) -> None:
+def _begin(subject: GateSubject, gate: Gate) -> None:
     say(f"{gate.name} on {subject.name}: {command_text(gate.command)}")
 
 

@@ -17,13 +17,13 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Session:
+class SessionAsks:
     """An agent, a set-up or a gate of the stream asks ('': of some stream)."""
 
     stream: str
 
 
-Asker = Person | Session
+Asker = Person | SessionAsks
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,18 @@ def who(caller: Caller, sessions: Mapping[ProcessId, str]) -> Asker:
     chain = caller.chain
     if chain and chain[0].worker:
         marked = next((kin.stream for kin in chain if kin.stream), caller.said)
-        return Session(marked) if marked else Person()
+        return SessionAsks(marked) if marked else Person()
     proved = next((sessions[kin.process] for kin in chain if kin.process in sessions and not kin.worker), "")
     near = tuple(takewhile(lambda kin: not (kin.worker or kin.ours), chain))
     above = chain[len(near) :][:1]
     if not proved and above and above[0].worker is not None:
-        return Session(sessions.get(above[0].process, above[0].worker.stream))  # '' where it is none in particular
+        return SessionAsks(sessions.get(above[0].process, above[0].worker.stream))  # '' where it is none in particular
     marked = next((kin.stream for kin in near if kin.stream), caller.said)
     if proved or marked:
-        return Session(proved or marked)
+        return SessionAsks(proved or marked)
     if not caller.whole and not above:
-        return Session("")
-    return Session(caller.inside) if caller.inside else Person()
+        return SessionAsks("")
+    return SessionAsks(caller.inside) if caller.inside else Person()
 
 
 class Deed(Enum):
@@ -94,4 +94,4 @@ OTHERS = frozenset({Deed.STOP, Deed.FINISH})
 
 def refused(asker: Asker, deed: Deed, stream: str = "") -> bool:
     """Return whether the deed, to ``stream``, is not the asker's to do."""
-    return isinstance(asker, Session) and not (deed in OTHERS and asker.stream != "" and asker.stream == stream)
+    return isinstance(asker, SessionAsks) and not (deed in OTHERS and asker.stream != "" and asker.stream == stream)

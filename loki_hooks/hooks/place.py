@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 
-class Place:
+class HookPlace:
     """``root``: the worktree. ``git_dir``: its own git dir. ``common``: the one that all worktrees share."""
 
     __slots__ = ("common", "git_dir", "root")
@@ -39,7 +39,7 @@ class Place:
         return head[len(prefix) :] if head.startswith(prefix) else ""
 
 
-def find_place() -> Place:
+def find_place() -> HookPlace:
     """Return where this hook was started."""
     root = os.path.realpath(os.getcwd())
     git_dir = os.environ.get("GIT_DIR", "")
@@ -50,7 +50,7 @@ def find_place() -> Place:
     git_dir = os.path.realpath(os.path.join(root, git_dir))
     pointer = first_line(os.path.join(git_dir, "commondir"))
     shared = os.environ.get("GIT_COMMON_DIR", "") or os.path.join(git_dir, pointer)
-    return Place(root, git_dir, os.path.realpath(os.path.join(root, shared)))
+    return HookPlace(root, git_dir, os.path.realpath(os.path.join(root, shared)))
 
 
 def first_line(path: str, limit: int = 4096) -> str:

@@ -11,7 +11,7 @@ import sys
 
 from loki_hooks.domain.work import ReconcileWork
 from loki_hooks.hooks.caller import NATIVE, cleaned, framework
-from loki_hooks.hooks.place import Place, find_place, first_line
+from loki_hooks.hooks.place import HookPlace, find_place, first_line
 from loki_hooks.system.processes.detach import LINUX, detach, git_ancestors, parent_of, start_time, worker_argv
 
 MAX_NOTICE = 400
@@ -54,7 +54,7 @@ def waited_for(by: str) -> list[tuple[int, str]]:
     return found
 
 
-def consent(place: Place, by: str) -> None:
+def consent(place: HookPlace, by: str) -> None:
     """Record that loki-hooks is on here: a person put it into the configuration of the framework that runs us."""
     marker = os.path.join(place.common, "loki", "enabled")
     if os.path.isfile(marker):
@@ -67,7 +67,7 @@ def consent(place: Place, by: str) -> None:
         os.close(handle)
 
 
-def show_notice(place: Place, notice: str) -> None:
+def show_notice(place: HookPlace, notice: str) -> None:
     """Print the line that a reconcile left for the branch checked out here, if there is one."""
     branch = place.branch.replace("/", "-")
     if not branch:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loki_hooks.actions.install.install import plan_install
 from loki_hooks.assets import asset_dir, template_text
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
-from loki_hooks.domain.install.values import HOOKS, Way, Write
+from loki_hooks.domain.install.values import HOOKS, InstallWay, Write
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import list_worktrees
@@ -59,7 +59,7 @@ def wanted_hooks(site: Site) -> tuple[str, ...]:
     record = read_record(site)
     base = site.main or site.here
     config = find_config(base)
-    if record.way != Way.NATIVE.value and config is not None:
+    if record.way != InstallWay.NATIVE.value and config is not None:
         types = read_config(config, template_text("install/pre-commit-hook.yaml"), ())
         if types.remote or types.wanted == types.data:
             return tuple(name for name in HOOKS if name in types.types)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.config import Config
 from loki_hooks.domain.install.diagnosis import Finding, git_limits, unreadable_to_pygit2
-from loki_hooks.domain.install.values import Way
+from loki_hooks.domain.install.values import InstallWay
 from loki_hooks.domain.sessions.prompts import words_of
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import git_version
@@ -73,7 +73,7 @@ def _framework(context: Context) -> Finding:
     versions = [
         f"{name} {version}" for name in ("pre-commit", "prek") if (version := _version(shutil.which(name, path=beside)))
     ]
-    needed = read_record(site).way == Way.PRE_COMMIT.value
+    needed = read_record(site).way == InstallWay.PRE_COMMIT.value
     config = find_config(site.main or site.here)
     ok = bool(versions) or not needed
     return Finding(

@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PushedTree:
     """A tree that some gates guard, and which ref asks for it."""
 
     ref: str
@@ -49,7 +49,7 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
             what = update.local_oid or update.local_ref
             seen = context.git.out("log", "-1", "--no-show-signature", "--format=%H %T", "--end-of-options", what, "--")
             commit, tree = seen.split()
-            wanted.append(Wanted(branch, commit, tree, gates))
+            wanted.append(PushedTree(branch, commit, tree, gates))
     refused = _judge(context, wanted, framework, say, budget=context.config.in_force.push.budget)
     if not refused and wanted:
         _remember(context)
@@ -84,7 +84,7 @@ def guard_merge(site: Site, framework: str, *, say: Say) -> int:
     gates = tuple(context.config.in_force.gates.values())
     return _judge(
         context,
-        [Wanted(context.integration, commit, tree, gates)],
+        [PushedTree(context.integration, commit, tree, gates)],
         framework,
         say,
         budget=context.config.in_force.push.budget,
@@ -109,7 +109,7 @@ def _gates_for(context: Context, branch: str) -> tuple[Gate, ...]:
     )
 
 
-def _judge(context: Context, wanted: list[Wanted], framework: str, say: Say, *, budget: float) -> int:
+def _judge(context: Context, wanted: list[PushedTree], framework: str, say: Say, *, budget: float) -> int:
     deadline = time.monotonic() + budget
     refused = 0
     seen: dict[tuple[str, str], bool] = {}
@@ -122,7 +122,7 @@ def _judge(context: Context, wanted: list[Wanted], framework: str, say: Say, *, 
     return 1 if refused else 0
 
 
-def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say, deadline: float) -> bool:
+def _passes(context: Context, item: PushedTree, gate: Gate, framework: str, say: Say, deadline: float) -> bool:
     known = gate_results.lookup(context.git, item.tree, gate, context.config.in_force)
     if known is not None and (known.outcome is Outcome.FAILED or lets_through(gate, known.outcome)):
         return _say_result(item, gate, known, say, recorded=True)
@@ -163,7 +163,7 @@ def _passes(context: Context, item: Wanted, gate: Gate, framework: str, say: Say
     return _say_result(item, gate, result, say, recorded=False)
 
 
-def _say_result(item: Wanted, gate: Gate, result: GateResult, say: Say, *, recorded: bool) -> bool:
+def _say_result(item: PushedTree, gate: Gate, result: GateResult, say: Say, *, recorded: bool) -> bool:
     if lets_through(gate, result.outcome):
         if not recorded:
             say(f"loki-hooks: {gate.name} passed on {item.ref} in {result.seconds:.1f} s")

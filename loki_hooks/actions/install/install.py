@@ -16,14 +16,14 @@ from loki_hooks.domain.install.proposal import LOOKED_AT, propose
 from loki_hooks.domain.install.values import (
     HOOKS,
     Configure,
-    Facts,
+    InstallFacts,
+    InstallStep,
+    InstallWay,
     Move,
     Owner,
     Plan,
     RunInstaller,
-    Step,
     TurnOn,
-    Way,
     Write,
 )
 from loki_hooks.errors import LokiError
@@ -37,7 +37,7 @@ from loki_hooks.system.hooks.record import (
     Configured,
     Image,
     InstallRecord,
-    Moved,
+    MovedFile,
     Written,
     image_of,
     keep_edited,
@@ -57,7 +57,7 @@ _LEFTHOOK = ("lefthook.yml", "lefthook.yaml", ".lefthook.yml", ".lefthook.yaml",
 _SMALL = 1024 * 1024
 
 
-def plan_install(site: Site, asked: Way | None = None) -> Plan:
+def plan_install(site: Site, asked: InstallWay | None = None) -> Plan:
     """Return what `install` would do here. Changes nothing. Raises ``LokiError`` where it cannot be done."""
     return make_plan(gather(site), asked)
 
@@ -75,7 +75,7 @@ def carry_out(site: Site, plan: Plan, say: Callable[[str], None]) -> None:
         record = _do(site, step, record)
 
 
-def gather(site: Site) -> Facts:
+def gather(site: Site) -> InstallFacts:
     """Return the facts that the plan is made from."""
     base = _base(site)
     folder = hooks_folder(site)
@@ -86,7 +86,7 @@ def gather(site: Site) -> Facts:
     scripts = _scripts()
     config = find_config(base) if base is not None else None
     installed = _framework_hooks(folder)
-    facts = Facts(
+    facts = InstallFacts(
         common=str(site.common),
         loki=str(site.loki),
         enabled=site.enabled and site.loki.is_dir(),
@@ -112,7 +112,7 @@ def gather(site: Site) -> Facts:
         prek_toml=base is not None and (base / "prek.toml").is_file(),
         proposal=_proposal(base),
         frameworks=tuple(sorted({owner.value for owner in installed.values()})),
-        installed_way=Way(record.way) if record.way else None,
+        installed_way=InstallWay(record.way) if record.way else None,
     )
     looked_at = [f"{site.common}/loki/hooks/{name}" for name in scripts] + [f"{site.common}/loki/python"]
     looked_at += [legacy(f"{folder}/{name}", depth) for name in HOOKS for depth in range(len(found.get(name, ())))]
@@ -177,7 +177,7 @@ def _proposal(base: Path | None) -> Write | None:
 # Carrying it out -----------------------------------------------------------------------------------------
 
 
-def _kept(step: Step, record: InstallRecord) -> Path | None:
+def _kept(step: InstallStep, record: InstallRecord) -> Path | None:
     """Keep a copy of the hook of ours that the step writes anew, if somebody changed it since; return where."""
     if not isinstance(step, Write) or step.inserted or SHIM_ID.encode() not in step.data:
         return None
@@ -186,7 +186,7 @@ def _kept(step: Step, record: InstallRecord) -> Path | None:
     return keep_edited(path, after)
 
 
-def _do(site: Site, step: Step, record: InstallRecord) -> InstallRecord:
+def _do(site: Site, step: InstallStep, record: InstallRecord) -> InstallRecord:
     if isinstance(step, TurnOn):
         site.enable("install")
         write_record(site, record)
@@ -197,7 +197,7 @@ def _do(site: Site, step: Step, record: InstallRecord) -> InstallRecord:
         source, target = Path(step.source), Path(step.target)
         if os.path.lexists(target):
             raise LokiError(f"{target} is in the way of {source}", "install again: something changed meanwhile")
-        changed = _recorded(site, record, Moved(source, target, image_of(source)))
+        changed = _recorded(site, record, MovedFile(source, target, image_of(source)))
         source.rename(target)
         return changed
     if isinstance(step, Configure):

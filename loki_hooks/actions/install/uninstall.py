@@ -26,7 +26,7 @@ from loki_hooks.system.hooks.record import (
     Change,
     Configured,
     Image,
-    Moved,
+    MovedFile,
     Written,
     image_of,
     keep_edited,
@@ -129,7 +129,7 @@ def _told(left: list[str]) -> Iterator[None]:
 def _undo(site: Site, change: Change, done: list[str], left: list[str]) -> None:
     if isinstance(change, Configured):
         _unconfigure(site, change, done, left)
-    elif isinstance(change, Moved):
+    elif isinstance(change, MovedFile):
         _move_back(change, done, left)
     else:
         _unwrite(site, change, done, left)
@@ -152,7 +152,7 @@ def _unconfigure(site: Site, change: Configured, done: list[str], left: list[str
     done.append(f"unset {change.key}")
 
 
-def _move_back(change: Moved, done: list[str], left: list[str]) -> None:
+def _move_back(change: MovedFile, done: list[str], left: list[str]) -> None:
     """The hook that was here before, changed since or not, gets its place back, unless somebody else took that."""
     if os.path.lexists(change.source):
         if image_of(change.source) != change.image:

@@ -37,7 +37,7 @@ _HOST = re.compile(r"(?:[a-z+]+://)?(?:[^/@]+@)?(\[[^]]+\]|[^/:]+)", re.IGNORECA
 
 
 @dataclass(frozen=True)
-class Proposal:
+class PullRequest:
     """``url`` of the pull request, '' when it is still to be opened: then ``todo`` says how.
 
     ``again``: to propose it again may do that, once what hindered `gh` is mended.
@@ -49,7 +49,7 @@ class Proposal:
     again: bool = False
 
 
-def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
+def propose(context: Context, record: StreamRecord, *, say: Say) -> PullRequest:
     """Push the branch and open a pull request. Raises ``LokiError`` when it cannot be pushed; nothing changed then."""
     require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
@@ -61,7 +61,7 @@ def propose(context: Context, record: StreamRecord, *, say: Say) -> Proposal:
     return proposal
 
 
-def propose_tested(context: Context, record: StreamRecord) -> Proposal:
+def propose_tested(context: Context, record: StreamRecord) -> PullRequest:
     """Propose a stream that passed, as `merge.how` says. It is proposed only where nothing is left to be tried again.
 
     Raises ``LokiError`` when it cannot be pushed, or was not tested as it is now; nothing changed then.
@@ -75,7 +75,7 @@ def propose_tested(context: Context, record: StreamRecord) -> Proposal:
     return proposal
 
 
-def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) -> Proposal:
+def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) -> PullRequest:
     require_nothing_taken_out(context, record, outlook.tip)
     remote = upstream_of(context).remote
     if not remote:
@@ -85,7 +85,7 @@ def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) ->
     return _open(context, record, remote, title_of(context, record), body_text(context, record, outlook))
 
 
-def _publish(context: Context, record: StreamRecord, tip: str, proposal: Proposal) -> None:
+def _publish(context: Context, record: StreamRecord, tip: str, proposal: PullRequest) -> None:
     context.store.update(lambda state: _proposed(state, record.stream, tip, proposal))
     events.record(
         context.site,
@@ -126,7 +126,7 @@ def push_branch(context: Context, record: StreamRecord, tip: str, remote: str, *
     git.run("branch", "--set-upstream-to", f"{remote}/{record.branch}", record.branch)
 
 
-def _proposed(state: State, stream: str, tip: str, proposal: Proposal) -> State:
+def _proposed(state: State, stream: str, tip: str, proposal: PullRequest) -> State:
     record = state.streams.get(stream)
     if record is None:
         return state
@@ -164,13 +164,13 @@ def _subjects(context: Context, record: StreamRecord) -> list[str]:
     return context.git.out("log", "--reverse", "--no-merges", "--max-count=100", "--format=%s", range_).splitlines()
 
 
-def _open(context: Context, record: StreamRecord, remote: str, title: str, body: str) -> Proposal:
+def _open(context: Context, record: StreamRecord, remote: str, title: str, body: str) -> PullRequest:
     url = context.git.maybe("remote", "get-url", remote) or ""
     by_hand = f"open a pull request from {record.branch} into {context.integration} on {remote}"
     if not is_github(url):
-        return Proposal(remote, todo=f"{by_hand} ({without_credentials(url) or 'no URL'} is not GitHub)")
+        return PullRequest(remote, todo=f"{by_hand} ({without_credentials(url) or 'no URL'} is not GitHub)")
     if shutil.which("gh") is None:
-        return Proposal(remote, todo=f"{by_hand}, or install gh and repeat this", again=True)
+        return PullRequest(remote, todo=f"{by_hand}, or install gh and repeat this", again=True)
     env = scrubbed(GH_PROMPT_DISABLED="1", NO_COLOR="1")
     made = run(
         [
@@ -200,10 +200,10 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
             timeout=PUSH_TIMEOUT,
         )
         if there.returncode == 0 and there.text.strip():
-            return Proposal(remote, url=there.text.strip())
-        return Proposal(remote, todo=f"{by_hand} (gh could not: {last_line(made.error_text)})", again=True)
+            return PullRequest(remote, url=there.text.strip())
+        return PullRequest(remote, todo=f"{by_hand} (gh could not: {last_line(made.error_text)})", again=True)
     links = [word for word in made.text.split() if word.startswith("https://")]
-    return Proposal(remote, url=links[-1] if links else made.text.strip())
+    return PullRequest(remote, url=links[-1] if links else made.text.strip())
 
 
 def is_github(url: str) -> bool:

@@ -9,8 +9,8 @@ from loki_hooks.actions.landing import upstream
 from loki_hooks.actions.landing.advance import advance
 from loki_hooks.actions.landing.propose import propose_tested
 from loki_hooks.actions.streams.records import change, record_of
-from loki_hooks.domain.reconcile.landing import Forward, Propose, Push
-from loki_hooks.domain.reconcile.outcome import DONE, Outcome, done, waits
+from loki_hooks.domain.reconcile.landing import Forward, Propose, PushTip
+from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, waits
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import later
@@ -21,7 +21,7 @@ PROPOSE_AGAIN, PROPOSE_AGAIN_MOST = 60.0, 3600.0
 """Seconds after which a proposal that did not work is tried again: at first, and at most."""
 
 
-def forward(context: Context, lock: PassLock, step: Forward) -> Outcome:
+def forward(context: Context, lock: PassLock, step: Forward) -> StepOutcome:
     moved = advance(context, lock, step.commit, step.old, "fast-forward to upstream")
     if moved.moved:
         events.record(context.site, "forwarded", commit=step.commit)
@@ -29,7 +29,7 @@ def forward(context: Context, lock: PassLock, step: Forward) -> Outcome:
     return waits(moved.reason)
 
 
-def push(context: Context, _lock: PassLock, step: Push) -> Outcome:
+def push(context: Context, _lock: PassLock, step: PushTip) -> StepOutcome:
     if step.held:
         upstream.not_pushed(context, "push-held", step.commit, step.held)
         return waits(step.held)
@@ -37,7 +37,7 @@ def push(context: Context, _lock: PassLock, step: Push) -> Outcome:
     return waits(problem) if problem else DONE
 
 
-def propose(context: Context, _lock: PassLock, step: Propose) -> Outcome:
+def propose(context: Context, _lock: PassLock, step: Propose) -> StepOutcome:
     """Open the pull request of a stream that passed. What hinders it is noted; it is tried again, ever more seldom."""
     try:
         proposal = propose_tested(context, record_of(context, step.stream))

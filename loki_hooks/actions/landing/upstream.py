@@ -88,7 +88,7 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
 
 
 @dataclass(frozen=True)
-class Compared:
+class UpstreamState:
     """``commit`` is the upstream's, '' for none; whether the integration branch lacks any of it, has more, or both."""
 
     commit: str = ""
@@ -97,17 +97,17 @@ class Compared:
     diverged: bool = False
 
 
-def compared(context: Context, tip: str) -> Compared:
+def compared(context: Context, tip: str) -> UpstreamState:
     """Return how the integration branch, which is at ``tip``, stands to its upstream as that was fetched last."""
     upstream = upstream_of(context)
     theirs = context.git.commit_id(upstream.ref) if upstream.ref else None
     if theirs is None:
-        return Compared(ahead=bool(upstream.remote and tip))
+        return UpstreamState(ahead=bool(upstream.remote and tip))
     if not tip or theirs == tip:
-        return Compared(theirs)
+        return UpstreamState(theirs)
     counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
     ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
-    return Compared(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
+    return UpstreamState(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
 
 
 def catch_up(context: Context, say: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from loki_hooks.domain.secrets import withheld_of
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import LIVING, Status
-from loki_hooks.domain.train.radar import Look, Pair, Radar, conflicts_between, pairs_among, plain_path
+from loki_hooks.domain.train.radar import Pair, Radar, StreamLook, conflicts_between, pairs_among, plain_path
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import write_atomic
@@ -70,7 +70,10 @@ def survey(context: Context, records: Sequence[StreamRecord], tips: Mapping[str,
         before,
         seen_at=now(),
         onto=base,
-        looks={r.stream: Look(tips[r.stream], _mark(r, tips[r.stream], looks[r.stream]), tips[r.stream]) for r in live},
+        looks={
+            r.stream: StreamLook(tips[r.stream], _mark(r, tips[r.stream], looks[r.stream]), tips[r.stream])
+            for r in live
+        },
     )
     with ExitStack() as stack:
         objects: dict[str, str] = {}
@@ -209,7 +212,7 @@ def _with_heads(
     with ThreadPoolExecutor(_SNAPPERS) as pool:
         for record, head in zip(todo, pool.map(snap, todo), strict=True):
             seen = guess[record.stream]
-            guess[record.stream] = replace(seen, head=head) if head else Look(seen.tip, "", seen.tip)
+            guess[record.stream] = replace(seen, head=head) if head else StreamLook(seen.tip, "", seen.tip)
     return replace(radar, looks=guess)
 
 

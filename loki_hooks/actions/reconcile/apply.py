@@ -14,8 +14,8 @@ from loki_hooks.actions.train import steps as train
 from loki_hooks.actions.writing import steps as writing
 from loki_hooks.domain.reconcile.follow import Follow
 from loki_hooks.domain.reconcile.gates import Cancel, Test
-from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, Push
-from loki_hooks.domain.reconcile.outcome import Outcome, done
+from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, PushTip
+from loki_hooks.domain.reconcile.outcome import StepOutcome, done
 from loki_hooks.domain.reconcile.removal import Clean
 from loki_hooks.domain.reconcile.sessions import Fail, Start
 from loki_hooks.domain.reconcile.steps import Step
@@ -35,18 +35,18 @@ from loki_hooks.domain.reconcile.writing import Begin, CloseItems, Rest
 from loki_hooks.system.locks import PassLock
 
 
-def take(context: Context, lock: PassLock, step: Step) -> Outcome:
+def take(context: Context, lock: PassLock, step: Step) -> StepOutcome:
     """Take the step. Raises what it failed with; nothing is half done then."""
     return STEPS[type(step)](context, lock, step)
 
 
-def _follow(context: Context, _lock: PassLock, step: Follow) -> Outcome:
+def _follow(context: Context, _lock: PassLock, step: Follow) -> StepOutcome:
     from loki_hooks.actions.reconcile.follow import follow  # it reads code: a pass that follows nothing does without
 
     return done(follow(context, step.old, step.commit))
 
 
-STEPS: dict[type, Callable[[Context, PassLock, Any], Outcome]] = {
+STEPS: dict[type, Callable[[Context, PassLock, Any], StepOutcome]] = {
     Unseen: streams.unseen,
     Seen: streams.seen,
     Adopt: streams.adopt,
@@ -66,7 +66,7 @@ STEPS: dict[type, Callable[[Context, PassLock, Any], Outcome]] = {
     Land: train.land,
     Propose: landing.propose,
     Forward: landing.forward,
-    Push: landing.push,
+    PushTip: landing.push,
     Follow: _follow,
     CloseItems: writing.close_items,
     Rest: writing.rest,

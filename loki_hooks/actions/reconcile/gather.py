@@ -13,14 +13,14 @@ from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import MAX_WORKTREES
 from loki_hooks.actions.gates.runners import runners
-from loki_hooks.actions.landing.upstream import Compared, compared
+from loki_hooks.actions.landing.upstream import UpstreamState, compared
 from loki_hooks.actions.safe.away import moved_by_git
 from loki_hooks.actions.safe.snapshot import is_only_place
 from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.streams.faults import MAIN, contained, put_off
 from loki_hooks.actions.streams.identity import identify
 from loki_hooks.actions.streams.signals import said_ready, says_ready_itself
-from loki_hooks.actions.train.look import Look, Memory, join_seen, look_at_tip, look_at_train, looked_at
+from loki_hooks.actions.train.look import Memory, TrainLook, join_seen, look_at_tip, look_at_train, looked_at
 from loki_hooks.actions.writing.rounds import writers
 from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
 from loki_hooks.domain.refs import PROCESSED
@@ -59,7 +59,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         streams.append(looked_at(context, memory, s, lambda s: _seen(context, memory, s, state, worktrees, tip)))
     memory.running = frozenset(r.tree for r in runners(context) if not r.cancelled)
     slots = _slots(context, memory, streams)
-    look = Look(tuple(streams))
+    look = TrainLook(tuple(streams))
     problem = ""
     if tip and context.config.in_force.gates and any(s.in_train for s in streams):
         try:
@@ -68,7 +68,7 @@ def gather(context: Context, memory: Memory) -> Facts:
             problem = f"the merge train cannot be built: {in_words(error)}"
     upstream = contained(context, "upstream", lambda: compared(context, tip))
     if upstream is None:  # landed beside it, the two might have diverged
-        problem, upstream = "the upstream cannot be looked at: see .loki/logs/hooks.log", Compared()
+        problem, upstream = "the upstream cannot be looked at: see .loki/logs/hooks.log", UpstreamState()
     pushes = upstream.ahead and context.config.working.merge.push and bool(context.config.in_force.gates)
     if pushes and tip and not look.tip_tree:
         look = look_at_tip(context, memory, tip, look)

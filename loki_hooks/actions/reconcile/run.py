@@ -20,7 +20,7 @@ from loki_hooks.actions.reconcile.gather import gather
 from loki_hooks.actions.streams.faults import contained, owner_of, step_failed, worked
 from loki_hooks.actions.train.look import Memory
 from loki_hooks.domain.reconcile.decide import decide
-from loki_hooks.domain.reconcile.outcome import Outcome, Went
+from loki_hooks.domain.reconcile.outcome import StepOutcome, Went
 from loki_hooks.domain.reconcile.removal import Clean
 from loki_hooks.domain.reconcile.steps import Step
 from loki_hooks.domain.reconcile.streams import Seen, Unseen
@@ -33,7 +33,7 @@ from loki_hooks.system.config.trust import by_environment
 from loki_hooks.system.locks import PassLock, busy_pass, try_hold_pass
 from loki_hooks.system.site import Site, require_on
 from loki_hooks.system.store import events
-from loki_hooks.system.store.marks import Marks
+from loki_hooks.system.store.marks import PassMarks
 
 ROUNDS = 200
 TRUSTED_WAIT = 120.0
@@ -44,7 +44,7 @@ class Done:
     """A step that was taken, and what became of it."""
 
     step: Step
-    outcome: Outcome
+    outcome: StepOutcome
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def reconcile(
     """
     require_on(site)
     site.ensure()
-    marks = Marks(site, trusted=by_environment(site))
+    marks = PassMarks(site, trusted=by_environment(site))
     marks.ask()
     if marks.trusted:  # a pass that is running may not be allowed what we are
         wait = max(wait, TRUSTED_WAIT)
@@ -89,7 +89,9 @@ def reconcile(
     return Report(tuple(done), judge_streams(context.store.read().streams.values()), ran)
 
 
-def _pass(site: Site, lock: PassLock, marks: Marks, *, fetch: bool, say: Callable[[str], None] | None) -> list[Done]:
+def _pass(
+    site: Site, lock: PassLock, marks: PassMarks, *, fetch: bool, say: Callable[[str], None] | None
+) -> list[Done]:
     context = Context(site)
     _keep_standing(context)
     if fetch or any(r.status in IN_TRAIN | {Status.PROPOSED} for r in context.store.read().streams.values()):

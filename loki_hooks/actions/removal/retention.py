@@ -14,7 +14,7 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.names import flat
 from loki_hooks.domain.refs import BASE, GATES, PAST, SAFE, TRAIN, TRASH, WITHOUT
-from loki_hooks.domain.removal.retention import LIMITS, Kept, age_of_stamp, expired
+from loki_hooks.domain.removal.retention import LIMITS, Retained, age_of_stamp, expired
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.clock import now, seconds_since
@@ -53,7 +53,7 @@ def expire(context: Context) -> int:
 
 def _trash(context: Context, days: int) -> int:
     when = datetime.now(UTC)
-    entries = [Kept(ref, age_of_stamp(ref, when)) for ref in context.git.refs(TRASH, PAST)]
+    entries = [Retained(ref, age_of_stamp(ref, when)) for ref in context.git.refs(TRASH, PAST)]
     return _delete_refs(context, expired(entries, days=days, most=LIMITS["trash"]))
 
 
@@ -65,7 +65,7 @@ def _folders(context: Context, days: int) -> int:
         if root.is_symlink() or not root.is_dir():
             continue
         folders = [p.name for p in root.iterdir() if p.is_dir() and not p.is_symlink()]
-        entries = [Kept(name, age_of_stamp(name, when)) for name in folders]
+        entries = [Retained(name, age_of_stamp(name, when)) for name in folders]
         for name in expired(entries, days=days, most=LIMITS[kind]):
             remove_tree(root / name)
             gone += 1
@@ -81,7 +81,7 @@ def _gates(context: Context, days: int, state: State) -> int:
     trees = _needed_trees(context, state)
     ages = {ref: _days_old(context.site.common / "logs" / ref) for ref in refs}
     needed = frozenset(ref for ref in refs if ref.removeprefix(GATES).partition("/")[0] in trees)
-    entries = [Kept(ref, age) for ref, age in ages.items()]
+    entries = [Retained(ref, age) for ref, age in ages.items()]
     return _delete_refs(context, expired(entries, days=days, most=LIMITS["gates"], needed=needed))
 
 
@@ -106,7 +106,7 @@ def _files(context: Context, days: int, live: set[str]) -> int:
     corrupt = _plain(loki / "state", "*.corrupt-*")
     gone = 0
     for paths, most in ((done, LIMITS["done"]), (logs, LIMITS["logs"]), (corrupt, LIMITS["logs"])):
-        entries = [Kept(str(path), _days_old(path)) for path in paths]
+        entries = [Retained(str(path), _days_old(path)) for path in paths]
         for name in expired(entries, days=days, most=most):
             with suppress(OSError):
                 Path(name).unlink()
@@ -129,7 +129,7 @@ def _plain(folder: Path, pattern: str) -> list[Path]:
 
 def _bases(context: Context, days: int, live: set[str]) -> int:
     """The base of a stream that is no more, and that has no branch or worktree left that could be adopted."""
-    entries = [Kept(ref, _days_old(context.site.common / "logs" / ref)) for ref in context.git.refs(BASE)]
+    entries = [Retained(ref, _days_old(context.site.common / "logs" / ref)) for ref in context.git.refs(BASE)]
     needed = frozenset(f"{BASE}{stream}" for stream in live)
     return _delete_refs(context, expired(entries, days=days, most=LIMITS["trash"], needed=needed))
 

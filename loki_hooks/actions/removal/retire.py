@@ -45,7 +45,7 @@ from loki_hooks.system.worktrees.registry import remove, unlock_dead
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What clean-up would do with a stream now."""
 
     record: StreamRecord
@@ -69,11 +69,11 @@ def facts_of(context: Context, record: StreamRecord, care: Care = Care.HIDDEN) -
     return look(context.site, record, list_worktrees(context.git), context.integration_ref, caches=caches, care=care)
 
 
-def judge_all(context: Context) -> list[Verdict]:
+def judge_all(context: Context) -> list[Judged]:
     """Return the verdict on every stream that is not archived, by id."""
     state = context.store.read()
     return [
-        Verdict(r, judge(context, r))
+        Judged(r, judge(context, r))
         for _, r in sorted(state.streams.items())
         if r.status is not Status.ARCHIVED and r.kind != "main" and not r.resting
     ]

@@ -30,7 +30,7 @@ from loki_hooks.actions.streams.plan import Request
 from loki_hooks.actions.view.telling import Telling
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.gates.results import command_text
-from loki_hooks.domain.install.values import Way
+from loki_hooks.domain.install.values import InstallWay
 from loki_hooks.domain.streams.status import WORDS
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git, list_worktrees
@@ -72,7 +72,7 @@ Tell = Callable[[Mark, str], None]
 
 
 @dataclass(frozen=True)
-class Check:
+class DemoCheck:
     """A promise, and whether it was kept. ``detail`` says what was found instead."""
 
     what: str
@@ -80,7 +80,7 @@ class Check:
     detail: str = ""
 
 
-def run_demo(folder: Path, tell: Tell) -> tuple[Check, ...]:
+def run_demo(folder: Path, tell: Tell) -> tuple[DemoCheck, ...]:
     """Play the whole journey in ``folder`` (new, its environment sealed) and return what came of each promise.
 
     Raises ``LokiError`` where it cannot even begin.
@@ -100,8 +100,8 @@ def run_demo(folder: Path, tell: Tell) -> tuple[Check, ...]:
     return (
         *_checks(Context(site)),
         *_push_checks(Context(site), green, red),
-        Check("it came to its end by itself", done),
-        Check("no process stayed behind", not left, ", ".join(left.values())),
+        DemoCheck("it came to its end by itself", done),
+        DemoCheck("no process stayed behind", not left, ", ".join(left.values())),
     )
 
 
@@ -147,7 +147,7 @@ def _install(project: Path, tell: Tell) -> Site:
     tell(Mark.HEADING, "The hooks go in")
     tell(Mark.COMMAND, "loki-hooks install --native")
     site = discover(project)
-    plan = plan_install(site, Way.NATIVE)
+    plan = plan_install(site, InstallWay.NATIVE)
     carry_out(site, plan, lambda _: None)
     names = sorted(path.name for path in (asset_dir("hooks")).iterdir() if "." not in path.name)
     tell(Mark.TEXT, f"git now runs loki-hooks in: {', '.join(names)}")
@@ -229,7 +229,7 @@ def _show_rejected(site: Site, tell: Tell) -> None:
         tell(Mark.OUTPUT, f"{record.stream}: {WORDS[record.status]} ({record.reason}); to be mended in {where}")
 
 
-def _checks(context: Context) -> tuple[Check, ...]:
+def _checks(context: Context) -> tuple[DemoCheck, ...]:
     """Return the promises about what landed and what did not, looked up in git and files."""
     site, git = context.site, context.git
     stream = "--format=%(trailers:key=Loki-Stream,valueonly,separator=%x20)"
@@ -250,17 +250,17 @@ def _checks(context: Context) -> tuple[Check, ...]:
     dirt = git.out("status", "--porcelain")
     good = sorted(f"feature-{name}" for name in GOOD)
     return (
-        Check(f"{' and '.join(GOOD)} landed on main, each by a merge commit", landed == good, f"merged: {landed}"),
-        Check("the tests pass on main as it is now", tests.returncode == 0, tests.error_text[-300:]),
-        Check(
+        DemoCheck(f"{' and '.join(GOOD)} landed on main, each by a merge commit", landed == good, f"merged: {landed}"),
+        DemoCheck("the tests pass on main as it is now", tests.returncode == 0, tests.error_text[-300:]),
+        DemoCheck(
             f"{BAD} did not land; its branch and worktree are there to be mended",
             f"feature/{BAD}" in branches
             and not git.is_ancestor(f"feature/{BAD}", "main")
             and f"{PROJECT}-feature-{BAD}" in worktrees,
             f"branches: {branches}, worktrees: {worktrees}",
         ),
-        Check(f"the report of its tests is in the signal TESTS_FAILED_{BAD}", "FAIL: test_" in tail, tail[-300:]),
-        Check(
+        DemoCheck(f"the report of its tests is in the signal TESTS_FAILED_{BAD}", "FAIL: test_" in tail, tail[-300:]),
+        DemoCheck(
             "the worktrees and branches of what landed are gone, their tips pinned",
             branches == [f"feature/{BAD}", "main", "parallel-testing"]
             and pinned == good
@@ -268,25 +268,25 @@ def _checks(context: Context) -> tuple[Check, ...]:
             == {PROJECT, f"{PROJECT}-feature-{BAD}", f"{PROJECT}-testing"},
             f"branches: {branches}, worktrees: {worktrees}, pinned: {pinned}",
         ),
-        Check(
+        DemoCheck(
             f"the README, which explains {DOCUMENTED}(), is in the docs queue",
             "README.md" in documents,
             f"{sorted(documents)}",
         ),
-        Check("the project's own worktree is clean", not dirt, dirt),
+        DemoCheck("the project's own worktree is clean", not dirt, dirt),
     )
 
 
-def _push_checks(context: Context, green: Pushed, red: Pushed) -> tuple[Check, ...]:
+def _push_checks(context: Context, green: Pushed, red: Pushed) -> tuple[DemoCheck, ...]:
     theirs = Git(context.site.root.parent / REMOTE).refs("refs/heads/")
     tip = context.git.commit_id("main")
     return (
-        Check(
+        DemoCheck(
             "main was pushed, from the recorded result: no test ran again",
             green.done.returncode == 0 and theirs.get("refs/heads/main") == tip and green.gates_run == 0,
             f"exit status {green.done.returncode}, tests run {green.gates_run} times",
         ),
-        Check(
+        DemoCheck(
             f"the push of {BAD} was refused, with the tail of its tests",
             red.done.returncode != 0
             and f"refs/heads/feature/{BAD}" not in theirs

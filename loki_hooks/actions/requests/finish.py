@@ -50,7 +50,7 @@ _OVER = frozenset({Status.MERGED, Status.ARCHIVED})
 
 
 @dataclass(frozen=True)
-class Merge:
+class MergeResult:
     """``landed`` False: ``reason`` says why it did not, or not yet; the wish stands while it is in the train.
 
     ``proposed``: it lands by a pull request (`merge.how`), which is open now; ``reason`` says where.
@@ -62,12 +62,12 @@ class Merge:
     proposed: bool = False
 
 
-def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
+def merge(context: Context, record: StreamRecord, *, say: Say) -> MergeResult:
     """Ask for the stream to land, and have passes made until it has, or stands still. Raises ``LokiError``."""
     require_person(context.site, Deed.FINISH, record.stream)
     require_finishable(record)
     if record.status is Status.MERGED:
-        return Merge(True)
+        return MergeResult(True)
     outlook = look_ahead(context, record)
     require_committed(record, outlook)
     require_work(context, record, outlook)
@@ -89,7 +89,7 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> Merge:
     return _until_landed(context, record, say)
 
 
-def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
+def _until_landed(context: Context, record: StreamRecord, say: Say) -> MergeResult:
     current = record
 
     def moves(report: Report) -> bool:
@@ -98,13 +98,13 @@ def _until_landed(context: Context, record: StreamRecord, say: Say) -> Merge:
     for _ in passes(context.site, moves, say=say):
         found = context.store.read().streams.get(record.stream)
         if found is None or found.status in _OVER:
-            return Merge(True)
+            return MergeResult(True)
         current = found
         if current.status is Status.PROPOSED:
-            return Merge(False, current.reason, proposed=True)
+            return MergeResult(False, current.reason, proposed=True)
         if current.status not in IN_TRAIN:
-            return Merge(False, current.reason or str(current.status))
-    return Merge(False, current.reason or "something else is under way", waits=True)
+            return MergeResult(False, current.reason or str(current.status))
+    return MergeResult(False, current.reason or "something else is under way", waits=True)
 
 
 def merge_ungated(context: Context, record: StreamRecord, *, say: Say) -> str:

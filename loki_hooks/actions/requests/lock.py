@@ -13,7 +13,7 @@ from loki_hooks.domain.gates.results import command_text
 from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.processes.run import scrubbed
 from loki_hooks.system.processes.start import Child, TimeoutExpired, start_attached
-from loki_hooks.system.store.named_locks import Holder, lock_name, named_lock
+from loki_hooks.system.store.named_locks import NamedLockHolder, lock_name, named_lock
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,7 +33,7 @@ class _ToldToEndError(BaseException):
 
 
 def run_locked(
-    site: Site, name: str, argv: Sequence[str], *, timeout: float | None, waiting: Callable[[Holder], None]
+    site: Site, name: str, argv: Sequence[str], *, timeout: float | None, waiting: Callable[[NamedLockHolder], None]
 ) -> int:
     """Run ``argv`` in the current folder under the lease; return its exit status (128 and the signal that ended it).
 

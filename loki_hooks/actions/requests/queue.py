@@ -39,7 +39,7 @@ def state_of(context: Context, queue: str, ident: str) -> ItemState:
     return state
 
 
-class Done(Enum):
+class DoneItem(Enum):
     """What became of the word that an item is done."""
 
     NOW = "it is done"
@@ -47,17 +47,17 @@ class Done(Enum):
     BEFORE = "it was done already"
 
 
-def done(context: Context, queue: str, ident: str) -> tuple[Done, str]:
+def done(context: Context, queue: str, ident: str) -> tuple[DoneItem, str]:
     """Say that the item is done, for the stream whose worktree the caller is in; return what became of it, and the stream."""
     records = streams_here(context.store.read(), context.site)
     record = next((r for r in records if r.kind != "main"), None)
     stream = record.stream if record is not None else ""
     if record is not None and say_written(context, record, ident):
-        return Done.ONCE_LANDED, stream
+        return DoneItem.ONCE_LANDED, stream
     if not queues.done(context.site, queue, ident, _who(record)):
-        return Done.BEFORE, stream
+        return DoneItem.BEFORE, stream
     show_queues(context)
-    return Done.NOW, stream
+    return DoneItem.NOW, stream
 
 
 def _who(record: StreamRecord | None) -> dict[str, str]:

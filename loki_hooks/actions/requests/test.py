@@ -19,7 +19,7 @@ from loki_hooks.system.git.merges import commit_tree, merge_trees
 
 
 @dataclass(frozen=True)
-class Subject:
+class GateSubject:
     """What is tested under which name: a commit, and the tree that counts."""
 
     name: str
@@ -48,7 +48,7 @@ class Tested:
         }
 
 
-def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> list[Subject]:
+def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> list[GateSubject]:
     """Return what to test: the streams named (each merged into the integration branch), or branches, or (without a
     word) the integration branch; with ``everything`` all living streams that have work. Raises ``LokiError``.
     """
@@ -75,7 +75,7 @@ def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> l
                 raise BadInputError(
                     f"there is no stream and no branch {shown(word)}", "`loki-hooks status` lists the streams"
                 )
-            found.append(Subject(record.stream if record else word, commit, git.tree_id(commit)))
+            found.append(GateSubject(record.stream if record else word, commit, git.tree_id(commit)))
             continue
         at = git.commit_id(f"refs/heads/{record.branch}")
         if at is None:
@@ -87,16 +87,16 @@ def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> l
                 f"resolve it in {record.path}",
             )
         commit = commit_tree(git, merged.tree, (tip, at), f"Test {record.stream} merged into {context.integration}\n")
-        found.append(Subject(record.stream, commit, merged.tree))
+        found.append(GateSubject(record.stream, commit, merged.tree))
     return found
 
 
 def run_tests(
     context: Context,
-    wanted: list[Subject],
+    wanted: list[GateSubject],
     *,
     again: bool = False,
-    begin: Callable[[Subject, Gate], None],
+    begin: Callable[[GateSubject, Gate], None],
     echo: Callable[[str], None] | None,
     stop: threading.Event,
 ) -> Iterator[Tested]:

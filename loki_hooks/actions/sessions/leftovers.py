@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of, operation_in
-from loki_hooks.system.git.status import LOOK_YOURSELF, Entry, as_stdin, entries
+from loki_hooks.system.git.status import LOOK_YOURSELF, Uncommitted, as_stdin, entries
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
 
@@ -61,7 +61,7 @@ def commit_leftovers(context: Context, record: StreamRecord, *, wanted: bool) ->
 class _Leftovers:
     """What is uncommitted: ``todo`` may be committed, ``kept`` never is."""
 
-    todo: tuple[Entry, ...]
+    todo: tuple[Uncommitted, ...]
     kept: tuple[str, ...]
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.streams.records import change, move, record_of
-from loki_hooks.domain.reconcile.outcome import Outcome, done, waits
+from loki_hooks.domain.reconcile.outcome import StepOutcome, done, waits
 from loki_hooks.domain.reconcile.sessions import Fail, Start
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.record import StreamRecord
@@ -26,7 +26,7 @@ from loki_hooks.system.store.spawn_environment import environment_for
 from loki_hooks.system.worktrees.registry import unlock_dead
 
 
-def fail(context: Context, _lock: PassLock, step: Fail) -> Outcome:
+def fail(context: Context, _lock: PassLock, step: Fail) -> StepOutcome:
     """End what a dead runner left running, and mark its stream as failed."""
     record = record_of(context, step.stream)
     if record.status not in IN_SESSION or is_alive(record.session):
@@ -55,7 +55,7 @@ def fail(context: Context, _lock: PassLock, step: Fail) -> Outcome:
     return done(step.reason)
 
 
-def start(context: Context, _lock: PassLock, step: Start) -> Outcome:
+def start(context: Context, _lock: PassLock, step: Start) -> StepOutcome:
     """Start the stream's runner. The claim says who is about to; its token says which attempt it is."""
     site = context.site
     token = uuid.uuid4().hex

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.reconcile.base import MainStep, StreamStep
-from loki_hooks.domain.reconcile.outcome import Outcome, failed
+from loki_hooks.domain.reconcile.outcome import StepOutcome, failed
 from loki_hooks.domain.streams.failures import GIVE_UP, LOOK, Failure, delay_after, in_words, with_failure
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
@@ -63,7 +63,7 @@ def owner_of(step: StreamStep | MainStep) -> str:
     return step.stream or MAIN
 
 
-def step_failed(context: Context, step: StreamStep | MainStep, error: Exception) -> Outcome:
+def step_failed(context: Context, step: StreamStep | MainStep, error: Exception) -> StepOutcome:
     """Remember that the step failed, say so, and give its stream up to a person after three times."""
     stream, key = owner_of(step), step.key
     if isinstance(error, StreamFaultError):

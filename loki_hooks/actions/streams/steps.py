@@ -12,7 +12,7 @@ from loki_hooks.actions.streams.records import change, move, record_of
 from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.streams.worktree import copy_environment, furnish, make_worktree
 from loki_hooks.domain.reconcile.facts import Found
-from loki_hooks.domain.reconcile.outcome import DONE, Outcome, done, failed, waits
+from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, failed, waits
 from loki_hooks.domain.reconcile.streams import Adopt, Moved, Note, Prepare, Ready, Seen, SeenMerged, Unseen
 from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.failures import LOOK
@@ -34,20 +34,20 @@ from loki_hooks.system.store.spawn_environment import forget
 from loki_hooks.system.worktrees.registry import wait_for_git
 
 
-def unseen(context: Context, _lock: PassLock, step: Unseen) -> Outcome:
+def unseen(context: Context, _lock: PassLock, step: Unseen) -> StepOutcome:
     """Record that a stream could not be looked at; nothing else is done with it until it can."""
     fail(context, step.stream, LOOK, step.reason)
     events.record(context.site, "look-failed", step.stream, detail=step.reason)
     return failed(step.reason)
 
 
-def seen(context: Context, _lock: PassLock, step: Seen) -> Outcome:
+def seen(context: Context, _lock: PassLock, step: Seen) -> StepOutcome:
     worked(context, step.stream, LOOK)
     change(context, step.stream, lambda r: replace(r, reason=""))
     return DONE
 
 
-def adopt(context: Context, _lock: PassLock, step: Adopt) -> Outcome:
+def adopt(context: Context, _lock: PassLock, step: Adopt) -> StepOutcome:
     """Make a stream of a worktree that somebody made, and set it up where that is allowed."""
     found, site = step.found, context.site
     record = _adopted(context, found)
@@ -84,7 +84,7 @@ def _adopted(context: Context, found: Found) -> StreamRecord:
     return replace(record, base=base or found.head, explicit_base=base is None)
 
 
-def prepare(context: Context, _lock: PassLock, step: Prepare) -> Outcome:
+def prepare(context: Context, _lock: PassLock, step: Prepare) -> StepOutcome:
     """Finish what a killed spawn began; where that is impossible, take it back."""
     record = record_of(context, step.stream)
     if record.status is not Status.PLANNED or is_alive(record.claim):
@@ -103,7 +103,7 @@ def prepare(context: Context, _lock: PassLock, step: Prepare) -> Outcome:
     return DONE
 
 
-def moved(context: Context, _lock: PassLock, step: Moved) -> Outcome:
+def moved(context: Context, _lock: PassLock, step: Moved) -> StepOutcome:
     """Follow a worktree that somebody moved. One that may be another one, made by hand, is theirs to clean up."""
     old = record_of(context, step.stream).path
     same = git_dir_of(Path(step.path)).name == Path(old).name
@@ -113,7 +113,7 @@ def moved(context: Context, _lock: PassLock, step: Moved) -> Outcome:
     return done(reason)
 
 
-def seen_merged(context: Context, _lock: PassLock, step: SeenMerged) -> Outcome:
+def seen_merged(context: Context, _lock: PassLock, step: SeenMerged) -> StepOutcome:
     tip = context.git.commit_id(context.integration_ref) or ""
     record = move(context, step.stream, Status.MERGED, tip=step.commit, landed=tip, reason="", ended_at=now())
     if record is not None:
@@ -123,7 +123,7 @@ def seen_merged(context: Context, _lock: PassLock, step: SeenMerged) -> Outcome:
     return DONE
 
 
-def ready(context: Context, _lock: PassLock, step: Ready) -> Outcome:
+def ready(context: Context, _lock: PassLock, step: Ready) -> StepOutcome:
     record = move(context, step.stream, Status.READY, tip=step.commit, reason="", not_before="", turned_away=0)
     if record is not None:
         take_ready_signals(context, record)
@@ -134,7 +134,7 @@ def ready(context: Context, _lock: PassLock, step: Ready) -> Outcome:
     return done(step.reason)
 
 
-def note(context: Context, _lock: PassLock, step: Note) -> Outcome:
+def note(context: Context, _lock: PassLock, step: Note) -> StepOutcome:
     def noted(record: StreamRecord) -> StreamRecord:
         if record.status is Status.TESTING:
             return record.moved(Status.READY, reason=step.reason)

@@ -16,7 +16,7 @@ from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.site import LOKI, ensure_loki, make_plain_folder
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees import copies
-from loki_hooks.system.worktrees.registry import Wanted, add_all, clear_half_made, finish, take_back
+from loki_hooks.system.worktrees.registry import WantedWorktree, add_all, clear_half_made, finish, take_back
 
 
 def make_worktree(context: Context, record: StreamRecord) -> None:
@@ -64,7 +64,7 @@ def make_worktrees(context: Context, records: Sequence[StreamRecord]) -> dict[st
                 finish(site, m.path)
             else:
                 clear_half_made(site, m.path)
-                wanted.append(Wanted(m.path, m.record.branch, m.record.base, new_branch=not m.existing))
+                wanted.append(WantedWorktree(m.path, m.record.branch, m.record.base, new_branch=not m.existing))
         except LokiError as error:
             failed[m.record.stream] = error
     errors = add_all(site, wanted)

@@ -12,14 +12,14 @@ from loki_hooks.actions.landing.merge import merge
 from loki_hooks.actions.landing.taken_out import Gone
 from loki_hooks.actions.radar.survey import conflicts_of_tips
 from loki_hooks.actions.train.build import build_train, current_train
-from loki_hooks.domain.gates.results import Seen, Standing, standing
+from loki_hooks.domain.gates.results import SeenResult, Standing, standing
 from loki_hooks.domain.reconcile.facts import Join, StreamFacts
 from loki_hooks.domain.refs import TIP_TRAILER, TRAIN, WITHOUT
 from loki_hooks.domain.streams.failures import LOOK, in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train.order import train_order
-from loki_hooks.domain.train.search import Rest, Train, to_compare
+from loki_hooks.domain.train.search import Train, Without, to_compare
 from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.git.merges import Merged, merge_pairs
 from loki_hooks.system.store import gate_results
@@ -68,7 +68,7 @@ def looked_at(
 
 
 @dataclass(frozen=True)
-class Look:
+class TrainLook:
     """What is seen of the train: the streams as they would land, the train, and how the trees stand."""
 
     streams: tuple[StreamFacts, ...]
@@ -76,10 +76,10 @@ class Look:
     standings: tuple[Standing, ...] = ()
     base: Standing = Standing.UNKNOWN
     tip_tree: str = ""
-    rests: Mapping[int, Rest] = field(default_factory=dict)
+    rests: Mapping[int, Without] = field(default_factory=dict)
 
 
-def look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[StreamFacts], slots: int) -> Look:
+def look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[StreamFacts], slots: int) -> TrainLook:
     """Look at the train of the streams that may land, and at each of them alone. Raises ``LokiError``."""
     was = memory.gone.setdefault(tip, Gone(context, tip, [s.record for s in streams]))
     looked = {
@@ -112,10 +112,10 @@ def look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[
     able = [s for s in able if s.record.stream not in unbuilt]
     standings = tuple(standing_of(context, memory, car.tree) for car in train.cars) if train else ()
     rests = _rests(context, memory, train, able, to_compare(standings, base, slots)) if train else {}
-    return Look(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
+    return TrainLook(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
 
 
-def look_at_tip(context: Context, memory: Memory, tip: str, look: Look) -> Look:
+def look_at_tip(context: Context, memory: Memory, tip: str, look: TrainLook) -> TrainLook:
     """Look at how the integration branch's own tree stands: only what passed is pushed."""
     memory.tested = gate_results.tested_trees(context.git)
     tree = context.git.tree_id(tip)
@@ -195,7 +195,7 @@ def standing_of(context: Context, memory: Memory, tree: str) -> Standing:
         if tree in memory.tested:
             memory.standings[tree] = standing(gate_results.seen(context.git, tree, gates, config))
         else:
-            memory.standings[tree] = standing(Seen(gate, None) for gate in gates)
+            memory.standings[tree] = standing(SeenResult(gate, None) for gate in gates)
     return memory.standings[tree]
 
 
@@ -242,7 +242,7 @@ def _built(context: Context, memory: Memory, tip: str, records: Sequence[StreamR
 
 def _rests(
     context: Context, memory: Memory, train: Train, able: Sequence[StreamFacts], wanted: Sequence[int]
-) -> dict[int, Rest]:
+) -> dict[int, Without]:
     """Return the trains without each of the cars ``wanted``; none where others depend on what is left out."""
     records = {s.record.stream: s.record for s in able}
     found = {}
@@ -251,5 +251,5 @@ def _rests(
         ref = f"{WITHOUT}{train.cars[index].stream}"
         rest = current_train(context.git, train.base, left, ref) or _built(context, memory, train.base, left)
         if [car.stream for car in rest.cars] == [r.stream for r in left]:
-            found[index] = Rest(rest, standing_of(context, memory, rest.cars[-1].tree))
+            found[index] = Without(rest, standing_of(context, memory, rest.cars[-1].tree))
     return found

@@ -20,7 +20,7 @@ from loki_hooks.domain.gates import results as gates
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.reconcile.gates import Cancel, Test
 from loki_hooks.domain.reconcile.landing import Land
-from loki_hooks.domain.reconcile.outcome import DONE, Outcome, done, waits
+from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, waits
 from loki_hooks.domain.reconcile.train import Conflict, LetPass, Reject
 from loki_hooks.domain.refs import conflict_ref
 from loki_hooks.domain.streams.record import StreamRecord
@@ -38,7 +38,7 @@ from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.store import events, gate_results, signals
 
 
-def conflict(context: Context, _lock: PassLock, step: Conflict) -> Outcome:
+def conflict(context: Context, _lock: PassLock, step: Conflict) -> StepOutcome:
     record = record_of(context, step.stream)
     _reopen(context, record)
     move(context, step.stream, Status.CONFLICTED, reason=step.reason)
@@ -64,7 +64,7 @@ def conflict(context: Context, _lock: PassLock, step: Conflict) -> Outcome:
     return done(step.reason)
 
 
-def test(context: Context, _lock: PassLock, step: Test) -> Outcome:
+def test(context: Context, _lock: PassLock, step: Test) -> StepOutcome:
     """Pin the train, mark its streams, and start the gates that have no result for the tree yet."""
     if _upstream_moved(context):
         return waits("the upstream moved meanwhile")
@@ -88,7 +88,7 @@ def test(context: Context, _lock: PassLock, step: Test) -> Outcome:
     return done(f"started for {', '.join(tested) or context.integration}")
 
 
-def cancel(context: Context, _lock: PassLock, step: Cancel) -> Outcome:
+def cancel(context: Context, _lock: PassLock, step: Cancel) -> StepOutcome:
     """End a run of the train whose result nobody needs any more; it leaves none, and its worktree clean."""
     runner = runners.cancel(context, step.tree)
     if runner is None:
@@ -127,7 +127,7 @@ def _upstream_moved(context: Context) -> bool:
     return after not in {None, before} and not git.is_ancestor(str(after), context.integration_ref)
 
 
-def let_pass(context: Context, _lock: PassLock, step: LetPass) -> Outcome:
+def let_pass(context: Context, _lock: PassLock, step: LetPass) -> StepOutcome:
     record = record_of(context, step.stream)
     _put_to_test(context, record)
     record = move(context, step.stream, Status.PASSED, reason="", rejections=0) or record
@@ -157,7 +157,7 @@ def let_pass(context: Context, _lock: PassLock, step: LetPass) -> Outcome:
     return DONE
 
 
-def reject(context: Context, _lock: PassLock, step: Reject) -> Outcome:
+def reject(context: Context, _lock: PassLock, step: Reject) -> StepOutcome:
     record = _reopen(context, record_of(context, step.stream))
     _put_to_test(context, record)
     failed = [result for result in _show_results(context, step) if result.outcome is gates.Outcome.FAILED]
@@ -192,7 +192,7 @@ def _show_results(context: Context, step: LetPass | Reject) -> list[GateResult]:
     return results
 
 
-def land(context: Context, lock: PassLock, step: Land) -> Outcome:
+def land(context: Context, lock: PassLock, step: Land) -> StepOutcome:
     """Land exactly the commit whose tree passed. What stands in the way is noted; everything stays as it is."""
     streams = [car.stream for car in step.cars]
     if _upstream_moved(context):  # landed beside it, the two would have diverged

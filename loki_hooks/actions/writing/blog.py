@@ -23,7 +23,7 @@ from loki_hooks.domain.writing.blog import (
 )
 from loki_hooks.domain.writing.documents import is_document
 from loki_hooks.domain.writing.history import landings
-from loki_hooks.domain.writing.queue import Edit, Entry, Noted
+from loki_hooks.domain.writing.queue import Edit, Noted, QueueEntry
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.blobs import commits_between, read_texts, renames_between
 from loki_hooks.system.git.git import split_z
@@ -65,7 +65,7 @@ def follow_blog(context: Context, old: str, new: str) -> Noted:
     named = {ident for commit in commits for ident in commit.items}
     by = {"commit": new}
 
-    def decide(known: list[Entry]) -> list[Edit]:
+    def decide(known: list[QueueEntry]) -> list[Edit]:
         live = {entry.ident: entry for entry in known if entry.live and "closed_by" not in entry.value}
         told = published({i: e.value for i, e in live.items()}, {p: texts.get(oid, "") for p, oid in posts.items()})
         told |= dict.fromkeys(named & live.keys(), "")
@@ -77,7 +77,7 @@ def follow_blog(context: Context, old: str, new: str) -> Noted:
     return Noted(made, len(queues.revise(context.site, QUEUE, decide)) if posts or named else 0)
 
 
-def closed(entry: Entry, by: Mapping[str, Any]) -> Edit:
+def closed(entry: QueueEntry, by: Mapping[str, Any]) -> Edit:
     """Return the edit that closes an item; where a worker is at it, it learns that and closes with the worker."""
     return Edit({**entry.value, "closed_by": dict(by)}, ident=entry.ident, closed=not entry.held)
 

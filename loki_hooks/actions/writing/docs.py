@@ -22,13 +22,13 @@ from loki_hooks.domain.writing.documents import (
     names_in,
     place_of,
 )
-from loki_hooks.domain.writing.fold import Seen, Shelf, fold, item_of, look_new
+from loki_hooks.domain.writing.fold import Shelf, Sighting, fold, item_of, look_new
 from loki_hooks.domain.writing.foreign import is_foreign
 from loki_hooks.domain.writing.history import Landing, landings
 from loki_hooks.domain.writing.items import Difference, Item, Trigger, subject_of
 from loki_hooks.domain.writing.mentions import Library
 from loki_hooks.domain.writing.pages import WORD, Page, Place, changed_lines
-from loki_hooks.domain.writing.queue import Edit, Entry, Noted
+from loki_hooks.domain.writing.queue import Edit, Noted, QueueEntry
 from loki_hooks.domain.writing.subjects import About
 from loki_hooks.system.git.blobs import MAX_TOTAL, commits_between, read_texts, renames_between, tree_files
 from loki_hooks.system.git.git import Git
@@ -47,7 +47,7 @@ DOCSTRING_BYTES = 8 * 1024 * 1024
 class Analysis:
     """``incoming``: what the range obliges to, with what the documents say of it. ``named``: items that commits name."""
 
-    incoming: tuple[tuple[Item, Seen], ...]
+    incoming: tuple[tuple[Item, Sighting], ...]
     shelf: Shelf
     named: frozenset[str] = frozenset()
 
@@ -61,7 +61,7 @@ def follow_docs(context: Context, old: str, new: str) -> Noted:
     by = {"commit": new, "stream": _stream_at(context.git, new)}
     undone = _undone(context.git, old, new, live, found)
 
-    def decide(known: list[Entry]) -> list[Edit]:
+    def decide(known: list[QueueEntry]) -> list[Edit]:
         return fold(known, found.incoming, found.shelf, by, named=found.named, undone=undone)
 
     edits = queues.revise(context.site, QUEUE, decide)
@@ -69,7 +69,7 @@ def follow_docs(context: Context, old: str, new: str) -> Noted:
     return Noted(made, sum(1 for edit in edits if edit.ident and edit.closed))
 
 
-def _undone(git: Git, old: str, new: str, live: Sequence[Entry], found: Analysis) -> frozenset[str]:
+def _undone(git: Git, old: str, new: str, live: Sequence[QueueEntry], found: Analysis) -> frozenset[str]:
     """Return which items are about a commit that was amended, reset or rebased away, and that none in its place says again."""
     about = [entry for entry in live if item_of(entry).aspect in Trigger.BREAKING]
     if not about or git.is_ancestor(old, new):
@@ -90,7 +90,7 @@ def analyse(
     new: str,
     patterns: tuple[str, ...],
     *,
-    live: Sequence[Entry] = (),
+    live: Sequence[QueueEntry] = (),
     documents_at: str = "",
 ) -> Analysis:
     """Return what the range ``old..new`` obliges to write.
@@ -166,7 +166,7 @@ def _import_elsewhere(names: list[str]) -> str:
     return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} must be imported from its new place"
 
 
-def _counts(item: Item, seen: Seen) -> bool:
+def _counts(item: Item, seen: Sighting) -> bool:
     """A file counts where a document mentions it, where it could not be read, or where its names moved with it."""
     if item.aspect != "file" or item.breaking or seen.docs or seen.documented:
         return True
@@ -176,8 +176,8 @@ def _counts(item: Item, seen: Seen) -> bool:
 
 
 def _with_near(
-    incoming: Iterable[tuple[Item, Seen]], shelf: Shelf, sources: Mapping[str, str]
-) -> list[tuple[Item, Seen]]:
+    incoming: Iterable[tuple[Item, Sighting]], shelf: Shelf, sources: Mapping[str, str]
+) -> list[tuple[Item, Sighting]]:
     """Say of what no document mentions (docstrings apart) where its like is documented."""
     told = {page.path for page in shelf.library.pages if page.place in {Place.README, Place.DOCS, Place.API}}
     known: dict[str, frozenset[str]] = {}

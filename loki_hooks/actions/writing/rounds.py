@@ -17,7 +17,7 @@ from loki_hooks.actions.writing.blog import closed
 from loki_hooks.domain.streams.record import ProcessId, StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
-from loki_hooks.domain.writing.queue import Edit, Entry, ItemState
+from loki_hooks.domain.writing.queue import Edit, ItemState, QueueEntry
 from loki_hooks.domain.writing.rounds import Writer
 from loki_hooks.errors import LokiError
 from loki_hooks.system.clock import now
@@ -155,7 +155,7 @@ def say_written(context: Context, record: StreamRecord, ident: str) -> bool:
     if record.kind not in KINDS or ident not in record.items:
         return False
 
-    def decide(known: list[Entry]) -> list[Edit]:
+    def decide(known: list[QueueEntry]) -> list[Edit]:
         by = {"stream": record.stream, "at": now()}
         return [Edit({**e.value, "written_by": by}, ident=ident) for e in known if e.live and e.ident == ident]
 
@@ -175,7 +175,7 @@ def close_items(context: Context, record: StreamRecord) -> int:
     by = {"stream": record.stream, "commit": record.landed, "how": how}
     mine = set(record.items)
 
-    def decide(known: list[Entry]) -> list[Edit]:
+    def decide(known: list[QueueEntry]) -> list[Edit]:
         return [closed(e, by) for e in known if e.live and e.ident in mine and "closed_by" not in e.value]
 
     edits = queues.revise(context.site, record.kind, decide)

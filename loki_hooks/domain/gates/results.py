@@ -161,7 +161,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenResult:
     """A gate and the newest result that it has for a tree (None: none). ``age`` in seconds since it finished."""
 
     gate: Gate
@@ -169,7 +169,7 @@ class Seen:
     age: float = 0.0
 
 
-def standing(seen: Iterable[Seen]) -> Standing:
+def standing(seen: Iterable[SeenResult]) -> Standing:
     """Return how a tree stands. A failure weighs most, then what blocks, then what is missing."""
     found = set()
     for entry in seen:

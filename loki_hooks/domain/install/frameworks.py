@@ -5,11 +5,20 @@ from __future__ import annotations
 import shlex
 
 from loki_hooks.domain.install.chain import hook_file, is_framework, legacy
-from loki_hooks.domain.install.values import HOOKS, Configure, Facts, Move, Owner, RunInstaller, Step, Write
+from loki_hooks.domain.install.values import (
+    HOOKS,
+    Configure,
+    InstallFacts,
+    InstallStep,
+    Move,
+    Owner,
+    RunInstaller,
+    Write,
+)
 from loki_hooks.errors import RefusedError
 
 
-def configured(facts: Facts) -> list[Step]:
+def configured(facts: InstallFacts) -> list[InstallStep]:
     """git ≥ 2.54: commands in the configuration, beside whatever hook files there are."""
     wanted: list[Configure] = []
     for name in HOOKS:
@@ -25,9 +34,9 @@ def _find_and_run(name: str) -> str:
     )
 
 
-def through_husky(facts: Facts, notes: list[str]) -> list[Step]:
+def through_husky(facts: InstallFacts, notes: list[str]) -> list[InstallStep]:
     """husky runs the user's own, committed script of each hook: a guarded piece goes to its top."""
-    steps: list[Step] = []
+    steps: list[InstallStep] = []
     for name in HOOKS:
         path = f"{facts.husky}/{name}"
         block = facts.templates["husky-pre-push.sh" if name == "pre-push" else "husky.sh"].replace("@NAME@", name)
@@ -66,12 +75,12 @@ def _on_top(old: bytes | None, block: bytes, *, shebang: bool) -> bytes:
     return head + (b"" if not head or head.endswith(b"\n") else b"\n") + block + b"".join(lines[at:])
 
 
-def through_framework(facts: Facts, notes: list[str]) -> list[Step]:
+def through_framework(facts: InstallFacts, notes: list[str]) -> list[InstallStep]:
     """Our hooks in the framework's configuration, its scripts in git's folder, our pre-push under its own."""
     config = facts.framework_config
     if config is None:
         raise RefusedError("the configuration of pre-commit is gone", "`loki-hooks uninstall`, then install again")
-    steps: list[Step] = []
+    steps: list[InstallStep] = []
     if config.wanted != config.data:
         steps.append(Write(config.path, config.wanted, None, "; ".join(config.changes), config.inserted))
         notes.append(
@@ -105,19 +114,19 @@ def through_framework(facts: Facts, notes: list[str]) -> list[Step]:
     return steps
 
 
-def _program(facts: Facts) -> str:
+def _program(facts: InstallFacts) -> str:
     """Return the framework whose installer is run, '' when it is not found."""
     return next((name for name in _programs(facts) if name in facts.programs), "")
 
 
-def _programs(facts: Facts) -> tuple[str, ...]:
+def _programs(facts: InstallFacts) -> tuple[str, ...]:
     """Return the frameworks that can install here. Where one has, only that one: it would run the other's as legacy."""
     if facts.hooks_path:  # pre-commit refuses beside it
         return ("prek",)
     return facts.frameworks or ("pre-commit", "prek")
 
 
-def _vacate(facts: Facts, name: str) -> list[Step]:
+def _vacate(facts: InstallFacts, name: str) -> list[InstallStep]:
     chain = facts.chains.get(name, ())
     path = f"{facts.hooks_folder}/{name}"
     if not chain or chain[0] is Owner.OURS:

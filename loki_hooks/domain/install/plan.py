@@ -9,30 +9,21 @@ from __future__ import annotations
 
 from loki_hooks.domain.install.chain import differs, hook_file
 from loki_hooks.domain.install.frameworks import configured, through_framework, through_husky
-from loki_hooks.domain.install.values import (
-    HOOKS,
-    Facts,
-    Owner,
-    Plan,
-    Step,
-    TurnOn,
-    Way,
-    Write,
-)
+from loki_hooks.domain.install.values import HOOKS, InstallFacts, InstallStep, InstallWay, Owner, Plan, TurnOn, Write
 from loki_hooks.errors import RefusedError
 
 SHOWN_BY_FRAMEWORK = ("post-checkout", "post-commit")
 """Their line must be seen, and a framework hides what a passing hook prints."""
 
 
-def choose_way(facts: Facts, asked: Way | None) -> Way:
+def choose_way(facts: InstallFacts, asked: InstallWay | None) -> InstallWay:
     """Return the way to install. Raises ``RefusedError`` where what was asked cannot be."""
     if asked is not None and facts.installed_way is not None and asked is not facts.installed_way:
         raise RefusedError(
             f"loki-hooks is installed here the {facts.installed_way.value} way",
             "to change it: `loki-hooks uninstall`, then install again",
         )
-    if asked is Way.PRE_COMMIT:
+    if asked is InstallWay.PRE_COMMIT:
         if facts.framework_config is None:
             raise RefusedError(
                 "there is no .pre-commit-config.yaml here" + (" (prek.toml is not edited)" if facts.prek_toml else ""),
@@ -48,18 +39,18 @@ def choose_way(facts: Facts, asked: Way | None) -> Way:
     if asked is not None:
         return asked
     if facts.framework_config is None or (facts.hooks_path and "prek" not in facts.programs) or facts.husky:
-        return Way.NATIVE
-    return Way.PRE_COMMIT
+        return InstallWay.NATIVE
+    return InstallWay.PRE_COMMIT
 
 
-def make_plan(facts: Facts, asked: Way | None) -> Plan:
+def make_plan(facts: InstallFacts, asked: InstallWay | None) -> Plan:
     """Return what has to be done here."""
     way = choose_way(facts, asked)
     notes: list[str] = []
-    steps: list[Step] = _copies(facts)
+    steps: list[InstallStep] = _copies(facts)
     if not facts.enabled:
         steps.append(TurnOn(f"{facts.common}/loki/enabled", facts.loki))
-    if way is Way.PRE_COMMIT:
+    if way is InstallWay.PRE_COMMIT:
         steps += through_framework(facts, notes)
     elif facts.config_hooks:
         steps += configured(facts)
@@ -87,7 +78,7 @@ def make_plan(facts: Facts, asked: Way | None) -> Plan:
     return Plan(way, detected(facts), tuple(steps), tuple(notes))
 
 
-def detected(facts: Facts) -> str:
+def detected(facts: InstallFacts) -> str:
     """Return in one line what was found."""
     found = []
     owners = {chain[0] for chain in facts.chains.values() if chain}
@@ -110,7 +101,7 @@ def detected(facts: Facts) -> str:
     return ", ".join(found) or "no hook tool"
 
 
-def _copies(facts: Facts) -> list[Step]:
+def _copies(facts: InstallFacts) -> list[InstallStep]:
     """Our scripts, where neither `git clean` nor the end of a virtual environment takes them away."""
     folder = f"{facts.common}/loki"
     wanted = [

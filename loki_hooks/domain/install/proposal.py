@@ -33,7 +33,7 @@ LOOKED_AT = (
 
 
 @dataclass(frozen=True)
-class Proposal:
+class GateProposal:
     """``why`` ends the sentence "proposed because of"."""
 
     gate: str
@@ -41,7 +41,7 @@ class Proposal:
     why: str
 
 
-def propose(files: Mapping[str, str], python_tests: bool) -> Proposal | None:
+def propose(files: Mapping[str, str], python_tests: bool) -> GateProposal | None:
     """Return the gate for a project with these files (name → text) at its root, or None.
 
     ``python_tests``: there is a ``test_*.py`` below ``tests/`` or ``test/``, or at the root.
@@ -50,7 +50,7 @@ def propose(files: Mapping[str, str], python_tests: bool) -> Proposal | None:
     return next((proposal for proposal in found if proposal is not None), None)
 
 
-def _pytest(files: Mapping[str, str], python_tests: bool) -> Proposal | None:
+def _pytest(files: Mapping[str, str], python_tests: bool) -> GateProposal | None:
     why = ""
     if "[tool.pytest" in files.get("pyproject.toml", ""):
         why = "[tool.pytest] in pyproject.toml"
@@ -64,19 +64,19 @@ def _pytest(files: Mapping[str, str], python_tests: bool) -> Proposal | None:
         return None
     runner = "uv run " if "uv.lock" in files else "poetry run " if "poetry.lock" in files else ""
     # `python -m` puts the project's root on the path, as most projects without an installed package expect
-    return Proposal("unit", f"{runner}python -m pytest -q" if runner else "python3 -m pytest -q", why)
+    return GateProposal("unit", f"{runner}python -m pytest -q" if runner else "python3 -m pytest -q", why)
 
 
-def _tox(files: Mapping[str, str]) -> Proposal | None:
+def _tox(files: Mapping[str, str]) -> GateProposal | None:
     """tox only where nothing says how to run pytest directly: an environment per run is slow for a gate."""
     text = files.get("tox.ini", "")
     pytest_says = "[tool.pytest" in files.get("pyproject.toml", "") or "pytest.ini" in files or "[pytest]" in text
     if re.search(r"^\[(tox|testenv)", text, re.MULTILINE) and not pytest_says:
-        return Proposal("unit", "tox -q", "tox.ini")
+        return GateProposal("unit", "tox -q", "tox.ini")
     return None
 
 
-def _npm(files: Mapping[str, str]) -> Proposal | None:
+def _npm(files: Mapping[str, str]) -> GateProposal | None:
     try:
         value = json.loads(files.get("package.json", "null"))
         script = value["scripts"]["test"]
@@ -91,18 +91,18 @@ def _npm(files: Mapping[str, str]) -> Proposal | None:
         ("bun.lockb", "bun run test"),
     ):
         if lock in files:
-            return Proposal("unit", command, 'the "test" script in package.json')
-    return Proposal("unit", "npm test", 'the "test" script in package.json')
+            return GateProposal("unit", command, 'the "test" script in package.json')
+    return GateProposal("unit", "npm test", 'the "test" script in package.json')
 
 
-def _make(files: Mapping[str, str]) -> Proposal | None:
+def _make(files: Mapping[str, str]) -> GateProposal | None:
     for name in ("Makefile", "makefile", "GNUmakefile"):
         if re.search(r"^test\s*:(?!=)", files.get(name, ""), re.MULTILINE):
-            return Proposal("unit", "make test", f"the target test in {name}")
+            return GateProposal("unit", "make test", f"the target test in {name}")
     return None
 
 
-def _others(files: Mapping[str, str]) -> tuple[Proposal | None, ...]:
+def _others(files: Mapping[str, str]) -> tuple[GateProposal | None, ...]:
     table = (
         ("Cargo.toml", "cargo test"),
         ("go.mod", "go test ./..."),
@@ -110,4 +110,4 @@ def _others(files: Mapping[str, str]) -> tuple[Proposal | None, ...]:
         ("pom.xml", "mvn -q test"),
         ("mix.exs", "mix test"),
     )
-    return tuple(Proposal("unit", command, name) if name in files else None for name, command in table)
+    return tuple(GateProposal("unit", command, name) if name in files else None for name, command in table)

@@ -10,7 +10,7 @@ from enum import Enum
 HOOKS = ("post-checkout", "post-merge", "post-rewrite", "pre-push", "pre-merge-commit", "post-commit")
 
 
-class Way(Enum):
+class InstallWay(Enum):
     NATIVE = "native"
     PRE_COMMIT = "pre-commit"
 
@@ -89,16 +89,16 @@ class TurnOn:
         return f"turn loki-hooks on: {self.marker}, {self.loki}/"
 
 
-Step = Write | Move | Configure | RunInstaller | TurnOn
+InstallStep = Write | Move | Configure | RunInstaller | TurnOn
 
 
 @dataclass(frozen=True)
 class Plan:
     """``detected`` is one line for people, ``notes`` what they should know or do; ``steps`` empty: nothing to do."""
 
-    way: Way
+    way: InstallWay
     detected: str
-    steps: tuple[Step, ...]
+    steps: tuple[InstallStep, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -122,7 +122,7 @@ class FrameworkConfig:
 
 
 @dataclass(frozen=True)
-class Facts:
+class InstallFacts:
     common: str
     loki: str
     enabled: bool
@@ -156,7 +156,7 @@ class Facts:
     """A ``loki-hooks.toml`` with a proposed gate, where no configuration exists."""
     frameworks: tuple[str, ...] = ()
     """The frameworks (``pre-commit``, ``prek``) that own a script in the hooks folder, for whatever hook."""
-    installed_way: Way | None = None
+    installed_way: InstallWay | None = None
 
     @property
     def husky(self) -> str:

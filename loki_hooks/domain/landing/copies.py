@@ -16,7 +16,7 @@ _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Change:
+class CopiedChange:
     """What a commit, or a whole branch, does; ``inverse`` is what undoes it. '' means: nothing."""
 
     patch: str
@@ -33,7 +33,7 @@ def patch_of(diff: bytes) -> str:
     return digest.hexdigest() if text else ""
 
 
-def standing_copies(wanted: Iterable[Change], there: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+def standing_copies(wanted: Iterable[CopiedChange], there: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """Return patch → commit for each wanted change that is ``there`` and was not taken back.
 
     ``there``: (commit, patch), oldest first.

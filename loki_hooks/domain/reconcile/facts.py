@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from loki_hooks.domain.gates.results import Standing
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import IN_TRAIN, LIVING
-from loki_hooks.domain.train.search import Car, Rest, Train
+from loki_hooks.domain.train.search import Car, Train, Without
 from loki_hooks.domain.writing.rounds import Writer
 
 
@@ -112,7 +112,7 @@ class Facts:
     train_problem: str = ""
     """Why no train can be built ('' when one can): git has no identity to commit with, say."""
     gates: bool = True
-    rests: Mapping[int, Rest] = field(default_factory=dict)
+    rests: Mapping[int, Without] = field(default_factory=dict)
     running: frozenset[str] = frozenset()
     slots: int = 1
     cap: int = 0

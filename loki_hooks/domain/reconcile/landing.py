@@ -50,7 +50,7 @@ class Forward(MainStep):
 
 
 @dataclass(frozen=True)
-class Push(MainStep):
+class PushTip(MainStep):
     """Push the integration branch at ``commit``. ``held``: why that has to wait, '' when it need not."""
 
     word: ClassVar[str] = "push"
@@ -108,10 +108,10 @@ def prove(facts: Facts, under_test: list[str]) -> Iterator[Test]:
         yield tip_test(facts)
 
 
-def push(facts: Facts) -> Iterator[Push]:
+def push(facts: Facts) -> Iterator[PushTip]:
     """Push what the upstream has not."""
     if _to_push(facts):
-        yield Push(facts.tip, _unproved(facts))
+        yield PushTip(facts.tip, _unproved(facts))
 
 
 def _to_push(facts: Facts) -> bool:

@@ -13,7 +13,7 @@ class Went(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepOutcome:
     """What became of a step. ``retry_after``: after how many seconds what failed is tried again."""
 
     how: Went
@@ -21,16 +21,16 @@ class Outcome:
     retry_after: float = 0.0
 
 
-DONE = Outcome(Went.DONE)
+DONE = StepOutcome(Went.DONE)
 
 
-def done(reason: str) -> Outcome:
-    return Outcome(Went.DONE, reason)
+def done(reason: str) -> StepOutcome:
+    return StepOutcome(Went.DONE, reason)
 
 
-def waits(reason: str) -> Outcome:
-    return Outcome(Went.WAITS, reason)
+def waits(reason: str) -> StepOutcome:
+    return StepOutcome(Went.WAITS, reason)
 
 
-def failed(reason: str, retry_after: float = 0.0) -> Outcome:
-    return Outcome(Went.FAILED, reason, retry_after)
+def failed(reason: str, retry_after: float = 0.0) -> StepOutcome:
+    return StepOutcome(Went.FAILED, reason, retry_after)

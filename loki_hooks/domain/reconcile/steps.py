@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loki_hooks.domain.reconcile.follow import Follow
 from loki_hooks.domain.reconcile.gates import Cancel, Test
-from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, Push
+from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, PushTip
 from loki_hooks.domain.reconcile.removal import Clean
 from loki_hooks.domain.reconcile.sessions import Fail, Start
 from loki_hooks.domain.reconcile.streams import (
@@ -23,5 +23,5 @@ from loki_hooks.domain.reconcile.writing import Begin, CloseItems, Rest
 
 OfStreams = Unseen | Seen | Adopt | Prepare | Moved | Vanished | SeenMerged | Ready | Note
 OfTrain = Conflict | Test | Cancel | LetPass | Reject
-OfLanding = Land | Propose | Forward | Push | Follow
+OfLanding = Land | Propose | Forward | PushTip | Follow
 Step = OfStreams | Fail | Start | OfTrain | OfLanding | CloseItems | Rest | Begin | Clean

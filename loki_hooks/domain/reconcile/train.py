@@ -147,7 +147,7 @@ def _next_move(
     guilty = [] if facts.base is Standing.FAILED else suspects  # failing alone on what is red says nothing of them
     move = search.next_move(facts.standings, facts.base, suspected=bool(suspects), slots=facts.slots, rests=rests)
     match move:
-        case search.Land(index):
+        case search.LandUpTo(index):
             yield from _reject(guilty)  # what passes without them shows that they are to blame
             yield from _land(facts, Train(train.base, train.cars[: index + 1]), cars, by_stream)
         case search.LandWithout(index):
@@ -156,11 +156,11 @@ def _next_move(
             yield from _reject(guilty)
             others = [s for s in cars if s.record.stream != culprit.stream]
             yield from _land(facts, facts.rests[index].train, others, by_stream)
-        case search.Test() | search.Compare() if facts.untrusted:
+        case search.RunTests() | search.Compare() if facts.untrusted:
             yield from note(cars, facts.untrusted)
-        case search.Test(index) if index == search.BASE:
+        case search.RunTests(index) if index == search.BASE:
             yield tip_test(facts)
-        case search.Test(index):
+        case search.RunTests(index):
             yield car_test(train, train.cars[index], "train")
         case search.Compare(indexes):
             for index in indexes:

@@ -15,14 +15,16 @@ LIMITS: Mapping[str, int] = {"trash": 1000, "archive": 1000, "gates": 20_000, "d
 
 
 @dataclass(frozen=True)
-class Kept:
+class Retained:
     """One entry: its name, and its age in days (None: unknown, which counts as new)."""
 
     name: str
     days: float | None
 
 
-def expired(entries: Iterable[Kept], *, days: int, most: int, needed: frozenset[str] = frozenset()) -> tuple[str, ...]:
+def expired(
+    entries: Iterable[Retained], *, days: int, most: int, needed: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
     """Return the names of the entries that go. What is ``needed`` never does."""
     youngest_first = sorted(entries, key=lambda e: (e.days if e.days is not None else 0.0, e.name))
     return tuple(

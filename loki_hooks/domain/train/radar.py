@@ -46,7 +46,7 @@ def plain_path(path: str, pair: Pair) -> str:
 
 
 @dataclass(frozen=True)
-class Look:
+class StreamLook:
     """A stream as it was seen last. ``mark`` '': nothing (that counts) was uncommitted, ``head`` is the tip."""
 
     tip: str
@@ -60,7 +60,7 @@ class Radar:
 
     seen_at: str = ""
     onto: str = ""
-    looks: Mapping[str, Look] = field(default_factory=dict)
+    looks: Mapping[str, StreamLook] = field(default_factory=dict)
     pairs: Mapping[Pair, tuple[str, ...]] = field(default_factory=dict)
     alone: Mapping[Pair, str] = field(default_factory=dict)
     trouble: str = ""
@@ -108,7 +108,7 @@ class Radar:
         if not isinstance(value, Mapping) or value.get("version") != VERSION:
             return cls()
         looks = {
-            stream: Look(entry["tip"], entry["mark"], entry["head"])
+            stream: StreamLook(entry["tip"], entry["mark"], entry["head"])
             for stream, entry in _entries(value.get("looks"))
             if isinstance(entry, Mapping)
             and _is_oid(entry.get("tip"))

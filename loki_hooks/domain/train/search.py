@@ -33,7 +33,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Without:
     """A train without one of the cars that it is compared for, and how its last tree stands."""
 
     train: Train
@@ -41,7 +41,7 @@ class Rest:
 
 
 @dataclass(frozen=True)
-class Land:
+class LandUpTo:
     """The cars up to ``index`` may land; those behind it, if any, stay."""
 
     index: int
@@ -55,7 +55,7 @@ class LandWithout:
 
 
 @dataclass(frozen=True)
-class Test:
+class RunTests:
     """The tree of car ``index`` must be tested next; ``BASE`` is the integration branch's own."""
 
     __test__ = False  # pytest: not a test class
@@ -89,7 +89,7 @@ class PreExisting:
     """The integration branch itself fails, and so does all that was tested on it: nobody is blamed, nothing lands."""
 
 
-Move = Land | LandWithout | Test | Compare | Blame | Blocked | PreExisting
+Move = LandUpTo | LandWithout | RunTests | Compare | Blame | Blocked | PreExisting
 BASE = -1
 ENOUGH_TO_COMPARE = 4
 """Cars of a train."""
@@ -116,25 +116,25 @@ def next_move(
     """
     last = len(standings) - 1
     if standings[last] is Standing.PASSED:
-        return Land(last)
+        return LandUpTo(last)
     if standings[last] is Standing.UNKNOWN:
-        return Test(last)
+        return RunTests(last)
     passed, stuck = _between(standings)
     blocked = standings[stuck] is Standing.BLOCKED
     if blocked and passed == BASE and base is not Standing.PASSED:
-        return Test(BASE) if base is Standing.UNKNOWN else Blocked(stuck)
+        return RunTests(BASE) if base is Standing.UNKNOWN else Blocked(stuck)
     if not blocked and passed == BASE and base is Standing.FAILED:
         return PreExisting()
     if not blocked and passed == BASE and base is Standing.UNKNOWN and suspected:
-        return Test(BASE)
+        return RunTests(BASE)
     compared = _compare(to_compare(standings, base, slots), rests or {})
     if compared is not None:
         return compared
     if stuck - passed > 1:
-        return Test((passed + stuck) // 2)
+        return RunTests((passed + stuck) // 2)
     if not blocked:
         return Blame(stuck, proved=passed != BASE or base is Standing.PASSED)
-    return Blocked(stuck) if passed == BASE else Land(passed)
+    return Blocked(stuck) if passed == BASE else LandUpTo(passed)
 
 
 def to_compare(standings: Sequence[Standing], base: Standing, slots: int) -> tuple[int, ...]:

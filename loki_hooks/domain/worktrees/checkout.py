@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loki_hooks.domain.worktrees.index_file import Entry
+    from loki_hooks.domain.worktrees.index_file import IndexEntry
 
 ATTRIBUTES = ("text", "crlf", "eol", "ident", "filter", "working-tree-encoding")
 _ABSENT = frozenset({"unspecified", "unset"})
@@ -55,7 +55,7 @@ def why_not_plain_config(config: Mapping[str, str]) -> str:
     return next((key for key in config if key.startswith("remote.") and key.endswith(".promisor")), "")
 
 
-def why_not_plain_entries(entries: Sequence[Entry]) -> str:
+def why_not_plain_entries(entries: Sequence[IndexEntry]) -> str:
     """Return '' or what in the index is more than files, programs and symbolic links with harmless names."""
     for entry in entries:
         if entry.odd or entry.mode not in _MODES:

@@ -20,7 +20,7 @@ _HEAD = struct.Struct(">4sII")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """One path. ``offset`` is where its stat data begins, ``size`` the file's where the index knows it."""
 
     offset: int
@@ -36,7 +36,7 @@ class Entry:
 class Index:
     raw: bytes
     hash_name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[IndexEntry, ...]
 
     @cached_property
     def between(self) -> tuple[bytes, ...]:
@@ -66,7 +66,7 @@ def parse_index(raw: bytes, hash_name: str = "sha1") -> Index:
     return Index(raw, hash_name, tuple(entries))
 
 
-def _entry(raw: bytes, start: int, length: int, before: bytes, version: int) -> tuple[Entry, int]:
+def _entry(raw: bytes, start: int, length: int, before: bytes, version: int) -> tuple[IndexEntry, int]:
     mode, size = struct.unpack_from(">I8xI", raw, start + 24)
     at = start + STAT_BYTES
     oid = raw[at : at + length].hex()
@@ -89,7 +89,7 @@ def _entry(raw: bytes, start: int, length: int, before: bytes, version: int) -> 
         end = raw.index(b"\0", at)
         path = raw[at:end]
         at = start + ((end - start + 8) & ~7)  # 1 to 8 zeros, to a multiple of 8
-    return Entry(start, mode, oid, path, size, odd), at
+    return IndexEntry(start, mode, oid, path, size, odd), at
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
@@ -116,6 +116,6 @@ def with_stats(index: Index, stats: bytes | memoryview) -> bytes:
     return filled + (hashlib.new(index.hash_name, filled, usedforsecurity=False).digest() if hashed else bytes(length))
 
 
-def bytes_needed(entries: Sequence[Entry], raw_size: int = 0) -> int:
+def bytes_needed(entries: Sequence[IndexEntry], raw_size: int = 0) -> int:
     """Return how much disk a checkout of these entries takes, by the sizes that the index knows, in blocks of 4 KiB."""
     return raw_size + sum((entry.size + 4095) // 4096 * 4096 for entry in entries if not entry.odd)

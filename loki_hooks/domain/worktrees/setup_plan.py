@@ -17,7 +17,7 @@ BUNDLE = "vendor/bundle"
 
 
 @dataclass(frozen=True)
-class Step:
+class SetupStep:
     """One command. ``optional``: it only warms a cache, so a missing program or a failure costs the stream nothing."""
 
     argv: tuple[str, ...]
@@ -33,7 +33,7 @@ class Setup:
     worktree (nothing in them says where they are), cloned where the file system can share blocks.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[SetupStep, ...]
     why: str
     inputs: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def plan_auto(present: Collection[str], texts: Mapping[str, str], python: str) -
     ``present``: which of ``LOOKED_FOR`` exist; ``texts``: the content of those in ``READ``; ``python``: the interpreter
     that a virtual environment is made from where no tool brings its own.
     """
-    steps: list[Step] = []
+    steps: list[SetupStep] = []
     why: list[str] = []
     inputs: list[str] = []
     warm: list[str] = []
@@ -112,13 +112,13 @@ def plan_auto(present: Collection[str], texts: Mapping[str, str], python: str) -
         way = next((w for w in ways if w.lock in present), None)
         if way is None and number == 0:
             found = _pip(present, texts.get("pyproject.toml", ""), python)
-            steps += [Step(argv) for argv in found[0]]
+            steps += [SetupStep(argv) for argv in found[0]]
             inputs += found[1]
             why += found[1] if found[0] else ()
         if way is None:
             continue
         berry = way.lock == "yarn.lock" and "\n__metadata:" in f"\n{texts.get('yarn.lock', '')}"
-        steps.append(Step(_IMMUTABLE if berry else way.argv))
+        steps.append(SetupStep(_IMMUTABLE if berry else way.argv))
         why.append(way.lock)
         inputs += [way.lock, *(name for name in way.more if name in present)]
         warm += way.warm
@@ -144,13 +144,13 @@ def places(worktree: str, present: Collection[str]) -> dict[str, str]:
     return found
 
 
-def _jvm(present: Collection[str]) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _jvm(present: Collection[str]) -> tuple[tuple[SetupStep, ...], tuple[str, ...]]:
     """Maven has no lock file and Gradle seldom one: their caches are warmed, which a build would do by itself."""
     if "pom.xml" in present:
-        return (Step(("./mvnw" if "mvnw" in present else "mvn", *_MAVEN), optional=True),), ("pom.xml",)
+        return (SetupStep(("./mvnw" if "mvnw" in present else "mvn", *_MAVEN), optional=True),), ("pom.xml",)
     locks = tuple(name for name in ("gradle.lockfile", "buildscript-gradle.lockfile") if name in present)
     if locks:
-        return (Step(("./gradlew" if "gradlew" in present else "gradle", *_GRADLE), optional=True),), locks
+        return (SetupStep(("./gradlew" if "gradlew" in present else "gradle", *_GRADLE), optional=True),), locks
     return (), ()
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from loki_hooks.domain.writing.items import Item, Trigger, subject_of, trigger_of
 from loki_hooks.domain.writing.mentions import Library, Mention, shortened
 from loki_hooks.domain.writing.pages import WORD, Page, Place
-from loki_hooks.domain.writing.queue import Edit, Entry, item_id
+from loki_hooks.domain.writing.queue import Edit, QueueEntry, item_id
 from loki_hooks.domain.writing.subjects import About, Subject
 
 
@@ -66,7 +66,7 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Sighting:
     """What the documents say of an item: what is left to mend, which documents were mended, where nothing mentions it."""
 
     docs: tuple[tuple[str, int], ...]
@@ -77,45 +77,45 @@ class Seen:
     """Why not, where no document was mended."""
 
 
-def look_new(item: Item, shelf: Shelf) -> Seen:
+def look_new(item: Item, shelf: Shelf) -> Sighting:
     """Return what the documents say of a change that this landing brings."""
     subject = subject_of(item, shelf.names)
     if subject is None:
-        return Seen(item.docs)
+        return Sighting(item.docs)
     mentions = relevant(item, shelf.library.mentions(subject))
     if item.what == "added":
-        return Seen((), documented=any(_documents(m) for m in mentions))
+        return Sighting((), documented=any(_documents(m) for m in mentions))
     left = [m for m in mentions if not _mended(item, m, shelf)]
     mended = tuple(sorted({m.path for m in mentions} - {m.path for m in left}))
     if item.to and not mentions and (told := _places_told(item, shelf)):
-        return Seen((), told, documented=True)
+        return Sighting((), told, documented=True)
     telling = [m for m in left if m.place is not Place.CHANGELOG]
     if item.gone and not telling and shelf.was is not None:
         # What the documents said of it went with it.
         said = relevant(item, shelf.was.mentions(subject))
         mended = tuple(sorted({*mended, *(m.path for m in said if m.place is not Place.CHANGELOG)}))
     docs = tuple((m.path, m.line) for m in shortened(left)) if telling or not mended else ()
-    return Seen(docs, mended, documented=bool(mended) and not telling)
+    return Sighting(docs, mended, documented=bool(mended) and not telling)
 
 
-def look_again(item: Item, shelf: Shelf) -> Seen:
+def look_again(item: Item, shelf: Shelf) -> Sighting:
     """Return what is left of an item that is there, after documents changed."""
     subject = subject_of(item, shelf.names)
     if subject is None:
         return _about_commit(item, shelf)
     changed = frozenset(shelf.changed)
     if item.aspect == "file" and item.gone and item.file in shelf.files:
-        return Seen((), documented=True, why="it is back")
+        return Sighting((), documented=True, why="it is back")
     if item.aspect == "file" and item.reason and not item.docs and item.file in shelf.read:
-        return Seen((), documented=True, why="it can be read again")
+        return Sighting((), documented=True, why="it can be read again")
     if item.to and not item.docs and (paths := _places_told(item, shelf)):
-        return Seen((), paths, documented=True)
+        return Sighting((), paths, documented=True)
     telling = [path for path, _ in item.docs if not _is_changelog(path, shelf)]
     if not telling:
         new = [m for m in shelf.library.mentions(subject) if m.line in shelf.changed.get(m.path, ())]
         told = any(_documents(m) or (item.gone and m.strength >= 2) for m in new)
         if told or not item.docs:
-            return Seen((), tuple(sorted({m.path for m in new})) if told else (), documented=told)
+            return Sighting((), tuple(sorted({m.path for m in new})) if told else (), documented=told)
     places = [(shelf.moved.get(path, path), line) for path, line in item.docs]
     listed = {path for path, _ in places}
     found = relevant(item, [m for m in shelf.library.mentions(subject) if m.path in changed & listed])
@@ -128,7 +128,7 @@ def look_again(item: Item, shelf: Shelf) -> Seen:
             docs += [entry for entry in places if entry[0] == path]
     mended = tuple(sorted(listed - {path for path, _ in docs}))
     left_to_tell = [path for path, _ in docs if not telling or not _is_changelog(path, shelf)]
-    return Seen(tuple(docs) if left_to_tell else (), mended, documented=bool(mended) and not left_to_tell)
+    return Sighting(tuple(docs) if left_to_tell else (), mended, documented=bool(mended) and not left_to_tell)
 
 
 def relevant(item: Item, mentions: Sequence[Mention]) -> list[Mention]:
@@ -180,7 +180,7 @@ def _is_changelog(path: str, shelf: Shelf) -> bool:
     return page is not None and page.place is Place.CHANGELOG
 
 
-def _about_commit(item: Item, shelf: Shelf) -> Seen:
+def _about_commit(item: Item, shelf: Shelf) -> Sighting:
     """An item about a commit is told of when one of its documents gained a line that names what it is about."""
     names = set(item.after.split()) if item.trigger == Trigger.CHANGELOG else set()
     words = {word for name in names for word in WORD.findall(re.split(r"\.|::|#| |/", name)[-1] or name)}
@@ -188,11 +188,11 @@ def _about_commit(item: Item, shelf: Shelf) -> Seen:
         page = shelf.page(path)
         lines = [page.line(number) for number in shelf.changed.get(path, ())] if page else []
         if lines and (not words or any(words.intersection(WORD.findall(line)) for line in lines)):
-            return Seen((), (path,), documented=True)
-    return Seen(item.docs)
+            return Sighting((), (path,), documented=True)
+    return Sighting(item.docs)
 
 
-def item_of(entry: Entry) -> Item:
+def item_of(entry: QueueEntry) -> Item:
     return Item.from_json(entry.value)
 
 
@@ -200,8 +200,8 @@ def item_of(entry: Entry) -> Item:
 
 
 def fold(
-    known: Sequence[Entry],
-    incoming: Iterable[tuple[Item, Seen]],
+    known: Sequence[QueueEntry],
+    incoming: Iterable[tuple[Item, Sighting]],
     shelf: Shelf,
     by: Mapping[str, Any],
     named: frozenset[str] = frozenset(),
@@ -212,7 +212,7 @@ def fold(
     ``by``: {commit, stream} of it, for the record. ``named``: the items that its commits say they are about.
     ``undone``: those that are about a commit that is gone.
     """
-    latest: dict[tuple[str, str, str], Entry] = {}
+    latest: dict[tuple[str, str, str], QueueEntry] = {}
     for entry in sorted(known, key=lambda k: k.age):
         latest[_with_its_file(entry, shelf).identity] = entry
     edits: list[Edit] = []
@@ -249,7 +249,7 @@ def fold(
     return edits
 
 
-def _new(item: Item, seen: Seen, by: Mapping[str, Any], *, taken: bool) -> Edit:
+def _new(item: Item, seen: Sighting, by: Mapping[str, Any], *, taken: bool) -> Edit:
     value = replace(item, docs=seen.docs, near=item.near).to_json()
     if seen.documented:
         how = f"documented as it landed ({', '.join(seen.mended[:3])})" if seen.mended else "documented as it landed"
@@ -258,7 +258,7 @@ def _new(item: Item, seen: Seen, by: Mapping[str, Any], *, taken: bool) -> Edit:
     return Edit(value, key=f"{item.key}\0{by.get('commit', '')}" if taken else item.key, closed=seen.documented)
 
 
-def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit:
+def _changed_on(entry: QueueEntry, item: Item, seen: Sighting, by: Mapping[str, Any]) -> Edit:
     old = item_of(entry)
     if _is_back(entry, item):
         return _close(entry, _undone(old), {**by, "how": "it is as it was before"})
@@ -278,7 +278,7 @@ def _changed_on(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> 
     return Edit(_traced(entry, value, {**by, "what": "it changed again"}), ident=entry.ident)
 
 
-def _is_back(entry: Entry, item: Item) -> bool:
+def _is_back(entry: QueueEntry, item: Item) -> bool:
     old = item_of(entry)
     return item.now == old.before and old.aspect not in {Trigger.BREAKING, "changelog"}
 
@@ -294,13 +294,13 @@ def _undone(item: Item) -> Item:
     return replace(item, trigger=trigger, after=item.before, docs=())
 
 
-def _with_its_file(entry: Entry, shelf: Shelf) -> Item:
+def _with_its_file(entry: QueueEntry, shelf: Shelf) -> Item:
     """Return the item where its file is now: what stands in a file that moves, moves along."""
     item = item_of(entry)
     return item if item.aspect == "file" else replace(item, file=shelf.moved.get(item.file, item.file))
 
 
-def _reconsidered(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -> Edit | None:
+def _reconsidered(entry: QueueEntry, item: Item, seen: Sighting, by: Mapping[str, Any]) -> Edit | None:
     if seen.documented:
         if seen.why:
             return _close(entry, _undone(item), {**by, "how": seen.why})
@@ -314,13 +314,13 @@ def _reconsidered(entry: Entry, item: Item, seen: Seen, by: Mapping[str, Any]) -
     return Edit(_traced(entry, value, {**by, "what": what}), ident=entry.ident)
 
 
-def _close(entry: Entry, item: Item, by: Mapping[str, Any]) -> Edit:
+def _close(entry: QueueEntry, item: Item, by: Mapping[str, Any]) -> Edit:
     """Close it; where a worker is at it, it only learns that nothing is left to do, and by whom."""
     value = {**entry.value, **item.to_json(), "closed_by": dict(by)}
     return Edit(_traced(entry, value, {**by, "what": "it was closed"}), ident=entry.ident, closed=not entry.held)
 
 
-def _traced(entry: Entry, value: dict[str, Any], what: Mapping[str, Any]) -> dict[str, Any]:
+def _traced(entry: QueueEntry, value: dict[str, Any], what: Mapping[str, Any]) -> dict[str, Any]:
     """Tell a worker that holds the item what became of it meanwhile."""
     if not entry.held:
         return value

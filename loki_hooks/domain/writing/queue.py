@@ -33,7 +33,7 @@ class ItemState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class QueueEntry:
     """An item as its queue has it. ``held``: a worker that lives has claimed it."""
 
     ident: str

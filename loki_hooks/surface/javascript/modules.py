@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from loki_hooks.surface.javascript.shapes import CALLED, CLASSES, Entry, entries, function, name_of, variable
+from loki_hooks.surface.javascript.shapes import CALLED, CLASSES, MemberEntry, entries, function, name_of, variable
 from loki_hooks.surface.pool import Found
 from loki_hooks.surface.spelling import plain
 from loki_hooks.surface.syntax import Syntax
@@ -23,14 +23,14 @@ class Export:
 
     line: int
     called: str = ""
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[MemberEntry, ...] = ()
     local: str = ""
     source: str = ""
     name: str = ""
 
 
 @dataclass
-class Module:
+class ExportingModule:
     """``stars``: the modules whose exports are all handed on; ``offers``: endpoints and settings."""
 
     path: str
@@ -39,18 +39,18 @@ class Module:
     offers: list[Found] = field(default_factory=list)
 
 
-def read_exports(path: str, root: Syntax) -> Module:
+def read_exports(path: str, root: Syntax) -> ExportingModule:
     return _Reader(path).read(root)
 
 
 class _Reader:
     def __init__(self, path: str) -> None:
-        self.module = Module(path)
-        self.own: dict[str, list[Entry]] = {}
+        self.module = ExportingModule(path)
+        self.own: dict[str, list[MemberEntry]] = {}
         self.imported: dict[str, tuple[str, str]] = {}
         self.ambient = path.endswith((".d.ts", ".d.mts", ".d.cts"))
 
-    def read(self, root: Syntax) -> Module:
+    def read(self, root: Syntax) -> ExportingModule:
         for statement in root.parts:
             self._declare(statement)
         for statement in root.parts:
@@ -173,7 +173,9 @@ class _Reader:
             elif part.kind == "pair" and inner is not None and name_of(part):
                 self._value(name_of(part), inner, part)
             elif part.kind == "method_definition" and name_of(part):
-                self._add(name_of(part), Export(part.line, name_of(part), (Entry("", function(part), part.line),)))
+                self._add(
+                    name_of(part), Export(part.line, name_of(part), (MemberEntry("", function(part), part.line),))
+                )
 
     def _extend(self, owner: str, name: str, value: Syntax, at: Syntax, written: str) -> None:
         """Read ``Owner.prototype.name = function …`` and ``owner.name = function …``."""
@@ -183,10 +185,10 @@ class _Reader:
                 if written != owner or not self.own[owner][:1] or self.own[owner][0].shape.kind == "constant"
                 else ("static",)
             )
-            self.own[owner].append(Entry(f".{name}", function(value, *marks), at.line))
+            self.own[owner].append(MemberEntry(f".{name}", function(value, *marks), at.line))
 
 
-def declared(node: Syntax, about: Syntax) -> Iterator[tuple[str, list[Entry]]]:
+def declared(node: Syntax, about: Syntax) -> Iterator[tuple[str, list[MemberEntry]]]:
     """Yield (name, what it offers) of a declaration statement; overloads come one by one."""
     if node.kind == "ambient_declaration":
         for inner in node.parts:
@@ -208,7 +210,7 @@ def declared(node: Syntax, about: Syntax) -> Iterator[tuple[str, list[Entry]]]:
         yield node.word("name"), entries(node, about)
 
 
-def _namespace(node: Syntax, about: Syntax) -> list[Entry]:
+def _namespace(node: Syntax, about: Syntax) -> list[MemberEntry]:
     found = entries(node, about)
     body = node.get("body")
     for statement in body.parts if body is not None else []:
@@ -217,7 +219,7 @@ def _namespace(node: Syntax, about: Syntax) -> list[Entry]:
         if inner is None or inner.kind in ("internal_module", "module"):
             continue
         for name, members in declared(inner, statement):
-            found += [Entry(f".{name}{m.suffix}", m.shape, m.line) for m in members]
+            found += [MemberEntry(f".{name}{m.suffix}", m.shape, m.line) for m in members]
     return found
 
 

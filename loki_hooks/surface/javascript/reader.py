@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
 from loki_hooks.surface.javascript.app import read_offers, routers_of
-from loki_hooks.surface.javascript.modules import DEFAULT, Export, Module, read_exports
+from loki_hooks.surface.javascript.modules import DEFAULT, Export, ExportingModule, read_exports
 from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, offer
 from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
 from loki_hooks.surface.reader import LANGUAGES
@@ -61,8 +61,8 @@ def _language(path: str) -> str:
     return "tsx" if path.endswith(".tsx") else "typescript"
 
 
-def _read(path: str, root: Syntax) -> Module:
-    module = Module(path) if _is_configuration(path) else read_exports(path, root)
+def _read(path: str, root: Syntax) -> ExportingModule:
+    module = ExportingModule(path) if _is_configuration(path) else read_exports(path, root)
     routers = routers_of(root)  # what one offers are its routes
     module.exports = {name: export for name, export in module.exports.items() if export.local not in routers}
     module.offers = list(read_offers(path, root))
@@ -78,7 +78,7 @@ def _is_configuration(path: str) -> bool:
     return ".config." in name or name.startswith(".")
 
 
-def _differ(old: dict[str, Module], new: dict[str, Module]) -> Iterator[Change]:
+def _differ(old: dict[str, ExportingModule], new: dict[str, ExportingModule]) -> Iterator[Change]:
     yield from reach_difference(_reaches(_exports(old)), _reaches(_exports(new)))
     offers = [{path: module.offers for path, module in side.items()} for side in (old, new)]
     yield from differ_by_key(*offers)
@@ -121,7 +121,7 @@ def _origin(modules: _Exports, path: str, name: str, export: Export) -> tuple[st
     return path, name, export
 
 
-def _exports(modules: dict[str, Module]) -> _Exports:
+def _exports(modules: dict[str, ExportingModule]) -> _Exports:
     """Return each module's exports, with the names that ``export *`` hands on through any number of barrels."""
     out = {path: dict(module.exports) for path, module in modules.items()}
     grown = True

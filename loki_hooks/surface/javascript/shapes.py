@@ -21,7 +21,7 @@ _WRAPPED = ("as_expression", "satisfies_expression", "parenthesized_expression")
 
 
 @dataclass(frozen=True)
-class Entry:
+class MemberEntry:
     """One public name of a declaration: ``suffix`` is '' for itself and ``.get`` for a member."""
 
     suffix: str
@@ -29,7 +29,7 @@ class Entry:
     line: int
 
 
-def entries(node: Syntax, about: Syntax | None = None) -> list[Entry]:
+def entries(node: Syntax, about: Syntax | None = None) -> list[MemberEntry]:
     """Return what a declaration or a value offers; what is said of it (``@deprecated``) stands above ``about``."""
     about = about or node
     if _is_internal(about):
@@ -38,9 +38,9 @@ def entries(node: Syntax, about: Syntax | None = None) -> list[Entry]:
     return [replace(e, shape=marked(e.shape, *_said(about))) if not e.suffix else e for e in found]
 
 
-def _entries(node: Syntax, about: Syntax) -> list[Entry]:
+def _entries(node: Syntax, about: Syntax) -> list[MemberEntry]:
     if node.kind in CALLED:
-        return [Entry("", function(node), about.line)]
+        return [MemberEntry("", function(node), about.line)]
     if node.kind in CLASSES:
         return _class(node, about)
     match node.kind:
@@ -51,26 +51,30 @@ def _entries(node: Syntax, about: Syntax) -> list[Entry]:
             if value is not None and value.kind == "object_type":
                 return _interface(node, value, about)
             return [
-                Entry("", Shape("type", generics=spell(node.get("type_parameters")), type=spell(value)), about.line)
+                MemberEntry(
+                    "", Shape("type", generics=spell(node.get("type_parameters")), type=spell(value)), about.line
+                )
             ]
         case "enum_declaration":
-            return [Entry("", Shape("enum"), about.line), *_enum_members(node)]
+            return [MemberEntry("", Shape("enum"), about.line), *_enum_members(node)]
         case "object":
-            return [Entry("", Shape("constant"), about.line), *_object_methods(node)]
+            return [MemberEntry("", Shape("constant"), about.line), *_object_methods(node)]
         case kind if kind in _WRAPPED and node.parts:
-            return [Entry("", Shape("constant", value=_literal(node.parts[0])), about.line)]
+            return [MemberEntry("", Shape("constant", value=_literal(node.parts[0])), about.line)]
         case _:
-            return [Entry("", Shape("constant", value=_literal(node)), about.line)]
+            return [MemberEntry("", Shape("constant", value=_literal(node)), about.line)]
 
 
-def variable(declarator: Syntax, about: Syntax) -> list[Entry]:
+def variable(declarator: Syntax, about: Syntax) -> list[MemberEntry]:
     """Return what ``name: type = value`` offers."""
     value, kind = declarator.get("value"), annotation(declarator.get("type"))
     while value is not None and value.kind == "assignment_expression":
         value = value.get("right")
     if value is None:
         return (
-            [] if _is_internal(about) else [Entry("", marked(Shape("constant", type=kind), *_said(about)), about.line)]
+            []
+            if _is_internal(about)
+            else [MemberEntry("", marked(Shape("constant", type=kind), *_said(about)), about.line)]
         )
     return [
         replace(e, shape=replace(e.shape, type=kind)) if e.shape.kind == "constant" and not e.suffix else e
@@ -141,7 +145,7 @@ def _keys(pattern: Syntax, optional: bool) -> Iterator[Param]:
             yield Param(key, optional=optional, keyword=True)
 
 
-def _class(node: Syntax, about: Syntax) -> list[Entry]:
+def _class(node: Syntax, about: Syntax) -> list[MemberEntry]:
     heritage = node.of("class_heritage")
     bases = tuple(_bases(heritage)) if heritage is not None else ()
     body = node.get("body")
@@ -152,7 +156,7 @@ def _class(node: Syntax, about: Syntax) -> list[Entry]:
         params = None
     marks = {*(["abstract"] if node.kind.startswith("abstract") else []), *(m for e in built for m in e.shape.marks)}
     shape = Shape("class", frozenset(marks), spell(node.get("type_parameters")), params, bases=bases)
-    return [Entry("", shape, about.line), *_accessors(e for e in members if e.suffix != ".constructor")]
+    return [MemberEntry("", shape, about.line), *_accessors(e for e in members if e.suffix != ".constructor")]
 
 
 def decorators_of(node: Syntax) -> list[Syntax]:
@@ -173,7 +177,7 @@ def _bases(heritage: Syntax) -> Iterator[str]:
             yield from map(spell, clause.parts)
 
 
-def _class_members(body: Syntax) -> Iterator[Entry]:
+def _class_members(body: Syntax) -> Iterator[MemberEntry]:
     declared = {member.word("name") for member in body.all("method_signature")}
     decorators: list[str] = []
     for member in body.parts:
@@ -190,7 +194,7 @@ def _class_members(body: Syntax) -> Iterator[Entry]:
             yield from _member(member, name)
 
 
-def _member(member: Syntax, name: str) -> Iterator[Entry]:
+def _member(member: Syntax, name: str) -> Iterator[MemberEntry]:
     access = member.of("accessibility_modifier")
     marks = [word for word in ("static", "readonly", "abstract") if member.has(word)]
     if member.kind == "abstract_method_signature":
@@ -205,18 +209,20 @@ def _member(member: Syntax, name: str) -> Iterator[Entry]:
         if member.has("get", "set"):
             kind = annotation(member.get("return_type"))
             marks += ["readonly"] if member.has("get") else ["writeonly"]
-            yield Entry(f".{name}", Shape("field", frozenset(marks), type=kind), member.line)
+            yield MemberEntry(f".{name}", Shape("field", frozenset(marks), type=kind), member.line)
         else:
-            yield Entry(f".{name}", function(member, *marks, *_optional(member)), member.line)
+            yield MemberEntry(f".{name}", function(member, *marks, *_optional(member)), member.line)
     elif member.kind in ("public_field_definition", "field_definition"):
         if value is not None and value.kind in CALLED:
-            yield Entry(f".{name}", function(value, *marks), member.line)
+            yield MemberEntry(f".{name}", function(value, *marks), member.line)
         else:
             marks += _optional(member)
-            yield Entry(f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line)
+            yield MemberEntry(
+                f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line
+            )
 
 
-def _properties(member: Syntax, name: str) -> Iterator[Entry]:
+def _properties(member: Syntax, name: str) -> Iterator[MemberEntry]:
     """Yield the fields that a constructor declares by ``constructor(public name: string)``."""
     parameters = member.get("parameters") if name == "constructor" else None
     for param in parameters.parts if parameters is not None else []:
@@ -225,13 +231,13 @@ def _properties(member: Syntax, name: str) -> Iterator[Entry]:
         pattern = param.get("pattern")
         if public and pattern is not None and pattern.kind == "identifier" and not pattern.text.startswith("_"):
             marks = frozenset(["readonly"] if param.has("readonly") else [])
-            yield Entry(f".{pattern.text}", Shape("field", marks, type=annotation(param.get("type"))), param.line)
+            yield MemberEntry(f".{pattern.text}", Shape("field", marks, type=annotation(param.get("type"))), param.line)
 
 
-def _accessors(found: Iterable[Entry]) -> list[Entry]:
+def _accessors(found: Iterable[MemberEntry]) -> list[MemberEntry]:
     """Return the entries with a getter and its setter as one field, and overloads in the order of the text."""
-    out: dict[str, Entry] = {}
-    several: list[Entry] = []
+    out: dict[str, MemberEntry] = {}
+    several: list[MemberEntry] = []
     for entry in found:
         there = out.get(entry.suffix)
         if there is not None and there.shape.kind == entry.shape.kind == "field":
@@ -245,13 +251,13 @@ def _accessors(found: Iterable[Entry]) -> list[Entry]:
     return [*out.values(), *several]
 
 
-def _interface(node: Syntax, body: Syntax | None, about: Syntax) -> list[Entry]:
+def _interface(node: Syntax, body: Syntax | None, about: Syntax) -> list[MemberEntry]:
     extends = node.of("extends_type_clause")
     bases = tuple(map(spell, extends.parts)) if extends is not None else ()
     calls = body.of("call_signature") if body is not None else None
     params = function(calls).params if calls is not None else None
     found = [
-        Entry(
+        MemberEntry(
             "", Shape("interface", generics=spell(node.get("type_parameters")), params=params, bases=bases), about.line
         )
     ]
@@ -262,27 +268,29 @@ def _interface(node: Syntax, body: Syntax | None, about: Syntax) -> list[Entry]:
             continue
         if member.kind == "property_signature":
             found.append(
-                Entry(f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line)
+                MemberEntry(
+                    f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line
+                )
             )
         elif member.kind == "method_signature":
-            found.append(Entry(f".{name}", function(member, *marks), member.line))
+            found.append(MemberEntry(f".{name}", function(member, *marks), member.line))
     return found
 
 
-def _enum_members(node: Syntax) -> Iterator[Entry]:
+def _enum_members(node: Syntax) -> Iterator[MemberEntry]:
     body = node.get("body")
     for member in body.parts if body is not None else []:
         name = member.word("name") if member.kind == "enum_assignment" else member.text
-        yield Entry(f".{name.strip(_QUOTES)}", Shape("member", value=spell(member.get("value"))), member.line)
+        yield MemberEntry(f".{name.strip(_QUOTES)}", Shape("member", value=spell(member.get("value"))), member.line)
 
 
-def _object_methods(node: Syntax) -> Iterator[Entry]:
+def _object_methods(node: Syntax) -> Iterator[MemberEntry]:
     for part in node.parts:
         name = name_of(part)
         value = part.get("value") if part.kind == "pair" else part
         called = value is not None and (value.kind in CALLED or value.kind == "method_definition")
         if name and value is not None and called and not _hidden(part, name):
-            yield Entry(f".{name}", function(value, *_said(part)), part.line)
+            yield MemberEntry(f".{name}", function(value, *_said(part)), part.line)
 
 
 _QUOTES = "\"'`"

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from loki_hooks.surface.python.shapes import Field, Shape
+from loki_hooks.surface.python.shapes import ClassShape, Field
 
 if TYPE_CHECKING:
     import griffe
 
 
-def breaks(old: Shape, new: Shape, incompatible: bool) -> bool:
+def breaks(old: ClassShape, new: ClassShape, incompatible: bool) -> bool:
     """Return whether callers of the old shape may fail with the new one.
 
     ``incompatible``: what griffe says of the parameters.
@@ -70,7 +70,7 @@ def _may_be_none(call: str) -> bool:
     return "None" in kinds.split(" | ")
 
 
-def _kind_breaks(old: Shape, new: Shape) -> bool:
+def _kind_breaks(old: ClassShape, new: ClassShape) -> bool:
     kinds = (old.kind, new.kind)
     if kinds in {("method", "staticmethod"), ("method", "classmethod"), ("staticmethod", "classmethod")}:
         return old.call != new.call or old.is_async != new.is_async

@@ -9,20 +9,20 @@ from loki_hooks.surface.python.source import Function, last_name, text_of
 
 
 @dataclass(frozen=True)
-class Marks:
+class DefinitionMarks:
     """What decorators and bodies say that griffe's model does not keep."""
 
     deprecated: bool = False
     manager: bool = False
 
 
-NO_MARKS = Marks()
+NO_MARKS = DefinitionMarks()
 _WARNINGS = frozenset({"DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"})
 
 
-def marks_of(tree: ast.Module) -> dict[str, Marks]:
+def marks_of(tree: ast.Module) -> dict[str, DefinitionMarks]:
     """Return the marks of functions and classes by qualified name, of the whole tree (before bodies are taken out)."""
-    found: dict[str, Marks] = {}
+    found: dict[str, DefinitionMarks] = {}
     waiting: list[tuple[ast.AST, str]] = [(tree, "")]
     while waiting:
         node, prefix = waiting.pop()
@@ -40,7 +40,7 @@ def marks_of(tree: ast.Module) -> dict[str, Marks]:
     return found
 
 
-def _mark(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Marks:
+def _mark(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> DefinitionMarks:
     decorators = {last_name(d) for d in node.decorator_list}
     deprecated = "deprecated" in decorators
     if isinstance(node, Function):
@@ -48,7 +48,7 @@ def _mark(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Marks:
     first = node.body[0]
     if isinstance(first, ast.Expr) and ".. deprecated::" in (text_of(first.value) or ""):
         deprecated = True
-    return Marks(deprecated, not decorators.isdisjoint({"contextmanager", "asynccontextmanager"}))
+    return DefinitionMarks(deprecated, not decorators.isdisjoint({"contextmanager", "asynccontextmanager"}))
 
 
 def _warns(statement: ast.stmt) -> bool:

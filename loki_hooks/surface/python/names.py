@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from loki_hooks.surface.python.marks import Marks
-from loki_hooks.surface.python.shapes import Base, Shape, shapes_of
+from loki_hooks.surface.python.marks import DefinitionMarks
+from loki_hooks.surface.python.shapes import Base, ClassShape, shapes_of
 from loki_hooks.surface.python.source import Module, Modules, dotted_name
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Surface:
     def __init__(
         self,
         modules: Modules,
-        marks: Mapping[str, Mapping[str, Marks]],
+        marks: Mapping[str, Mapping[str, DefinitionMarks]],
         handlers: Collection[Place],
         models: dict[int, griffe.Module],
     ) -> None:
@@ -227,7 +227,7 @@ class Surface:
         module = self.by_name.get(known_as)
         return module is not None and self.exports(module) is not None
 
-    def shapes(self, symbol: str, definition: Definition, *, inherited: bool) -> dict[str, Shape]:
+    def shapes(self, symbol: str, definition: Definition, *, inherited: bool) -> dict[str, ClassShape]:
         """Return the shapes of the definition and its members by qualified name; with what all known bases give it, or only
         what comes from private ones."""
         module = self.modules.by_path.get(definition.path)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from loki_hooks.domain.surface import Aspect, Change, Thing, compare
 from loki_hooks.surface.python.breaks import breaks, incompatible
 from loki_hooks.surface.python.names import Definition, Key, Surface
-from loki_hooks.surface.python.shapes import Shape
+from loki_hooks.surface.python.shapes import ClassShape
 
 
 def public_changes(old: Surface, new: Surface) -> list[Change]:
@@ -90,21 +90,23 @@ def _differences(old: Surface, new: Surface, was: Definition, now: Definition, s
     )
 
 
-def _inherit(here: Mapping[str, Shape], there: dict[str, Shape], whole: Callable[[], dict[str, Shape]]) -> None:
+def _inherit(
+    here: Mapping[str, ClassShape], there: dict[str, ClassShape], whole: Callable[[], dict[str, ClassShape]]
+) -> None:
     """Add to ``there`` what it seems to lack but has from a base class of this project."""
     missing = here.keys() - there.keys()
     if missing:
         there.update({name: shape for name, shape in whole().items() if name in missing})
 
 
-def _tell_whole(here: dict[str, Shape], there: Mapping[str, Shape]) -> None:
+def _tell_whole(here: dict[str, ClassShape], there: Mapping[str, ClassShape]) -> None:
     """Leave out the members of a class that is itself on one side only."""
     lone = here.keys() - there.keys()
     for name in [n for n in lone if n.rpartition(".")[0] in lone]:
         del here[name]
 
 
-def _incompatible(before: Mapping[str, Shape], after: Mapping[str, Shape]) -> set[str]:
+def _incompatible(before: Mapping[str, ClassShape], after: Mapping[str, ClassShape]) -> set[str]:
     """Return the names of the functions and constructors whose parameters griffe finds incompatible."""
     pairs = {}
     for name in before.keys() & after.keys():
@@ -115,5 +117,5 @@ def _incompatible(before: Mapping[str, Shape], after: Mapping[str, Shape]) -> se
     return incompatible(pairs)
 
 
-def _things(shapes: Mapping[str, Shape]) -> dict[str, Thing]:
+def _things(shapes: Mapping[str, ClassShape]) -> dict[str, Thing]:
     return {name: Thing(Aspect.PUBLIC, name, s.text, s.line) for name, s in shapes.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loki_hooks.domain.surface import Compared, Unread
 from loki_hooks.surface.python.config import config_changes, settings_by_place
 from loki_hooks.surface.python.endpoints import endpoint_changes, endpoints, handlers
-from loki_hooks.surface.python.marks import Marks, marks_of
+from loki_hooks.surface.python.marks import DefinitionMarks, marks_of
 from loki_hooks.surface.python.names import Surface
 from loki_hooks.surface.python.options import Option, merged, options_of
 from loki_hooks.surface.python.public import public_changes
@@ -35,7 +35,7 @@ class Read:
     """All that is kept of one file."""
 
     module: Module
-    marks: Mapping[str, Marks]
+    marks: Mapping[str, DefinitionMarks]
     routes: Routes
     options: tuple[Option, ...]
     commands: frozenset[str]

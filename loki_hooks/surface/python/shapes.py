@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loki_hooks.surface.python.marks import NO_MARKS, Marks
+from loki_hooks.surface.python.marks import NO_MARKS, DefinitionMarks
 from loki_hooks.surface.python.spelling import literal, spelled
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ClassShape:
     """``kind``: function, method, classmethod, staticmethod, property, attribute, instance (set in ``__init__``), class."""
 
     kind: str
@@ -68,8 +68,8 @@ class Base:
 
 
 def shapes_of(
-    name: str, thing: griffe.Object, marks: Mapping[str, Marks], own_name: str, bases: Collection[Base] = ()
-) -> Iterator[tuple[str, Shape]]:
+    name: str, thing: griffe.Object, marks: Mapping[str, DefinitionMarks], own_name: str, bases: Collection[Base] = ()
+) -> Iterator[tuple[str, ClassShape]]:
     """Yield the qualified name and shape of a module's member, and of all public members of a class.
 
     ``name`` is what it is known by, ``own_name`` what it is called where it is defined (the key of ``marks``). ``bases`` are
@@ -85,8 +85,8 @@ def shapes_of(
 
 
 def _class(
-    name: str, cls: griffe.Class, marks: Mapping[str, Marks], own_name: str, bases: Collection[Base]
-) -> Iterator[tuple[str, Shape]]:
+    name: str, cls: griffe.Class, marks: Mapping[str, DefinitionMarks], own_name: str, bases: Collection[Base]
+) -> Iterator[tuple[str, ClassShape]]:
     members: dict[str, griffe.Object | griffe.Alias] = {}
     for source in (*(b.cls for b in reversed(list(bases)) if b.gives), cls):
         members.update(source.members)
@@ -110,7 +110,7 @@ def _class(
     mark = marks.get(own_name, NO_MARKS)
     yield (
         name,
-        Shape(
+        ClassShape(
             "class",
             cls.lineno or 1,
             _marked(text, mark),
@@ -137,7 +137,7 @@ def _class(
             yield inner, _attribute(thing, marks.get(own, NO_MARKS), enum=enum)  # type: ignore[arg-type]
 
 
-def _function(function: griffe.Function, kind: str, mark: Marks) -> Shape:
+def _function(function: griffe.Function, kind: str, mark: DefinitionMarks) -> ClassShape:
     bound = kind in {"method", "classmethod"}
     overloads = tuple(_call(o, skip_first=bound) for o in function.overloads or ())
     call = _call(function, skip_first=bound)
@@ -149,7 +149,7 @@ def _function(function: griffe.Function, kind: str, mark: Marks) -> Shape:
         *([kind] if kind in {"classmethod", "staticmethod"} else []),
         *(["abstract"] if "abstractmethod" in function.labels else []),
     ]
-    return Shape(
+    return ClassShape(
         kind,
         function.lineno or 1,
         _marked(" ".join([*words, text]), mark),
@@ -186,19 +186,19 @@ def _parameter(p: griffe.Parameter, kind: str) -> str:
     return f"{p.name}{annotation} = {p.default}" if annotation else f"{p.name}={p.default}"
 
 
-def _attribute(attribute: griffe.Attribute, mark: Marks, *, enum: bool = False) -> Shape:
+def _attribute(attribute: griffe.Attribute, mark: DefinitionMarks, *, enum: bool = False) -> ClassShape:
     labels = attribute.labels
     annotation = spelled(str(attribute.annotation)) if attribute.annotation is not None else ""
     if "property" in labels:
         writable = "writable" in labels
         text = "property" + (f" -> {annotation}" if annotation else "") + (", writable" if writable else "")
-        return Shape("property", attribute.lineno or 1, _marked(text, mark), writable=writable)
+        return ClassShape("property", attribute.lineno or 1, _marked(text, mark), writable=writable)
     instance = labels == {"instance-attribute"} and attribute.value is not None
     value = "" if attribute.value is None else _value(attribute, annotation, enum=enum)
     if annotation in {"TypeAlias", "Final", "ClassVar"}:
         annotation = ""
     shown = f"= {value}" if value else annotation  # a literal shows its type by itself
-    return Shape("instance" if instance else "attribute", attribute.lineno or 1, _marked(shown, mark))
+    return ClassShape("instance" if instance else "attribute", attribute.lineno or 1, _marked(shown, mark))
 
 
 def _value(attribute: griffe.Attribute, annotation: str, *, enum: bool) -> str:
@@ -256,5 +256,5 @@ def _default(member: griffe.Attribute, *, partial: bool) -> str:
     return "" if text in _NO_DEFAULT else text[:MAX_VALUE]
 
 
-def _marked(text: str, mark: Marks) -> str:
+def _marked(text: str, mark: DefinitionMarks) -> str:
     return f"deprecated {text}" if mark.deprecated else text

@@ -17,7 +17,7 @@ _LITERALS = frozenset({"integer_literal", "float_literal", "string_literal", "ra
 
 
 @dataclass(frozen=True)
-class Item:
+class RustItem:
     """``module``: its path in the crate; ``inner``: in the file; ``suffix``: '' or ``::get`` for what belongs to ``name``."""
 
     file: str
@@ -43,20 +43,20 @@ class Use:
 
 
 @dataclass
-class File:
+class RustFile:
     """``opens``: the modules that it declares, and whether they are public; ``program``: nobody can name what is in it."""
 
     path: str
     crate: str
     module: Path
     program: bool
-    items: list[Item] = field(default_factory=list)
+    items: list[RustItem] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     opens: dict[Path, bool] = field(default_factory=dict)
     offers: list[Found] = field(default_factory=list)
 
 
-def place(path: str) -> File:
+def place(path: str) -> RustFile:
     """Return the empty file at its place: which crate it belongs to, and as which module."""
     pieces = path.removesuffix(".rs").split("/")
     at = len(pieces) - 1 - pieces[::-1].index("src") if "src" in pieces else -1
@@ -65,7 +65,7 @@ def place(path: str) -> File:
     program = apart or module in (["main"], ["build"])
     if module[-1:] in (["lib"], ["main"], ["mod"]):
         module = module[:-1]
-    return File(path, crate, tuple(module), program)
+    return RustFile(path, crate, tuple(module), program)
 
 
 def roots(path: str) -> set[str]:
@@ -80,7 +80,7 @@ def roots(path: str) -> set[str]:
     return found
 
 
-def read_items(path: str, root: Syntax) -> File:
+def read_items(path: str, root: Syntax) -> RustFile:
     file = place(path)
     todo: list[tuple[Path, Path, Syntax]] = [(file.module, (), root)]
     while todo:
@@ -97,7 +97,7 @@ def read_items(path: str, root: Syntax) -> File:
                 file.uses += [Use(path, module, *used, node.line) for used in _used(node)]
             else:
                 file.items += [
-                    Item(path, module, inner, name, suffix, shape, at.line, new_breaks)
+                    RustItem(path, module, inner, name, suffix, shape, at.line, new_breaks)
                     for name, suffix, shape, at, new_breaks in _items(node, attributes)
                 ]
     return file

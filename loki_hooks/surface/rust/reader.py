@@ -11,11 +11,11 @@ from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, o
 from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
 from loki_hooks.surface.reader import LANGUAGES
 from loki_hooks.surface.rust.app import read_offers
-from loki_hooks.surface.rust.items import File, Item, Path, Use, read_items, roots
+from loki_hooks.surface.rust.items import Path, RustFile, RustItem, Use, read_items, roots
 from loki_hooks.surface.syntax import Syntax
 
 SUFFIXES = LANGUAGES["rust"]
-_Exports = dict[Path, dict[str, list[Item] | Use]]
+_Exports = dict[Path, dict[str, list[RustItem] | Use]]
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
@@ -28,19 +28,19 @@ def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
     return (wanted & set(all_paths)) - set(changed)
 
 
-def _read(path: str, root: Syntax) -> File:
+def _read(path: str, root: Syntax) -> RustFile:
     file = read_items(path, root)
     file.offers = list(read_offers(path, root))
     return file
 
 
-def _differ(old: dict[str, File], new: dict[str, File]) -> Iterator[Change]:
+def _differ(old: dict[str, RustFile], new: dict[str, RustFile]) -> Iterator[Change]:
     yield from reach_difference(_reaches(old), _reaches(new))
     offers = [{path: file.offers for path, file in side.items()} for side in (old, new)]
     yield from differ_by_key(*offers)
 
 
-def _reaches(files: dict[str, File]) -> dict[Key, Reach]:
+def _reaches(files: dict[str, RustFile]) -> dict[Key, Reach]:
     out: dict[Key, Reach] = {}
     for crate in {file.crate for file in files.values()}:
         own = [file for file in files.values() if file.crate == crate]
@@ -51,7 +51,7 @@ def _reaches(files: dict[str, File]) -> dict[Key, Reach]:
     return out
 
 
-def _crate(crate: str, files: list[File]) -> dict[Key, Reach]:
+def _crate(crate: str, files: list[RustFile]) -> dict[Key, Reach]:
     opens = {path: public for file in files for path, public in file.opens.items()}
     exports = _exports(files, opens)
     out: dict[Key, Reach] = {}
@@ -77,7 +77,7 @@ def _crate(crate: str, files: list[File]) -> dict[Key, Reach]:
     return out
 
 
-def _exports(files: list[File], opens: Mapping[Path, bool]) -> _Exports:
+def _exports(files: list[RustFile], opens: Mapping[Path, bool]) -> _Exports:
     """Return each module's names, with those that ``pub use …::*`` hands on through any number of modules."""
     out: _Exports = {}
     homes = _homes(files)
@@ -103,11 +103,11 @@ def _exports(files: list[File], opens: Mapping[Path, bool]) -> _Exports:
     return out
 
 
-def _homes(files: list[File]) -> dict[tuple[Path, str], Item]:
+def _homes(files: list[RustFile]) -> dict[tuple[Path, str], RustItem]:
     """Return the types by (module, name), and by ((), name) where the crate has but one of that name."""
     types = [item for file in files for item in file.items if not item.suffix]
     names = Counter(item.name for item in types)
-    alone: dict[tuple[Path, str], Item] = {((), item.name): item for item in types if names[item.name] == 1}
+    alone: dict[tuple[Path, str], RustItem] = {((), item.name): item for item in types if names[item.name] == 1}
     return {**alone, **{(item.module, item.name): item for item in types}}
 
 
@@ -124,7 +124,7 @@ def _resolve(use: Use, opens: Collection[Path]) -> Path | None:
     return (*at, *path) if not path or (*at, path[0]) in opens else None
 
 
-def _origin(exports: _Exports, opens: Collection[Path], given: list[Item] | Use) -> list[Item]:
+def _origin(exports: _Exports, opens: Collection[Path], given: list[RustItem] | Use) -> list[RustItem]:
     """Follow a ``pub use`` to the items themselves, [] where they are not at hand."""
     for _ in range(len(exports) + 1):
         if isinstance(given, list):

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from loki_hooks.domain.landing.copies import Change, patch_of, standing_copies
+from loki_hooks.domain.landing.copies import CopiedChange, patch_of, standing_copies
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.history import has_own_commits
 from loki_hooks.system.git.merges import merge_pairs, merge_trees
@@ -85,7 +85,7 @@ def _as_copies(git: Git, tip: str, integration_ref: str, into: str) -> str:
     if not own or len(own) > MAX_COMMITS or _taken_back(git, meeting, target, paths):
         return ""
     changes = _changes(git, own)
-    whole = Change(patch_of(_diff(git, meeting, tip)), patch_of(_diff(git, tip, meeting)))
+    whole = CopiedChange(patch_of(_diff(git, meeting, tip)), patch_of(_diff(git, tip, meeting)))
     candidates = _touching(git, meeting, target, paths)
     if not candidates or len(candidates) > MAX_COMMITS:
         return ""
@@ -172,9 +172,9 @@ def _patches(git: Git, commits: Sequence[str], *words: str) -> list[tuple[str, s
     return [(commit, found.get(commit, "")) for commit in commits]
 
 
-def _changes(git: Git, commits: Sequence[str], *words: str) -> dict[str, Change]:
+def _changes(git: Git, commits: Sequence[str], *words: str) -> dict[str, CopiedChange]:
     there, back = _patches(git, commits, *words), _patches(git, commits, *words, "-R")
-    return {commit: Change(patch, inverse) for (commit, patch), (_, inverse) in zip(there, back, strict=True)}
+    return {commit: CopiedChange(patch, inverse) for (commit, patch), (_, inverse) in zip(there, back, strict=True)}
 
 
 def _plain_merges(git: Git, target: str, tip: str) -> bool:
@@ -189,6 +189,6 @@ def _plain_merge(git: Git, commit: str) -> bool:
     return len(parents) == 2 and merge_trees(git, parents[0], parents[1]).tree == git.tree_id(commit)
 
 
-def _pairs(changes: Mapping[str, Change], found: Mapping[str, str], most: int = 3) -> str:
+def _pairs(changes: Mapping[str, CopiedChange], found: Mapping[str, str], most: int = 3) -> str:
     pairs = [f"{commit[:9]} as {found[change.patch][:9]}" for commit, change in changes.items() if change.patch]
     return ", ".join(pairs[:most]) + (f" and {len(pairs) - most} more" if len(pairs) > most else "")

@@ -58,7 +58,7 @@ class Care(Enum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Uncommitted:
     """One path that `git status` names, with its two letters; a folder named as a whole ends with '/'."""
 
     code: str
@@ -104,7 +104,7 @@ def entries(
     untracked: str = "all",
     ignored: bool = False,
     submodules: bool = True,
-) -> tuple[Entry, ...]:
+) -> tuple[Uncommitted, ...]:
     """Return what is uncommitted. ``untracked``: all, normal or no; ``submodules``: also what is changed inside of them.
 
     Raises ``GitFailedError`` when git cannot tell.
@@ -115,7 +115,7 @@ def entries(
     done = ask(git, *options, care=care)
     if done.returncode != 0:
         raise GitFailedError(("status", *options), done.returncode, done.error_text)
-    return tuple(Entry(entry[:2], entry[3:]) for entry in split_z(done.text))
+    return tuple(Uncommitted(entry[:2], entry[3:]) for entry in split_z(done.text))
 
 
 def is_clean(git: Git, *, care: Care = Care.USUAL, untracked: str = "all") -> bool:

@@ -124,7 +124,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovedFile:
     source: Path
     target: Path
     image: Image
@@ -137,7 +137,7 @@ class Configured:
     after: str
 
 
-Change = Written | Moved | Configured
+Change = Written | MovedFile | Configured
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _to_json(change: Change) -> dict[str, Any]:
             "inserted": list(change.inserted),
             "made": [str(path) for path in change.made],
         }
-    if isinstance(change, Moved):
+    if isinstance(change, MovedFile):
         return {
             "change": "move",
             "source": str(change.source),
@@ -217,7 +217,7 @@ def _change(entry: Any) -> Change:
             tuple(Path(path) for path in entry["made"]),
         )
     if entry["change"] == "move":
-        return Moved(Path(entry["source"]), Path(entry["target"]), Image.from_json(entry["image"]))
+        return MovedFile(Path(entry["source"]), Path(entry["target"]), Image.from_json(entry["image"]))
     if entry["change"] == "config":
         return Configured(str(entry["key"]), tuple(entry["before"]), str(entry["after"]))
     raise ValueError(entry["change"])

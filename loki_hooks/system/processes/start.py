@@ -27,7 +27,7 @@ TimeoutExpired = subprocess.TimeoutExpired
 
 
 @dataclass
-class Kept:
+class KeptChild:
     """A program below its keeper (`keeper.py`), which is our child. ``code``: how it ended, None: not known yet."""
 
     child: Child
@@ -73,7 +73,7 @@ class Kept:
         return -signal.SIGKILL if self.code is None else self.code
 
 
-def start_kept(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str]) -> Kept:
+def start_kept(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str]) -> KeptChild:
     """Start ``argv`` below a keeper that adopts what it leaves behind, in a session of its own.
 
     stdin is empty, stdout and stderr are a pipe. Raises ``LokiError`` when the keeper cannot be started.
@@ -109,7 +109,7 @@ def start_kept(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str]) 
         raise LokiError(f"cannot start {argv[0]}: {error.strerror or error}") from error
     finally:
         its.close()
-    return Kept(child, argv[0], ours)
+    return KeptChild(child, argv[0], ours)
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ def who_asks(site: Site) -> Asker:
 
 def in_session(site: Site) -> bool:
     """Return whether a session asks: its word is not the user's."""
-    from loki_hooks.domain.asker import Session
+    from loki_hooks.domain.asker import SessionAsks
 
-    return isinstance(who_asks(site), Session)
+    return isinstance(who_asks(site), SessionAsks)
 
 
 def _kin(pid: int, started: str, root: str) -> Kin:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
-from loki_hooks.domain.gates.results import GateResult, Outcome, Seen, gate_hash
+from loki_hooks.domain.gates.results import GateResult, Outcome, SeenResult, gate_hash
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import discover
@@ -81,7 +81,7 @@ def tested_trees(git: Git) -> frozenset[str]:
     return frozenset(ref.removeprefix(PREFIX).partition("/")[0] for ref in git.refs(PREFIX))
 
 
-def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[Seen, ...]:
+def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[SeenResult, ...]:
     """Return each gate with the result that ``tree`` has for it."""
     from loki_hooks.system.clock import seconds_since
 
@@ -89,5 +89,5 @@ def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[Se
     for gate in gates:
         result = lookup(git, tree, gate, config)
         age = seconds_since(result.finished_at) if result else None
-        entries.append(Seen(gate, result, age if age is not None else 0.0))
+        entries.append(SeenResult(gate, result, age if age is not None else 0.0))
     return tuple(entries)

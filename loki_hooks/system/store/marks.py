@@ -20,7 +20,7 @@ from loki_hooks.system.site import Site
 
 
 @dataclass(frozen=True)
-class Marks:
+class PassMarks:
     """The marks of one site, as a process sees them that is ``trusted`` by its environment, or not."""
 
     site: Site

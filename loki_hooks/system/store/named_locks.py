@@ -32,7 +32,7 @@ _PAUSE = 0.2
 
 
 @dataclass(frozen=True)
-class Holder:
+class NamedLockHolder:
     """Who holds a lease, as its file says."""
 
     owner: ProcessId | None = None
@@ -60,7 +60,7 @@ class Holder:
         }
 
     @classmethod
-    def from_json(cls, value: Any) -> Holder:
+    def from_json(cls, value: Any) -> NamedLockHolder:
         if not isinstance(value, dict):
             return cls()
         texts = {key: text if isinstance(text := value.get(key), str) else "" for key in ("what", "worktree", "since")}
@@ -76,7 +76,7 @@ def lock_name(name: str) -> str:
 
 @contextlib.contextmanager
 def named_lock(
-    site: Site, name: str, what: str, *, timeout: float | None, waiting: Callable[[Holder], None]
+    site: Site, name: str, what: str, *, timeout: float | None, waiting: Callable[[NamedLockHolder], None]
 ) -> Iterator[Callable[[ProcessId | None], None]]:
     """Hold the lease while inside; yields what is told the command's process once it runs.
 
@@ -90,9 +90,9 @@ def named_lock(
     while True:
         lock = try_hold(folder / f".{name}.lock", timeout=0 if not told else _left(deadline))
         with lock or contextlib.nullcontext():
-            before = Holder.from_json(read_json(path))
+            before = NamedLockHolder.from_json(read_json(path))
             if lock is not None and not is_alive(before.command):
-                me = Holder(myself(), None, what, str(site.here), now())
+                me = NamedLockHolder(myself(), None, what, str(site.here), now())
                 _say(path, me, None)
                 try:
                     yield partial(_say, path, me)
@@ -111,7 +111,7 @@ def named_lock(
             time.sleep(_PAUSE)
 
 
-def _say(path: Path, holder: Holder, command: ProcessId | None) -> None:
+def _say(path: Path, holder: NamedLockHolder, command: ProcessId | None) -> None:
     write_atomic(path, dump_json(replace(holder, command=command).to_json()))
 
 

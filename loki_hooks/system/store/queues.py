@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from loki_hooks.domain.streams.record import ProcessId
 from loki_hooks.domain.writing.queue import (
     Edit,
-    Entry,
     ItemState,
+    QueueEntry,
     is_item_id,
     item_id,
     require_item_id,
@@ -87,12 +87,12 @@ def claim(site: Site, queue: str, ident: str | None, owner: ProcessId) -> dict[s
     return None
 
 
-def everything(site: Site, queue: str) -> list[Entry]:
+def everything(site: Site, queue: str) -> list[QueueEntry]:
     """Return every item that the queue has or had, done ones too."""
     return list(_everything(_folder(site, queue)))
 
 
-def revise(site: Site, queue: str, decide: Callable[[list[Entry]], list[Edit]]) -> list[Edit]:
+def revise(site: Site, queue: str, decide: Callable[[list[QueueEntry]], list[Edit]]) -> list[Edit]:
     """Apply what ``decide`` makes of all the queue's items, as one; return the edits that changed something.
 
     ``decide`` is called with the lock held: it only computes. A new item whose id is taken is left as it is there.
@@ -162,16 +162,16 @@ def _release(folder: Path, leaving: ProcessId | None = None) -> list[str]:
     return back
 
 
-def _everything(folder: Path) -> Iterator[Entry]:
+def _everything(folder: Path) -> Iterator[QueueEntry]:
     for ident, item in _items(folder):
-        yield Entry(ident, item, ItemState.OPEN)
+        yield QueueEntry(ident, item, ItemState.OPEN)
     for ident, item in _items(folder / "claimed"):
-        yield Entry(ident, item, ItemState.CLAIMED, held=not _owner_died(folder, ident))
+        yield QueueEntry(ident, item, ItemState.CLAIMED, held=not _owner_died(folder, ident))
     for ident, item in _items(folder / "done"):
-        yield Entry(ident, item, ItemState.DONE)
+        yield QueueEntry(ident, item, ItemState.DONE)
 
 
-def _apply(folder: Path, there: Mapping[str, Entry], edit: Edit) -> bool:
+def _apply(folder: Path, there: Mapping[str, QueueEntry], edit: Edit) -> bool:
     ident = edit.ident or item_id(edit.key)
     old = there.get(ident)
     if (old is None) is bool(edit.ident):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.gates.results import command_text
-from loki_hooks.domain.worktrees.setup_plan import BUNDLE, READ, VENV, Setup, Step, plan_auto
+from loki_hooks.domain.worktrees.setup_plan import BUNDLE, READ, VENV, Setup, SetupStep, plan_auto
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git
@@ -40,7 +40,7 @@ def plan_setup(worktree: Path, environment: Environment) -> Setup | None:
     present = present_names(worktree)
     if setup != "auto":
         argv = ("sh", "-c", setup) if isinstance(setup, str) else setup
-        return Setup((Step(argv),), command_text(setup), tuple(sorted(present)))
+        return Setup((SetupStep(argv),), command_text(setup), tuple(sorted(present)))
     texts = {name: (read_plain(worktree / name) or b"").decode("utf-8", "replace") for name in READ if name in present}
     return plan_auto(present, texts, base_python())
 

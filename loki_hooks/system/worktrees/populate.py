@@ -27,7 +27,7 @@ from loki_hooks.domain.worktrees.checkout import (
     why_not_plain_config,
     why_not_plain_entries,
 )
-from loki_hooks.domain.worktrees.index_file import STAT_BYTES, Entry, Index, parse_index, with_stats
+from loki_hooks.domain.worktrees.index_file import STAT_BYTES, Index, IndexEntry, parse_index, with_stats
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git_folder import CEILING, with_ceiling
@@ -197,7 +197,7 @@ def _read_index(git: Git, folder: Path, commit: str) -> Index:
     return parse_index(where.read_bytes(), "sha256" if len(commit) == 64 else "sha1")
 
 
-def _attributes(git: Git, folder: Path, entries: Sequence[Entry]) -> str:
+def _attributes(git: Git, folder: Path, entries: Sequence[IndexEntry]) -> str:
     """Return '' or which attribute makes this more than bytes. They come from the index, as at a checkout."""
     names = b"".join(entry.path + b"\0" for entry in entries)
     done = git.run(
@@ -256,7 +256,9 @@ def _write(git: Git, source: _Source, paths: Sequence[Path]) -> list[memoryview]
     return gathered
 
 
-def _start(git: Git, folder: Path, number: int, share: Sequence[Entry], paths: Sequence[Path]) -> tuple[Child, Child]:
+def _start(
+    git: Git, folder: Path, number: int, share: Sequence[IndexEntry], paths: Sequence[Path]
+) -> tuple[Child, Child]:
     """Start one reader of blobs and the writer that it feeds."""
     wanted, job = folder / f"blobs-{number}", folder / f"job-{number}"
     wanted.write_text("".join(f"{entry.oid}\n" for entry in share), encoding="ascii")
@@ -273,7 +275,7 @@ def _start(git: Git, folder: Path, number: int, share: Sequence[Entry], paths: S
     return reader, writer
 
 
-def _make_folders(entries: Sequence[Entry], paths: Sequence[Path]) -> None:
+def _make_folders(entries: Sequence[IndexEntry], paths: Sequence[Path]) -> None:
     """Make every folder anew: what is there already is somebody's, or another name for the same on this file system."""
     folders: set[bytes] = set()
     for entry in entries:

@@ -40,7 +40,7 @@ LOCK_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedWorktree:
     """A worktree at ``path`` on ``branch`` (made at ``commit`` when ``new_branch``); without a branch, detached there."""
 
     path: Path
@@ -54,18 +54,18 @@ def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -
 
     Raises ``RefusedError`` when the path or the branch is in use, ``GitFailedError`` otherwise; then nothing is left.
     """
-    for error in add_all(site, [Wanted(path, branch, commit, new_branch)]).values():
+    for error in add_all(site, [WantedWorktree(path, branch, commit, new_branch)]).values():
         raise error
 
 
-def add_all(site: Site, wanted: Sequence[Wanted]) -> dict[Path, LokiError]:
+def add_all(site: Site, wanted: Sequence[WantedWorktree]) -> dict[Path, LokiError]:
     """Make worktrees with their files checked out, sharing the work.
 
     Returns what failed, by path: nothing is left of it.
     """
     git = Git(site.root)
     failed: dict[Path, LokiError] = {}
-    made: dict[Path, Wanted] = {}
+    made: dict[Path, WantedWorktree] = {}
     with sources(site, (want.commit for want in wanted)) as prepared:
         taken = git.refs(*(f"refs/heads/{want.branch}" for want in wanted)) if any(w.new_branch for w in wanted) else {}
         for want in wanted:
@@ -87,14 +87,14 @@ def add_all(site: Site, wanted: Sequence[Wanted]) -> dict[Path, LokiError]:
     return failed | left
 
 
-def _head(git: Git, want: Wanted) -> str:
+def _head(git: Git, want: WantedWorktree) -> str:
     """Return the commit that the worktree is at."""
     if want.new_branch or not want.branch:
         return want.commit
     return git.commit_id(f"refs/heads/{want.branch}") or want.commit
 
 
-def _register(site: Site, git: Git, want: Wanted, taken: Collection[str]) -> None:
+def _register(site: Site, git: Git, want: WantedWorktree, taken: Collection[str]) -> None:
     """Have git make the worktree without its files. Raises ``LokiError``; then nothing is left.
 
     ``taken``: the branches, by full ref name, that were there a moment ago.

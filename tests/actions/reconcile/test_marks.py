@@ -10,7 +10,7 @@ from support.scripted import yard
 
 from loki_hooks.system.locks import hold
 from loki_hooks.system.site import discover
-from loki_hooks.system.store.marks import Marks
+from loki_hooks.system.store.marks import PassMarks
 
 
 @pytest.fixture(autouse=True)
@@ -20,10 +20,10 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_killed_pass_had_taken_is_still_wanted(repo: Repo) -> None:
     repo.loki("install", "--native")
-    marks = Marks(discover(repo.path), trusted=False)
+    marks = PassMarks(discover(repo.path), trusted=False)
     marks.ask()
     marks.take()
-    assert Marks(discover(repo.path), trusted=False).wanted()  # the pass that took it never came to its end
+    assert PassMarks(discover(repo.path), trusted=False).wanted()  # the pass that took it never came to its end
     marks.settle()
     assert not marks.wanted()
 
@@ -31,7 +31,7 @@ def test_what_a_killed_pass_had_taken_is_still_wanted(repo: Repo) -> None:
 def test_a_pass_without_trust_does_not_see_to_what_a_trusted_one_wants(repo: Repo) -> None:
     repo.loki("install", "--native")
     site = discover(repo.path)
-    trusted, other = Marks(site, trusted=True), Marks(site, trusted=False)
+    trusted, other = PassMarks(site, trusted=True), PassMarks(site, trusted=False)
     trusted.ask()
     assert not other.wanted()
     other.ask()
@@ -45,7 +45,7 @@ def test_a_pass_without_trust_does_not_see_to_what_a_trusted_one_wants(repo: Rep
 
 def test_what_comes_while_facts_are_gathered_wants_another_pass(repo: Repo) -> None:
     repo.loki("install", "--native")
-    marks = Marks(discover(repo.path), trusted=False)
+    marks = PassMarks(discover(repo.path), trusted=False)
     marks.ask()
     marks.take()
     marks.ask()

@@ -15,7 +15,7 @@ from support.finishing import begun, listed
 from support.scripted import Yard
 
 from loki_hooks.actions.removal.retention import expire, expire_when_due
-from loki_hooks.domain.removal.retention import Kept, age_of_stamp, expired
+from loki_hooks.domain.removal.retention import Retained, age_of_stamp, expired
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ entries = st.lists(st.tuples(st.text(min_size=1), ages), unique_by=lambda e: e[0
 def test_only_what_is_old_or_over_the_limit_goes(
     found: list[tuple[str, float | None]], days: int, most: int, needed: set[str]
 ) -> None:
-    gone = set(expired([Kept(n, d) for n, d in found], days=days, most=most, needed=frozenset(needed)))
+    gone = set(expired([Retained(n, d) for n, d in found], days=days, most=most, needed=frozenset(needed)))
     assert not gone & needed
     age_of = dict(found)
     for name in gone:

@@ -11,7 +11,7 @@ from loki_hooks.domain.gates.results import (
     RETRY_COULD_NOT_RUN,
     GateResult,
     Outcome,
-    Seen,
+    SeenResult,
     Standing,
     gate_hash,
     judge,
@@ -109,7 +109,7 @@ def test_anything_else_is_no_result_or_a_whole_one(value: object, some: dict[str
 @given(st.lists(st.tuples(st.sampled_from([None, *Outcome]), st.floats(0, 5000)), max_size=5))
 def test_one_gate_that_has_not_passed_is_enough_to_stop(entries: list[tuple[Outcome | None, float]]) -> None:
     seen = [
-        Seen(GATE, None if outcome is None else GateResult("unit", "t", "c", outcome, 0, 0, ""), age)
+        SeenResult(GATE, None if outcome is None else GateResult("unit", "t", "c", outcome, 0, 0, ""), age)
         for outcome, age in entries
     ]
     found = standing(seen)
@@ -120,8 +120,8 @@ def test_one_gate_that_has_not_passed_is_enough_to_stop(entries: list[tuple[Outc
 
 def test_what_could_not_run_is_tried_again_later() -> None:
     result = GateResult("unit", "t", "c", Outcome.COULD_NOT_RUN, None, 0, "")
-    assert standing([Seen(GATE, result, 0)]) is Standing.BLOCKED
-    assert standing([Seen(GATE, result, RETRY_COULD_NOT_RUN)]) is Standing.UNKNOWN
+    assert standing([SeenResult(GATE, result, 0)]) is Standing.BLOCKED
+    assert standing([SeenResult(GATE, result, RETRY_COULD_NOT_RUN)]) is Standing.UNKNOWN
 
 
 def test_the_hash_is_of_what_can_change_a_result() -> None:

@@ -13,17 +13,17 @@ from loki_hooks.domain.install.plan import make_plan
 from loki_hooks.domain.install.values import (
     HOOKS,
     Configure,
-    Facts,
     FrameworkConfig,
+    InstallFacts,
+    InstallWay,
     Move,
     Owner,
     RunInstaller,
-    Way,
     Write,
 )
 from loki_hooks.errors import RefusedError
 
-BARE = Facts(
+BARE = InstallFacts(
     common="/r/.git",
     loki="/r/.loki",
     enabled=False,
@@ -126,9 +126,9 @@ def test_husky_and_a_framework_are_recognised() -> None:
     written = {step.path: step for step in plan.steps if isinstance(step, Write) and not step.private}
     assert set(written) == {f"/r/.husky/{name}" for name in HOOKS}
     assert "husky" in plan.detected
-    assert make_plan(replace(BARE, framework_config=CONFIG), None).way is Way.PRE_COMMIT
-    assert make_plan(replace(BARE, framework_config=CONFIG), Way.NATIVE).way is Way.NATIVE
-    assert make_plan(replace(husky, framework_config=CONFIG), None).way is Way.NATIVE
+    assert make_plan(replace(BARE, framework_config=CONFIG), None).way is InstallWay.PRE_COMMIT
+    assert make_plan(replace(BARE, framework_config=CONFIG), InstallWay.NATIVE).way is InstallWay.NATIVE
+    assert make_plan(replace(husky, framework_config=CONFIG), None).way is InstallWay.NATIVE
 
 
 def test_the_frameworks_installer_runs_once_and_never_the_other_frameworks() -> None:
@@ -145,8 +145,8 @@ def test_the_frameworks_installer_runs_once_and_never_the_other_frameworks() -> 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(RefusedError):
-        make_plan(BARE, Way.PRE_COMMIT)
+        make_plan(BARE, InstallWay.PRE_COMMIT)
     with pytest.raises(RefusedError):
-        make_plan(replace(BARE, framework_config=CONFIG, hooks_path=".githooks"), Way.PRE_COMMIT)
+        make_plan(replace(BARE, framework_config=CONFIG, hooks_path=".githooks"), InstallWay.PRE_COMMIT)
     with pytest.raises(RefusedError):
-        make_plan(replace(BARE, installed_way=Way.NATIVE, framework_config=CONFIG), Way.PRE_COMMIT)
+        make_plan(replace(BARE, installed_way=InstallWay.NATIVE, framework_config=CONFIG), InstallWay.PRE_COMMIT)

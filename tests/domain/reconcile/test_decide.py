@@ -19,7 +19,7 @@ from loki_hooks.domain.reconcile.decide import decide
 from loki_hooks.domain.reconcile.facts import Facts, Found, Join, StreamFacts
 from loki_hooks.domain.reconcile.follow import Follow
 from loki_hooks.domain.reconcile.gates import Cancel, Test
-from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, Push
+from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, PushTip
 from loki_hooks.domain.reconcile.removal import Clean
 from loki_hooks.domain.reconcile.sessions import Fail, Start
 from loki_hooks.domain.reconcile.steps import Step
@@ -29,7 +29,7 @@ from loki_hooks.domain.streams import failures
 from loki_hooks.domain.streams.failures import DELAYS, Failure, delay_after
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import ENDED, IN_SESSION, IN_TRAIN, LIVING, STANDING, Status, legal
-from loki_hooks.domain.train.search import Car, Rest, Train, to_compare
+from loki_hooks.domain.train.search import Car, Train, Without, to_compare
 
 FACTS = Facts(tip="main", processed="main")
 OTHERS = sorted(set(Status) - STANDING)
@@ -107,7 +107,7 @@ def test_a_found_worktree_is_adopted() -> None:
 def test_a_moved_tip_is_followed_pushed_and_forwarded() -> None:
     assert [type(s) for s in decide(replace(FACTS, processed="old"))] == [Follow]
     assert [type(s) for s in decide(replace(FACTS, ahead=True))] == []
-    assert [type(s) for s in decide(replace(FACTS, ahead=True, merge_push=True))] == [Push]
+    assert [type(s) for s in decide(replace(FACTS, ahead=True, merge_push=True))] == [PushTip]
     assert [type(s) for s in decide(replace(FACTS, ahead=True, behind=True, diverged=True, merge_push=True))] == []
     assert [type(s) for s in decide(replace(FACTS, behind=True))] == [Forward]
 
@@ -124,7 +124,7 @@ def test_only_what_passed_is_pushed_and_what_is_not_known_is_tested(
 ) -> None:
     facts = replace(FACTS, ahead=True, merge_push=True, gates=gates, base=base, tip_tree="tree", untrusted=untrusted)
     steps = decide(facts)
-    (push,) = [step for step in steps if isinstance(step, Push)]
+    (push,) = [step for step in steps if isinstance(step, PushTip)]
     assert (push.held == "") == (gates and base is Standing.PASSED)
     tested = any(isinstance(step, Test) for step in steps)
     assert tested == (gates and base is Standing.UNKNOWN and not untrusted)
@@ -142,7 +142,7 @@ def test_two_that_diverged_go_on_as_what_passed_merged(standing: Standing) -> No
     assert (Forward in steps) == (standing is Standing.PASSED)
     assert (Test in steps) == (standing is Standing.UNKNOWN)
     assert ["diverged" in s.reason for s in decided if isinstance(s, Note)] == [True]
-    assert {Land, Push, Reject}.isdisjoint(steps)
+    assert {Land, PushTip, Reject}.isdisjoint(steps)
     assert [type(s) for s in decide(replace(facts, join=Join(problem="they conflict")))] == [Note]
 
 
@@ -359,7 +359,7 @@ class World:
         for index in to_compare(standings, self.standing(base), self.slots):
             left = [car.stream.removeprefix("feature-") for i, car in enumerate(train.cars) if i != index]
             rest, last = self.train(left)
-            rests[index] = Rest(rest, self.standing(last[-1]))
+            rests[index] = Without(rest, self.standing(last[-1]))
         return replace(
             FACTS,
             tip="main",

@@ -10,7 +10,7 @@ from loki_hooks.domain.reconcile.base import MainStep, StreamStep
 from loki_hooks.domain.reconcile.facts import Found
 from loki_hooks.domain.reconcile.follow import Follow
 from loki_hooks.domain.reconcile.gates import Cancel, Test
-from loki_hooks.domain.reconcile.landing import Forward, Land, Push
+from loki_hooks.domain.reconcile.landing import Forward, Land, PushTip
 from loki_hooks.domain.reconcile.sessions import Start
 from loki_hooks.domain.reconcile.steps import Step
 from loki_hooks.domain.reconcile.streams import Adopt, Note
@@ -41,7 +41,7 @@ def test_every_step_that_is_declared_is_one_that_a_pass_can_take() -> None:
         (Cancel("t"), "cancel t", "the integration branch: cancel"),
         (Land("c", "t", "old", ()), "land t", "the integration branch: land"),
         (Forward("c", "old"), "forward c", "the integration branch: forward"),
-        (Push("c", ""), "push c", "the integration branch: push"),
+        (PushTip("c", ""), "push c", "the integration branch: push"),
         (Follow("c", "old"), "follow c", "the integration branch: follow"),
         (Begin("docs", 3), "begin docs", "docs: begin"),
         (Rest("blog", Status.IDLE), "rest blog", "blog: rest"),

@@ -12,8 +12,8 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train.order import train_order
 from loki_hooks.domain.train.radar import (
-    Look,
     Radar,
+    StreamLook,
     conflicts_between,
     pair_of,
     pairs_among,
@@ -26,7 +26,7 @@ oids = st.integers(0, 40).map(lambda n: f"{n:040x}")
 marks = st.sampled_from(["", "a1", "b2"])
 files = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 names = st.text("abcdef", min_size=1, max_size=4)
-looks = st.builds(Look, oids, marks, oids)
+looks = st.builds(StreamLook, oids, marks, oids)
 pair = st.tuples(oids, oids).filter(lambda p: p[0] != p[1]).map(lambda p: pair_of(*p))
 radars = st.builds(
     Radar,
@@ -85,7 +85,7 @@ def test_a_clean_stream_stands_for_its_tip_and_a_changed_one_is_not_known(
     if not mark:
         assert head == tip
     elif head is not None:
-        assert radar.looks[name] == Look(tip, mark, head)
+        assert radar.looks[name] == StreamLook(tip, mark, head)
 
 
 @given(st.dictionaries(names, oids, max_size=6), st.dictionaries(pair, files, max_size=12))

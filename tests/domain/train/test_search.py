@@ -13,10 +13,10 @@ from loki_hooks.domain.train.search import (
     Blame,
     Blocked,
     Compare,
-    Land,
+    LandUpTo,
     LandWithout,
     PreExisting,
-    Test,
+    RunTests,
     next_move,
     to_compare,
 )
@@ -25,20 +25,20 @@ P, F, B, U = Standing.PASSED, Standing.FAILED, Standing.BLOCKED, Standing.UNKNOW
 
 
 def test_the_table_of_moves() -> None:
-    assert next_move([U, U, P]) == Land(2)
-    assert next_move([U, U, U]) == Test(2)
-    assert next_move([U, U, U, F]) == Test(1)
-    assert next_move([U, F, U, F]) == Test(0)
+    assert next_move([U, U, P]) == LandUpTo(2)
+    assert next_move([U, U, U]) == RunTests(2)
+    assert next_move([U, U, U, F]) == RunTests(1)
+    assert next_move([U, F, U, F]) == RunTests(0)
     assert next_move([F, F, U, F]) == Blame(0, proved=False)
     assert next_move([P, F, U, F]) == Blame(1, proved=True)
-    assert next_move([P, U, U, F]) == Test(1)
-    assert next_move([B]) == Test(BASE)
+    assert next_move([P, U, U, F]) == RunTests(1)
+    assert next_move([B]) == RunTests(BASE)
     assert next_move([B], B) == Blocked(0)
     assert next_move([B], F) == Blocked(0)
     assert next_move([B], P) == Blocked(0)
-    assert next_move([U, U, B], P) == Test(0)
-    assert next_move([P, B, B], P) == Land(0)
-    assert next_move([U, B, U, F], P) == Test(0)
+    assert next_move([U, U, B], P) == RunTests(0)
+    assert next_move([P, B, B], P) == LandUpTo(0)
+    assert next_move([U, B, U, F], P) == RunTests(0)
 
 
 def test_the_last_two_are_compared_at_once_where_there_is_room_and_something_is_known_to_pass() -> None:
@@ -52,19 +52,19 @@ def test_the_last_two_are_compared_at_once_where_there_is_room_and_something_is_
         ({2: F, 3: U}, Compare((3,))),
         ({2: P, 3: U}, LandWithout(2)),
         ({2: P, 3: P}, LandWithout(3)),
-        ({2: F, 3: F}, Test(2)),
-        ({2: U}, Test(2)),
+        ({2: F, 3: F}, RunTests(2)),
+        ({2: U}, RunTests(2)),
     ):
         assert next_move(pair, slots=2, rests=rests) == move
-    assert next_move(pair, rests={2: P, 3: U}) == Test(2)
+    assert next_move(pair, rests={2: P, 3: U}) == RunTests(2)
 
 
 def test_whether_the_integration_branch_is_red_is_asked_once_somebody_is_suspected() -> None:
-    assert next_move([U, F]) == Test(0)
-    assert next_move([U, F], suspected=True) == Test(BASE)
+    assert next_move([U, F]) == RunTests(0)
+    assert next_move([U, F], suspected=True) == RunTests(BASE)
     assert next_move([U, F], F) == PreExisting()
-    assert next_move([P, U, F], F) == Test(1)
-    assert next_move([U, U], F) == Test(1)
+    assert next_move([P, U, F], F) == RunTests(1)
+    assert next_move([U, U], F) == RunTests(1)
 
 
 @given(
@@ -84,11 +84,11 @@ def test_every_state_has_a_move_that_makes_sense(
         case PreExisting():
             assert base is F
             assert P not in standings[: standings.index(F)]
-        case Land(index):
+        case LandUpTo(index):
             assert standings[index] is P
-        case Test(index) if index == BASE:
+        case RunTests(index) if index == BASE:
             assert base is U
-        case Test(index):
+        case RunTests(index):
             assert standings[index] is not P or index == len(standings) - 1
         case Blame(index, proved):
             assert standings[index] is F
@@ -105,7 +105,7 @@ def test_one_search_finds_the_first_culprit_in_few_runs(cars: int, data: st.Data
     first = data.draw(st.integers(0, cars - 1))
     standings = [U] * cars
     runs = 0
-    while isinstance(move := next_move(standings), Test):
+    while isinstance(move := next_move(standings), RunTests):
         assert standings[move.index] is U
         standings[move.index] = F if move.index >= first else P
         runs += 1
@@ -121,19 +121,19 @@ def test_one_search_finds_the_first_that_cannot_be_tested(cars: int, data: st.Da
     base = U
     for _ in range(20):
         move = next_move(standings, base)
-        if not isinstance(move, Test):
+        if not isinstance(move, RunTests):
             break
         if move.index == BASE:
             base = P
         else:
             standings[move.index] = B if move.index >= first else P
-    assert move == (Blocked(0) if first == 0 else Land(first - 1))
+    assert move == (Blocked(0) if first == 0 else LandUpTo(first - 1))
 
 
 @given(st.integers(1, 64))
 def test_where_nothing_can_be_tested_two_runs_show_it(cars: int) -> None:
     standings = [U] * cars
-    assert next_move(standings) == Test(cars - 1)
+    assert next_move(standings) == RunTests(cars - 1)
     standings[-1] = B
-    assert next_move(standings) == Test(BASE)
+    assert next_move(standings) == RunTests(BASE)
     assert next_move(standings, B) == Blocked(cars - 1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.worktrees.checkout import why_not_plain_attributes, why_not_plain_config, why_not_plain_entries
-from loki_hooks.domain.worktrees.index_file import Entry
+from loki_hooks.domain.worktrees.index_file import IndexEntry
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_settings_that_change_what_is_written(key: str, value: str) -> None:
     assert why_not_plain_config({"user.name": "x", key: value}) == key
 
 
-def entry(path: bytes, mode: int = 0o100644, *, odd: bool = False) -> Entry:
-    return Entry(0, mode, "0" * 40, path, 0, odd)
+def entry(path: bytes, mode: int = 0o100644, *, odd: bool = False) -> IndexEntry:
+    return IndexEntry(0, mode, "0" * 40, path, 0, odd)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_hooks.domain.writing.documents import docstrings_of, is_document, place_of
-from loki_hooks.domain.writing.fold import Seen, Shelf, fold, item_of, look_new
+from loki_hooks.domain.writing.fold import Shelf, Sighting, fold, item_of, look_new
 from loki_hooks.domain.writing.items import Item, trigger_of
 from loki_hooks.domain.writing.mentions import Library
 from loki_hooks.domain.writing.pages import Page, Place, changed_lines
-from loki_hooks.domain.writing.queue import Edit, Entry, ItemState, item_id
+from loki_hooks.domain.writing.queue import Edit, ItemState, QueueEntry, item_id
 from loki_hooks.domain.writing.subjects import About, Subject
 
 SHELF = Shelf(Library.of([], []))
@@ -23,7 +23,7 @@ BY: dict[str, Any] = {"commit": "c", "stream": ""}
 PATTERNS = ("README*", "docs/**")
 
 
-def applied(queue: dict[str, Entry], edits: Sequence[Edit]) -> dict[str, Entry]:
+def applied(queue: dict[str, QueueEntry], edits: Sequence[Edit]) -> dict[str, QueueEntry]:
     """Do what ``queue_files.revise`` does, in memory."""
     queue = dict(queue)
     for edit in edits:
@@ -33,7 +33,7 @@ def applied(queue: dict[str, Entry], edits: Sequence[Edit]) -> dict[str, Entry]:
         head = {"queued_at": queue[ident].value["queued_at"] if edit.ident else f"{len(queue):06}"}
         held = edit.ident in queue and queue[ident].held
         state = ItemState.DONE if edit.closed else ItemState.CLAIMED if held else ItemState.OPEN
-        queue[ident] = Entry(ident, {**edit.value, **head}, state, held and not edit.closed)
+        queue[ident] = QueueEntry(ident, {**edit.value, **head}, state, held and not edit.closed)
     return queue
 
 
@@ -43,12 +43,12 @@ def item(before: str, after: str) -> Item:
 
 @given(st.lists(st.sampled_from(["", "()", "(a)", "(a, b)"]), min_size=2, max_size=8), st.data())
 def test_the_live_item_says_from_what_was_first_to_what_is_now(states: list[str], data: st.DataObject) -> None:
-    queue: dict[str, Entry] = {}
+    queue: dict[str, QueueEntry] = {}
     first = states[0]
     for commit, (before, after) in enumerate(pairwise(states)):
         if before == after:
             continue
-        change = [(item(before, after), Seen(()))]
+        change = [(item(before, after), Sighting(()))]
         by = {**BY, "commit": str(commit)}
         queue = applied(queue, fold(list(queue.values()), change, SHELF, by))
         assert applied(queue, fold(list(queue.values()), change, SHELF, by)) == queue, "seen twice is seen once"
@@ -57,17 +57,17 @@ def test_the_live_item_says_from_what_was_first_to_what_is_now(states: list[str]
         written: bool = data.draw(st.booleans())
         if live and written:
             (entry,) = live
-            queue[entry.ident] = Entry(entry.ident, entry.value, ItemState.DONE)
+            queue[entry.ident] = QueueEntry(entry.ident, entry.value, ItemState.DONE)
             first = after
         elif not live:
             first = after
 
 
 def test_what_a_worker_holds_stays_with_it() -> None:
-    queue = applied({}, fold([], [(item("()", "(a)"), Seen((("README.md", 3),)))], SHELF, BY))
+    queue = applied({}, fold([], [(item("()", "(a)"), Sighting((("README.md", 3),)))], SHELF, BY))
     (ident,) = queue
-    queue[ident] = Entry(ident, queue[ident].value, ItemState.CLAIMED, held=True)
-    queue = applied(queue, fold(list(queue.values()), [(item("(a)", "()"), Seen(()))], SHELF, BY))
+    queue[ident] = QueueEntry(ident, queue[ident].value, ItemState.CLAIMED, held=True)
+    queue = applied(queue, fold(list(queue.values()), [(item("(a)", "()"), Sighting(()))], SHELF, BY))
     (entry,) = queue.values()
     assert entry.state is ItemState.CLAIMED
     assert (entry.value["closed_by"]["how"], entry.value["meanwhile"][-1]["what"]) == (

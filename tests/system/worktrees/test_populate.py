@@ -16,7 +16,7 @@ from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.worktrees import populate as populating
-from loki_hooks.system.worktrees.registry import Wanted, add_all
+from loki_hooks.system.worktrees.registry import WantedWorktree, add_all
 
 MANY = 260
 
@@ -231,7 +231,7 @@ def test_a_submodule_and_a_worktree_with_something_in_it_are_left_to_git(many: R
 
 def want(repo: Repo, *names: str) -> dict[Path, LokiError]:
     site, at = discover(repo.path), repo.git("rev-parse", "HEAD")
-    return add_all(site, [Wanted(repo.path.parent / name, name, at, new_branch=True) for name in names])
+    return add_all(site, [WantedWorktree(repo.path.parent / name, name, at, new_branch=True) for name in names])
 
 
 @pytest.mark.parametrize("kind", ["filter", "crlf", "plain", "small"])
