@@ -70,7 +70,7 @@ def started(tmp_path: Path) -> list[object]:
     import json
 
     file = tmp_path / "started"
-    eventually(file.exists, 10)
+    eventually(lambda: file.exists() and file.read_text().endswith("]\n"), 10)  # it is written in parts
     found = json.loads(file.read_text().splitlines()[-1])
     assert isinstance(found, list)
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 from loki_hooks.domain.surface import Compared
 from loki_hooks.surface.compare import compare_sources
 
-FOLDER = Path(__file__).parent / "labelled"
+FOLDER = Path(__file__).parent.parent / "labelled"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from loki_hooks.actions.gates.worktrees import prepare, tidy
 from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, judge, tail_of
-from loki_hooks.domain.secrets import Scrubber
+from loki_hooks.domain.secrets import Scrubber, without_credentials
 from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.clock import now
 from loki_hooks.system.files import open_fresh, write_atomic
@@ -164,7 +164,7 @@ def could_not_run(context: Context, job: Job, reason: str) -> GateResult:
         0.0,
         now(),
         reason,
-        command=command_text(job.gate.command),
+        command=without_credentials(command_text(job.gate.command)),
         gate_hash=hashed,
     )
     gate_results.store(context.git, result)
@@ -247,7 +247,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     return replace(
         result,
         seconds=round(time.monotonic() - began, 3),
-        command=command_text(job.gate.command),
+        command=without_credentials(command_text(job.gate.command)),
         gate_hash=hashed,
         runs=max(runs, 1),
     )

@@ -19,7 +19,7 @@ from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import LOOK_YOURSELF, Uncommitted, as_stdin, entries
 from loki_hooks.system.store import events
-from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
+from loki_hooks.system.worktrees.secrets import scrubber_for, secret_paths, secrets_of
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -111,7 +111,9 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     if added.returncode != 0:
         return f"git add refused: {added.error_text.strip()[-200:]}"
     with _unstaged(git, left.kept):
-        title = record.task.title or f"Work of {record.stream}"
+        environment = context.config.working.environment
+        shown = scrubber_for((context.site.main, git.cwd), (environment,), os.environ)
+        title = shown.scrub(record.task.title) or f"Work of {record.stream}"
         body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
         done = replace(git, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
     if done.returncode != 0:

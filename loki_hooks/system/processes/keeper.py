@@ -34,7 +34,8 @@ def _become(argv: list[str], ctype: str, trouble: int) -> None:
     os.environ.pop("LC_CTYPE", None)
     if ctype:
         os.environ["LC_CTYPE"] = ctype
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored stays so
+    # Python ignores the first two, a shell's background or nohup the others; what is ignored stays so in whatever is started.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
     try:

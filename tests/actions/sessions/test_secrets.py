@@ -331,3 +331,11 @@ def _everything(place: Yard, but: str = "-") -> str:
         if kind != "tree":
             texts.append(place.repo.git("cat-file", "-p", name))
     return "\n".join(texts)
+
+
+def test_a_secret_in_a_tasks_title_is_in_no_commit_of_ours(place: Yard) -> None:
+    place.repo.write(".env", f"{SECRET}\n")
+    place.agent("auth", "echo work > auth.txt")
+    place.spawn("auth", "--task", f"use {SECRET.partition('=')[2]} to log in")
+    place.wait_for("auth", "ready", "merged", "archived")
+    assert place.repo.git("log", "-1", "--format=%s", "feature/auth") == "use *** to log in"
