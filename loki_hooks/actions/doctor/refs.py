@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from loki_hooks.actions.doctor.worktrees import _OID, _line
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
+from loki_hooks.domain.refs import GATES
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git import patches
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.json import parse_json
-from loki_hooks.system.store.gate_results import PREFIX
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -32,7 +32,7 @@ def check_refs(context: Context) -> list[Finding]:
     known = patches.known_blobs(git, {oid for oid, _ in pairs})
     for oid, name in pairs:
         if oid not in known:
-            repair = Repair(Cure.DELETE_RESULT, name, oid) if name.startswith(PREFIX) else None
+            repair = Repair(Cure.DELETE_RESULT, name, oid) if name.startswith(GATES) else None
             found.append(
                 Finding(
                     "refs",
@@ -52,7 +52,7 @@ def check_refs(context: Context) -> list[Finding]:
             "it will be made anew",
             Repair(Cure.DELETE_RESULT, name, oid),
         )
-        for oid, name in unreadable_results(git, [(o, n) for o, n in pairs if n.startswith(PREFIX) and o in known])
+        for oid, name in unreadable_results(git, [(o, n) for o, n in pairs if n.startswith(GATES) and o in known])
     ]
     return found or [Finding("refs", True, "every ref can be read", f"{len(pairs)} refs, each with its object")]
 
@@ -70,7 +70,7 @@ def broken_refs(common: Path) -> Iterator[str]:
 
 
 def _broken(git: Git, common: Path, name: str) -> Finding:
-    repair = Repair(Cure.DELETE_RESULT, name) if name.startswith(PREFIX) else None
+    repair = Repair(Cure.DELETE_RESULT, name) if name.startswith(GATES) else None
     return Finding(
         "refs",
         False,

@@ -15,6 +15,7 @@ from loki_hooks.actions.doctor.settings import bare_is_damage, worktree_is_damag
 from loki_hooks.domain.install.chain import owner_of
 from loki_hooks.domain.install.diagnosis import Cure, Repair, owner_is_dead
 from loki_hooks.domain.install.values import Owner
+from loki_hooks.domain.refs import GATES
 from loki_hooks.errors import LokiError
 from loki_hooks.system.config.trust import trust_file
 from loki_hooks.system.files import read_plain
@@ -24,7 +25,6 @@ from loki_hooks.system.git.patches import known_blobs
 from loki_hooks.system.hooks.files import content
 from loki_hooks.system.json import parse_json
 from loki_hooks.system.locks import hold
-from loki_hooks.system.store.gate_results import PREFIX
 from loki_hooks.system.store.state import StateStore
 from loki_hooks.system.worktrees.registrations import moved_to, reconnect, set_aside
 from loki_hooks.system.worktrees.registry import lock_is_dead, unlock_if
@@ -128,7 +128,7 @@ def _set_state_aside(site: Site, repair: Repair) -> str:  # noqa: ARG001  the st
 
 def _delete_result(site: Site, repair: Repair) -> str:
     git = Git(site.root)
-    _still(repair.target.startswith(PREFIX), "it is no gate result")
+    _still(repair.target.startswith(GATES), "it is no gate result")
     if not repair.was:
         _still(repair.target in set(broken_refs(site.common)), "it can be read")
         return f"kept as {set_aside(site, site.common / repair.target)}"

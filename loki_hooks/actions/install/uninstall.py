@@ -14,6 +14,7 @@ from loki_hooks.assets import template_text
 from loki_hooks.domain.install.chain import legacy, owner_of
 from loki_hooks.domain.install.own_files import STATE_FILE
 from loki_hooks.domain.install.values import Owner
+from loki_hooks.domain.refs import PAST, SAFE, TRASH
 from loki_hooks.domain.streams.status import ENDED, STANDING
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.config import trust
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from loki_hooks.domain.streams.record import StreamRecord
     from loki_hooks.system.site import Site
 
-_PINS = ("refs/loki/trash/", "refs/loki/past/", "refs/loki/safe/")
+_PINS = (TRASH, PAST, SAFE)
 _DEEPEST = 3
 
 

@@ -31,6 +31,7 @@ from loki_hooks.actions.view.telling import Telling
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.gates.results import command_text
 from loki_hooks.domain.install.values import InstallWay
+from loki_hooks.domain.refs import TRASH
 from loki_hooks.domain.streams.status import WORDS
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git, list_worktrees
@@ -238,7 +239,7 @@ def _checks(context: Context) -> tuple[DemoCheck, ...]:
     branches = sorted(name.removeprefix("refs/heads/") for name in git.refs("refs/heads/"))
     names = sorted(entry.path.name for entry in list_worktrees(git))
     worktrees = [name for name in names if not name.startswith(f"{PROJECT}-testing-")]  # how many test at once may vary
-    pinned = sorted({ref.split("/")[3] for ref in git.refs("refs/loki/trash/")})
+    pinned = sorted({ref.split("/")[3] for ref in git.refs(TRASH)})
     report = read_json(site.loki / "signals" / f"TESTS_FAILED_{BAD}")
     tail = str(report.get("report")) if isinstance(report, dict) else ""
     documents = {

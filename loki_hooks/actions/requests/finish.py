@@ -33,6 +33,7 @@ from loki_hooks.actions.streams.outlook import (
 )
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.landing.ways import Way
+from loki_hooks.domain.refs import TRASH
 from loki_hooks.domain.removal.classify import Going, WorktreeFacts, classify
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
@@ -219,14 +220,14 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
         if not removal.remove:
             _refill(record, saved, folder)
             raise refuse(record, removal.reasons, Going.TO_TRASH)
-    return Abandoned(f"refs/loki/trash/{record.stream}/{time}", saved.work, folder)
+    return Abandoned(f"{TRASH}{record.stream}/{time}", saved.work, folder)
 
 
 def _empty(context: Context, record: StreamRecord, facts: WorktreeFacts, time: str) -> tuple[Salvage, str]:
     """Save what is uncommitted, then take it out of the worktree. Raises ``LokiError``; then all is as it was."""
     saved = salvage.save(context, record, facts)
     # Pinned before anything is taken away: whoever is killed from here on has lost nothing.
-    pinned = f"refs/loki/trash/{record.stream}/{time}"
+    pinned = f"{TRASH}{record.stream}/{time}"
     if saved.work and not context.git.update_ref(pinned, saved.work, None, "uncommitted work"):
         raise LokiError(f"cannot pin the uncommitted work of {record.name}", "nothing was changed")
     folder = salvage.clear(context, record, saved, time)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.continuity import Sibling, continuity_file, siblings, write_continuity
-from loki_hooks.domain.refs import base_ref
+from loki_hooks.domain.refs import BASE, base_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.errors import LokiError
@@ -47,7 +47,7 @@ def make_worktrees(context: Context, records: Sequence[StreamRecord]) -> dict[st
     Returns what failed, by stream: nothing of it is left behind, and it costs the others nothing.
     """
     site, git = context.site, context.git
-    known = git.refs("refs/heads/", "refs/loki/base/")
+    known = git.refs("refs/heads/", BASE)
     listed = {(str(w.path), w.branch) for w in list_worktrees(git)}
     making, failed = [], dict[str, LokiError]()
     for record in records:

@@ -22,7 +22,7 @@ from loki_hooks.domain.reconcile.gates import Cancel, Test
 from loki_hooks.domain.reconcile.landing import Land
 from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, waits
 from loki_hooks.domain.reconcile.train import Conflict, LetPass, Reject
-from loki_hooks.domain.refs import conflict_ref
+from loki_hooks.domain.refs import CONFLICTED, conflict_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import Status
@@ -211,7 +211,7 @@ def land(context: Context, lock: PassLock, step: Land) -> StepOutcome:
         )
         return waits(moved.reason)
     git = context.git
-    kept = git.refs("refs/loki/conflicted/")
+    kept = git.refs(CONFLICTED)
     for car in step.cars:
         try:
             with because_of(car.stream):

@@ -16,13 +16,12 @@ from contextlib import suppress
 
 from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, SeenResult, gate_hash
+from loki_hooks.domain.refs import GATES
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import discover
 from loki_hooks.system.store import known
 from loki_hooks.system.store.clone_key import code_over
-
-PREFIX = "refs/loki/gates/"
 
 
 def platform_text() -> str:
@@ -36,7 +35,7 @@ def hash_of(gate: Gate, config: Config) -> str:
 
 
 def ref_of(tree: str, hashed: str) -> str:
-    return f"{PREFIX}{tree}/{hashed}"
+    return f"{GATES}{tree}/{hashed}"
 
 
 def store(git: Git, result: GateResult) -> None:
@@ -78,7 +77,7 @@ def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None
 
 def tested_trees(git: Git) -> frozenset[str]:
     """Return the trees that have any result at all: one process, where asking for each tree takes one each."""
-    return frozenset(ref.removeprefix(PREFIX).partition("/")[0] for ref in git.refs(PREFIX))
+    return frozenset(ref.removeprefix(GATES).partition("/")[0] for ref in git.refs(GATES))
 
 
 def seen(git: Git, tree: str, gates: Iterable[Gate], config: Config) -> tuple[SeenResult, ...]:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from loki_hooks.domain.refs import AWAY
+from loki_hooks.domain.refs import AWAY, PAST, SAFE
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import stamp
 from loki_hooks.system.files import read_plain, write_atomic
@@ -27,7 +27,7 @@ from loki_hooks.system.locks import hold
 from loki_hooks.system.site import Site
 from loki_hooks.system.worktrees.registry import is_half_made, lock_is_dead, registrations_of
 
-_NOT_FOR_LONG = (AWAY, "refs/loki/past/", "refs/loki/safe/")
+_NOT_FOR_LONG = (AWAY, PAST, SAFE)
 """What only these have is about to expire, or to be let go: it is pinned anew."""
 _OID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 _MOST_FOLDERS = 2000

@@ -21,10 +21,10 @@ from loki_hooks.actions.doctor.diagnose import CHECKS, diagnose
 from loki_hooks.actions.doctor.repair import mend
 from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair
 from loki_hooks.domain.install.values import HOOKS
+from loki_hooks.domain.refs import GATES
 from loki_hooks.errors import LokiError
 from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.site import Site, discover
-from loki_hooks.system.store.gate_results import PREFIX
 from loki_hooks.system.worktrees.registry import lock_reason
 
 KEYS = {"check", "ok", "what", "evidence", "todo", "fixable", "fixed"}
@@ -471,7 +471,7 @@ def test_an_empty_ref_is_named_with_what_its_reflog_has(installed: Repo) -> None
 
 def test_gate_results_that_cannot_be_read_are_forgotten(installed: Repo) -> None:
     blob = installed.git("hash-object", "-w", "--stdin")
-    installed.git("update-ref", f"{PREFIX}tree/hash", blob)
+    installed.git("update-ref", f"{GATES}tree/hash", blob)
     bad = only(look(installed, "refs"))
     fix(installed, bad)
     assert installed.git("for-each-ref", "refs/loki/gates") == ""
@@ -479,7 +479,7 @@ def test_gate_results_that_cannot_be_read_are_forgotten(installed: Repo) -> None
         mend(
             discover(installed.path), Repair(Cure.DELETE_RESULT, "refs/heads/main", installed.git("rev-parse", "main"))
         )
-    path = installed.path / ".git" / PREFIX / "tree2" / "hash"
+    path = installed.path / ".git" / GATES / "tree2" / "hash"
     path.parent.mkdir(parents=True)
     path.write_text("nonsense")
     fix(installed, only(look(installed, "refs")))
