@@ -26,10 +26,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 TASK = "Improve the encoding; please"
 AGENT = '''
 """Does what its task says, as an agent would: edits files in its worktree, commits or leaves that to others."""
-import os, pathlib, subprocess, sys
+import os, pathlib, subprocess, sys, time
 
-name, task = sys.argv[1:]
+name, task, hold = sys.argv[1:]
 print(f"{name}: {task}", flush=True)
+while os.path.exists(hold):
+    time.sleep(0.05)
 code = pathlib.Path("src/itsdangerous/encoding.py")
 text = code.read_text()
 
@@ -68,7 +70,7 @@ elif name == "shorter":
 
 CONFIG = """
 [agents.scripted]
-command = ["{python}", "{agent}", "{{name}}", "{{task}}"]
+command = ["{python}", "{agent}", "{{name}}", "{{task}}", "{hold}"]
 [session]
 agent = "scripted"
 [environment]
@@ -99,7 +101,10 @@ def project(real: Repo, hooks: Hooks, needs: Path, ran: Path, tmp_path: Path) ->
     """The real project with its configuration and a remote."""
     agent = tmp_path / "agent.py"
     agent.write_text(AGENT)
-    real.write("loki-hooks.toml", CONFIG.format(python=sys.executable, agent=agent, setup=set_up(needs), ran=ran))
+    real.write(
+        "loki-hooks.toml",
+        CONFIG.format(python=sys.executable, agent=agent, setup=set_up(needs), ran=ran, hold=tmp_path / "hold"),
+    )
     real.write(".gitignore", ".venv/\n__pycache__/\n.pytest_cache/\n")
     real.git("init", "-q", "--bare", "../origin.git")
     real.git("remote", "add", "origin", "../origin.git")
@@ -130,7 +135,8 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     eventually((project.path / ".git" / "loki" / "enabled").is_file, 20, "a hook that turns loki-hooks on")
     quiet(project)
 
-    # Three sessions, two at a time.
+    # Three sessions, two at a time; none ends before that was seen.
+    (tmp_path / "hold").touch()
     said = project.loki("spawn", "urlsafe", "padding", "shorter", "--task", TASK, "--json")
     assert said.code == 0, said.err
     made = json.loads(said.out)
@@ -138,6 +144,7 @@ def test_the_good_land_the_bad_does_not_and_all_is_left_tidy(
     assert [m["branch"] for m in made] == ["feature/urlsafe", "feature/padding", "feature/shorter"]
     assert {m["path"] for m in made} == {str(tmp_path / "work" / f"itsdangerous-{m['stream']}") for m in made}
     assert [m["status"] for m in made] == ["running", "running", "queued"]
+    (tmp_path / "hold").unlink()
 
     # It goes on by itself.
     def settled() -> bool:
