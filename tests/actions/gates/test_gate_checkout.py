@@ -257,7 +257,9 @@ def test_what_a_run_left_ignored_is_gone_but_for_what_is_kept(made: Yard) -> Non
 def test_what_a_killed_run_left_ignored_goes_too(repo: Repo) -> None:
     made = yard(repo)
     repo.commit("Ignore", {".gitignore": "*.o\n"})
-    (made.outside / "gate.sh").write_text("test ! -e a.o || exit 1; touch a.o; kill -9 $(grep ^PPid /proc/$PPID/status | cut -f2)\n")
+    (made.outside / "gate.sh").write_text(
+        "test ! -e a.o || exit 1; touch a.o; kill -9 $(grep ^PPid /proc/$PPID/status | cut -f2)\n"
+    )
     made.repo.loki("test")
     (made.outside / "gate.sh").write_text("test ! -e a.o\n")
     assert outcome_of(made)["outcome"] == "passed"
