@@ -188,10 +188,3 @@ def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -
             continue
         found.append(Found(str(entry.path), entry.branch, identity.kind, identity.name, entry.head))
     return found
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, say: it is nothing that could be adopted
-        return False

@@ -281,3 +281,8 @@ def test_what_is_being_made_is_not_forgotten_meanwhile(repo: Repo, site: Site) -
         assert (site.common / "worktrees" / "w").is_dir()
     forgetting.join()
     assert not (site.common / "worktrees" / "w").exists()
+
+
+def test_a_name_that_is_too_long_is_no_worktree_and_no_error(repo: Repo, site: Site) -> None:
+    """One such registration, planted or left, must not end the pass of all streams."""
+    assert not registrations.is_here(site, repo.path.parent / ("x" * 300))
