@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,10 @@ _WRITES = frozenset(
 """What changes a worktree's files, its index or where its HEAD is."""
 _WRITES_THE_INDEX = frozenset({"read-tree", "update-index"})
 """The same, unless the index is another one, by ``GIT_INDEX_FILE``."""
+_HALF_MADE = re.compile(rb"failed to read [^\n]*commondir")
+"""What git dies of, whatever it was asked, when it looks at the registration of a worktree that another git just makes."""
+_PATIENCE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds between the tries then. A registration that stays so is damage, and `doctor` names it."""
 
 
 def _verb(args: Sequence[str]) -> str:
@@ -134,7 +139,17 @@ class Git:
         else:  # a hook is not of our own doing, and an agent may have written it (`asker`)
             full.pop(WORK_MARK, None)
         full |= dict(env or {})
-        return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
+        words = ["git", *silence, *args]
+        for patience in (*_PATIENCE, None):
+            done = run(words, cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
+            if (
+                patience is None or done.returncode == 0 or args[:2] == ("worktree", "add")
+            ):  # (who adds takes back first)
+                break
+            if not _HALF_MADE.search(done.stderr):
+                break
+            time.sleep(patience)
+        return done
 
     def out(
         self,

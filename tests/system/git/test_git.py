@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,18 @@ def test_what_is_no_commit_is_none(repo: Repo, revision: str) -> None:
             Git(repo.path).commit_id(revision)
         return
     assert Git(repo.path).commit_id(revision) is None
+
+
+def test_a_registration_that_another_git_is_just_writing_stops_nothing(repo: Repo) -> None:
+    half = repo.path / ".git/worktrees/other"
+    half.mkdir(parents=True)
+    (half / "gitdir").write_text(f"{repo.path.parent}/other/.git\n")
+    (half / "commondir").touch()
+    (half / "HEAD").write_text("ref: refs/heads/main\n")
+    writer = threading.Timer(0.15, (half / "commondir").write_text, ("../..\n",))
+    writer.start()
+    assert len(list_worktrees(Git(repo.path))) == 2
+    writer.join()
 
 
 def test_refs_move_only_from_where_they_were_seen(repo: Repo) -> None:
