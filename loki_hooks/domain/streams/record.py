@@ -6,8 +6,9 @@ value of the wrong type counts as absent, an unknown key is carried along untouc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Self
 
 from loki_hooks.domain.names import STANDARD_KINDS, stream_id
@@ -15,6 +16,11 @@ from loki_hooks.domain.streams import failures
 from loki_hooks.domain.streams.failures import Failure
 from loki_hooks.domain.streams.stages import is_order
 from loki_hooks.domain.streams.status import STANDING, Status, move, parse_status
+
+Time = str
+"""UTC, ISO 8601 with ``Z``; '' means unknown, and is written as null."""
+Origin = str
+"""``spawned`` (we made the worktree) or ``adopted`` (found)."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,9 @@ class Task:
 
 @dataclass(frozen=True)
 class StreamRecord:
-    """One entry of ``worktrees``. Times are UTC ISO 8601 with ``Z``; commits are full object ids; '' means unknown.
+    """One entry of ``worktrees``: a field is a key, and its type says how it is written. Commits are full object ids.
 
-    ``origin`` is ``spawned`` (we made the worktree) or ``adopted`` (found). ``session`` is the runner's process,
+    ``session`` is the runner's process,
     ``agent_process`` the agent's (it leads a process group of its own), ``claim`` the process that is about to start
     the runner, with ``claim_token`` naming that attempt. ``tip`` is the branch's commit when it became ready; ``landed``
     the commit that brought it into the integration branch.
@@ -88,15 +94,15 @@ class StreamRecord:
     path: str = ""
     branch: str = ""
     base: str = ""
-    origin: str = "spawned"
+    origin: Origin = "spawned"
     task: Task = field(default_factory=Task)
     agent: str = ""
     priority: int = 0
     after: tuple[str, ...] = ()
-    created_at: str = ""
-    started_at: str = ""
-    ended_at: str = ""
-    last_run: str = ""
+    created_at: Time = ""
+    started_at: Time = ""
+    ended_at: Time = ""
+    last_run: Time = ""
     session: ProcessId | None = None
     agent_process: ProcessId | None = None
     claim: ProcessId | None = None
@@ -153,46 +159,11 @@ class StreamRecord:
         return replace(self, status=move(self.stream, self.status, status), **changes)
 
     def to_json(self) -> dict[str, Any]:
-        own: dict[str, Any] = {
-            "path": self.path,
-            "branch": self.branch,
-            "kind": self.kind,
-            "name": self.name,
-            "status": self.status.value,
+        own = {name: write(getattr(self, name)) for name, (_, write, _) in _codecs().items()}
+        own |= {
             "claude_pid": self.agent_process.pid if self.agent_process else None,
-            "started_at": self.started_at or None,
             "task": self.task.text,
             "task_details": self.task.details(),
-            "last_run": self.last_run or None,
-            "base": self.base,
-            "origin": self.origin,
-            "agent": self.agent,
-            "priority": self.priority,
-            "after": list(self.after),
-            "created_at": self.created_at or None,
-            "ended_at": self.ended_at or None,
-            "session": self.session.to_json() if self.session else None,
-            "agent_process": self.agent_process.to_json() if self.agent_process else None,
-            "claim": self.claim.to_json() if self.claim else None,
-            "claim_token": self.claim_token,
-            "exit_code": self.exit_code,
-            "reason": self.reason,
-            "tip": self.tip,
-            "landed": self.landed,
-            "rejections": self.rejections,
-            "copied": [list(pair) for pair in self.copied],
-            "explicit_base": self.explicit_base,
-            "wanted": self.wanted,
-            "launch": self.launch,
-            "tmux": self.tmux,
-            "not_before": self.not_before,
-            "turned_away": self.turned_away,
-            "before": self.before,
-            "again": self.again,
-            "stage": self.stage,
-            "trouble": self.trouble,
-            "items": list(self.items),
-            "failures": failures.to_json(self.failures),
         }
         return {**self.extra, **own}
 
@@ -208,67 +179,71 @@ class StreamRecord:
             _text(value.get("branch")).startswith("-")
         ):
             return None
-        kind = _text(value.get("kind"))
-        name = _text(value.get("name"))
-        if not kind or not name:  # an entry of upstream's: the id says kind and name
+        own = {name: read(value.get(name), default) for name, (read, _, default) in _codecs().items()}
+        if not own["kind"] or not own["name"]:  # an entry of upstream's: the id says kind and name
             head, _, tail = stream.partition("-")
-            kind, name = (head, tail) if tail and head in STANDARD_KINDS else (stream, stream)
-        task = Task.from_json(value.get("task"), value.get("task_details"))
-        after = value.get("after")
-        copied = value.get("copied")
-        items = value.get("items")
+            own["kind"], own["name"] = (head, tail) if tail and head in STANDARD_KINDS else (stream, stream)
         return cls(
-            kind=kind,
-            name=name,
-            status=parse_status(value.get("status")) or Status.OPEN,
-            path=_text(value.get("path")),
-            branch=_text(value.get("branch")),
-            base=_text(value.get("base")),
-            origin="spawned" if value.get("origin") == "spawned" else "adopted",
-            task=task,
-            agent=_text(value.get("agent")),
-            priority=_int(value.get("priority")) or 0,
-            after=tuple(a for a in after if isinstance(a, str)) if isinstance(after, list) else (),
-            created_at=_text(value.get("created_at")),
-            started_at=_text(value.get("started_at")),
-            ended_at=_text(value.get("ended_at")),
-            last_run=_text(value.get("last_run")),
-            session=ProcessId.from_json(value.get("session")),
-            agent_process=ProcessId.from_json(value.get("agent_process")),
-            claim=ProcessId.from_json(value.get("claim")),
-            claim_token=_text(value.get("claim_token")),
-            exit_code=_int(value.get("exit_code")),
-            reason=_text(value.get("reason")),
-            tip=_text(value.get("tip")),
-            landed=_text(value.get("landed")),
-            rejections=_int(value.get("rejections")) or 0,
-            copied=tuple(
-                (pair[0], pair[1])
-                for pair in (copied if isinstance(copied, list) else ())
-                if isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
-            ),
-            explicit_base=value.get("explicit_base") is True,
-            wanted=_text(value.get("wanted")),
-            launch=value.get("launch") is not False,
-            tmux=value.get("tmux") is True,
-            not_before=_text(value.get("not_before")),
-            turned_away=_int(value.get("turned_away")) or 0,
-            before=_text(value.get("before")),
-            again=_text(value.get("again")),
-            stage=_text(value.get("stage")),
-            trouble=_text(value.get("trouble")),
-            items=tuple(i for i in items if isinstance(i, str)) if isinstance(items, list) else (),
-            failures=failures.from_json(value.get("failures")),
-            extra={key: value[key] for key in value if key not in _OWN_KEYS},
+            **own,
+            task=Task.from_json(value.get("task"), value.get("task_details")),
+            extra={key: value[key] for key in value if key not in _own_keys()},
         )
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+# How a field is read and written, by its type. What is read of a wrong type is the field's default.
+_Read = Callable[[object, Any], Any]
+_Write = Callable[[Any], Any]
 
 
-def _int(value: object) -> int | None:
-    return value if type(value) is int else None
+def _text(value: object, default: str = "") -> str:
+    return value if isinstance(value, str) else default
 
 
-_OWN_KEYS = frozenset(StreamRecord("feature", "x", Status.OPEN).to_json())
+def _plain(kind: type) -> _Read:
+    return lambda value, default: value if type(value) is kind else default
+
+
+def _texts(value: object, _default: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _pairs(value: object, _default: object) -> tuple[tuple[str, str], ...]:
+    pairs = (item for item in (value if isinstance(value, list) else ()) if isinstance(item, list) and len(item) == 2)
+    return tuple((path, said) for path, said in pairs if isinstance(path, str) and isinstance(said, str))
+
+
+def _process(value: object, _default: object) -> ProcessId | None:
+    return ProcessId.from_json(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_BY_TYPE: Mapping[str, tuple[_Read, _Write]] = {
+    "str": (_text, _same),
+    "Time": (_text, lambda time: time or None),
+    "bool": (_plain(bool), _same),
+    "int": (_plain(int), _same),
+    "int | None": (_plain(int), _same),
+    "tuple[str, ...]": (_texts, list),
+    "tuple[tuple[str, str], ...]": (_pairs, lambda pairs: [list(pair) for pair in pairs]),
+    "Status": (lambda value, _: parse_status(value) or Status.OPEN, lambda status: status.value),
+    "Origin": (lambda value, _: "spawned" if value == "spawned" else "adopted", _same),
+    "ProcessId | None": (_process, lambda process: process.to_json() if process else None),
+    "Mapping[str, Failure]": (lambda value, _: failures.from_json(value), failures.to_json),
+}
+
+
+@functools.cache
+def _codecs() -> Mapping[str, tuple[_Read, _Write, Any]]:
+    """Return how each field with a key of its own name is read and written, and its default."""
+    listed = (entry for entry in fields(StreamRecord) if entry.name not in {"task", "extra"})
+    return {
+        entry.name: (*_BY_TYPE[str(entry.type)], "" if entry.default is MISSING else entry.default) for entry in listed
+    }
+
+
+@functools.cache
+def _own_keys() -> frozenset[str]:
+    return frozenset(StreamRecord("feature", "x", Status.OPEN).to_json())
