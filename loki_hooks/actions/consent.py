@@ -60,24 +60,27 @@ def require_person(site: Site, deed: Deed, stream: str = "") -> None:
 
 def untrusted_reason(context: Context, *, gates_only: bool = False) -> str:
     """Return '' or why nothing that the repository brings may be run: the user has not said so yet (README, "Consent")."""
+    names = _untrusted(context, gates_only=gates_only)
+    return f"waits for your word (`loki-hooks trust`): {names}" if names else ""
+
+
+def _untrusted(context: Context, *, gates_only: bool = False) -> str:
+    """Return the names of what the user has not trusted yet, at most four of them."""
     from loki_hooks.system.config import trust
 
     items = trust.items_of(context.config.working, context.config.in_force)
     if gates_only:
         items = tuple(item for item in items if item.kind in {"gate", "setup"})
     missing = trust.missing(context.site, items)
-    if not missing:
-        return ""
-    names = ", ".join(f"{item.kind} {item.name}".strip() for item in missing[:4])
-    return f"waits for your word (`loki-hooks trust`): {names}"
+    return ", ".join(f"{item.kind} {item.name}".strip() for item in missing[:4])
 
 
 def require_trust(context: Context) -> None:
     """Raise ``LokiError`` unless the user has trusted what the repository brings."""
-    reason = untrusted_reason(context)
-    if reason:
+    names = _untrusted(context)
+    if names:
         raise LokiError(
-            f"this repository's commands are not trusted yet: {reason.partition(': ')[2]}",
+            f"this repository's commands are not trusted yet: {names}",
             "read them with `loki-hooks trust --show`, then say `loki-hooks trust`",
         )
 

@@ -80,15 +80,27 @@ def _testing(t: _Told) -> str:
     return f"{merged}: the tests run on {t.integration} with {'these' if together else 'this'} merged in{together}"
 
 
-def _queued(detail: str) -> str:
-    """Return what became of the queues; ``detail``: ``2 docs items, 1 blog item closed``, as ``follow`` puts it."""
-    parts = detail.split(", ")
-    made = [part for part in parts if not part.endswith("closed")]
-    signals = [
-        name for name, queue in (("DOCS_NEEDED", "docs"), ("BLOG_POST_QUEUED", "blog")) if any(queue in m for m in made)
-    ]
-    said = [*([f"{', '.join(made)} for the queue"] if made else []), *(part for part in parts if part not in made)]
-    return ", ".join(said) + (f"; signal {' and '.join(signals)}" if signals else "")
+def _followed(t: _Told) -> str:
+    made, closed, signals = [], [], []
+    for queue, signal in (("docs", "DOCS_NEEDED"), ("blog", "BLOG_POST_QUEUED")):
+        counts = t.facts.get(queue)
+        new, done = (_number(counts, "made"), _number(counts, "closed")) if isinstance(counts, Mapping) else (0, 0)
+        if new:
+            made.append(_count(new, f"{queue} item"))
+            signals.append(signal)
+        if done:
+            closed.append(f"{_count(done, f'{queue} item')} closed")
+    if not made and not closed:
+        return ""
+    said = [*([f"{', '.join(made)} for the queue"] if made else []), *closed]
+    return f"{t.integration}: has moved, so {', '.join(said)}" + (
+        f"; signal {' and '.join(signals)}" if signals else ""
+    )
+
+
+def _number(counts: Mapping[object, object], key: str) -> int:
+    value = counts.get(key)
+    return value if type(value) is int else 0
 
 
 def _count(number: object, what: str) -> str:
@@ -154,7 +166,7 @@ EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     "merged": None,
     "proposed": lambda t: f"{t.name}: proposed as a pull request: {t.detail}",
     "proposal-waits": _trouble,
-    "followed": lambda t: f"{t.integration}: has moved, so {_queued(t.detail)}" if t.detail else "",
+    "followed": _followed,
     "synced": None,
     "fetch-failed": None,
     "forwarded": None,

@@ -43,6 +43,14 @@ def test_what_only_matters_to_the_machinery_is_not_told() -> None:
     assert told("preparing", "feature-auth") == told("followed") == told("of a later version") == ""
 
 
+def test_what_follows_a_landing_is_told_from_the_counts() -> None:
+    counts = {"docs": {"made": 2, "closed": 1}, "blog": {"made": 1, "closed": 0}}
+    assert told("followed", **counts) == (
+        "main: has moved, so 2 docs items, 1 blog item for the queue, 1 docs item closed; signal DOCS_NEEDED and BLOG_POST_QUEUED"
+    )
+    assert told("followed", docs={"made": 0, "closed": 1}) == "main: has moved, so 1 docs item closed"
+
+
 def test_a_test_run_says_on_what() -> None:
     alone = told("testing", "feature-auth", streams=["feature-auth"])
     assert alone == "auth: the tests run on main with this merged in"

@@ -16,7 +16,7 @@ from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import list_worktrees
 from loki_hooks.system.hooks.files import hooks_path
 from loki_hooks.system.hooks.framework import find_config, read_config
-from loki_hooks.system.hooks.probe import Answer, Prober
+from loki_hooks.system.hooks.probe import Answer, Lack, Prober
 from loki_hooks.system.hooks.record import read_record
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def wanted_hooks(site: Site) -> tuple[str, ...]:
 def _silent(site: Site, path: Path, answers: list[Answer]) -> list[Finding]:
     """Return the findings about hooks that did not answer: those with one reason are one finding."""
     found = []
-    by_reason: dict[str, list[Answer]] = {}
+    by_reason: dict[tuple[str, Lack | None], list[Answer]] = {}
     for answer in answers:
         if answer.not_executable:
             repair = Repair(Cure.MAKE_EXECUTABLE, answer.not_executable)
@@ -84,13 +84,13 @@ def _silent(site: Site, path: Path, answers: list[Answer]) -> list[Finding]:
                 )
             )
         else:
-            by_reason.setdefault(answer.why.replace(answer.hook, "HOOK"), []).append(answer)
+            by_reason.setdefault((answer.why.replace(answer.hook, "HOOK"), answer.lacks), []).append(answer)
     setting, scope = hooks_path(site)
     relative = bool(setting) and not setting.startswith(("/", "~"))
-    for why, those in by_reason.items():
+    for (why, lacks), those in by_reason.items():
         names = ", ".join(answer.hook for answer in those)
         evidence, todo = f"{names}: {why}", _INSTALL
-        if relative and "there is no" in why:
+        if relative and lacks is Lack.HOOK_FILE:
             evidence += f"; core.hooksPath is {setting} ({scope}), which git looks up in each worktree"
             todo = (
                 f"run husky's set-up in {path}"
@@ -98,7 +98,7 @@ def _silent(site: Site, path: Path, answers: list[Answer]) -> list[Finding]:
                 else f"bring that folder into {path}, or make core.hooksPath absolute: git config core.hooksPath "
                 f"{site.root / setting}"
             )
-        elif "no configuration of" in why:
+        elif lacks is Lack.CONFIGURATION:
             todo = f"bring .pre-commit-config.yaml into {path} (merge or rebase its branch)"
         found.append(
             Finding(

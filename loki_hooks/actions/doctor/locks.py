@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.domain.install.diagnosis import Cure, Finding, Repair, owner_is_dead
+from loki_hooks.domain.install.diagnosis import Cure, Finding, LockOwner, Repair, owner_of_lock
 from loki_hooks.system.git.locks import look_for_owner, places_of
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def check_locks(context: Context) -> list[Finding]:
     for path in lock_files(site.common):
         try:
             seen = path.lstat()
-            dead, evidence = owner_is_dead(look_for_owner(path, places))
+            owner, evidence = owner_of_lock(look_for_owner(path, places))
         except FileNotFoundError:
             continue
-        if dead:
+        if owner is LockOwner.DEAD:
             found.append(
                 Finding(
                     "locks",
@@ -51,7 +51,7 @@ def check_locks(context: Context) -> list[Finding]:
                     Repair(Cure.MOVE_LOCK_ASIDE, str(path), f"{seen.st_dev}:{seen.st_ino}"),
                 )
             )
-        elif "git is at work" in evidence or "open in" in evidence:
+        elif owner is LockOwner.ALIVE:
             found.append(Finding("locks", True, f"{path} is held", evidence))
         else:
             found.append(

@@ -13,7 +13,7 @@ from loki_hooks.actions.doctor.hooks import copy_scripts
 from loki_hooks.actions.doctor.refs import broken_refs, unreadable_results
 from loki_hooks.actions.doctor.settings import bare_is_damage, worktree_is_damage
 from loki_hooks.domain.install.chain import owner_of
-from loki_hooks.domain.install.diagnosis import Cure, Repair, owner_is_dead
+from loki_hooks.domain.install.diagnosis import Cure, LockOwner, Repair, owner_of_lock
 from loki_hooks.domain.install.values import Owner
 from loki_hooks.domain.refs import GATES
 from loki_hooks.errors import LokiError
@@ -80,10 +80,10 @@ def _unset_worktree(site: Site, repair: Repair) -> str:
 def _move_lock_aside(site: Site, repair: Repair) -> str:
     """While the file is there no other git can make it: an owner would have to be alive all along."""
     path = Path(repair.target)
-    dead, evidence = owner_is_dead(look_for_owner(path, places_of(site)))
+    owner, evidence = owner_of_lock(look_for_owner(path, places_of(site)))
     seen = path.lstat()
     _still(f"{seen.st_dev}:{seen.st_ino}" == repair.was, "it is another lock")
-    _still(dead, evidence)
+    _still(owner is LockOwner.DEAD, evidence)
     return f"{evidence}; kept as {set_aside(site, path)}"
 
 

@@ -23,10 +23,12 @@ def follow(context: Context, old: str, new: str) -> str:
     """Draw the consequences of the integration branch's move; return what was done, in words."""
     git, site = context.git, context.site
     said: list[str] = []
+    drawn: dict[str, Noted] = {}
     if old and git.commit_id(old) is not None:
         start = git.maybe("merge-base", old, new) or old
         # Of rewritten history (amend, reset, rebase) the docs queue needs to know what is not there any more, too.
-        said = [*_words("docs", follow_docs(context, old, new)), *_words("blog", follow_blog(context, start, new))]
+        drawn = {"docs": follow_docs(context, old, new), "blog": follow_blog(context, start, new)}
+        said = [words for queue, noted in drawn.items() for words in _words(queue, noted)]
         show_queues(context)
     testing = context.store.read().streams.get("testing")
     if testing is not None and Path(testing.path).is_dir():
@@ -35,7 +37,8 @@ def follow(context: Context, old: str, new: str) -> str:
             with lock:
                 rest(context, Path(testing.path))
     git.update_ref(PROCESSED, new, old, "followed")
-    events.record(site, "followed", commit=new, detail=", ".join(said), evidence={"from": old})
+    counts = {queue: {"made": noted.made, "closed": noted.closed} for queue, noted in drawn.items()}
+    events.record(site, "followed", commit=new, detail=", ".join(said), evidence={"from": old} | counts)
     return ", ".join(said)
 
 

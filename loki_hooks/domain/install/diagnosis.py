@@ -86,15 +86,23 @@ class LockFacts:
     """'' or why not every process that could own it can be seen (another user's, another machine's)."""
 
 
-def owner_is_dead(facts: LockFacts) -> tuple[bool, str]:
-    """Return whether nobody alive can own the lock, and the evidence either way. Age is no evidence."""
+class LockOwner(Enum):
+    """Whether somebody alive owns a lock."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNSEEN = "unseen"
+
+
+def owner_of_lock(facts: LockFacts) -> tuple[LockOwner, str]:
+    """Return whether anybody alive can own the lock, and the evidence. Age is no evidence."""
     if facts.open_by:
-        return False, f"open in {', '.join(facts.open_by)}"
+        return LockOwner.ALIVE, f"open in {', '.join(facts.open_by)}"
     if facts.git_here:
-        return False, f"git is at work: {', '.join(facts.git_here)}"
+        return LockOwner.ALIVE, f"git is at work: {', '.join(facts.git_here)}"
     if facts.unseen:
-        return False, facts.unseen
-    return True, "no process has it open, and no live git process works in this repository"
+        return LockOwner.UNSEEN, facts.unseen
+    return LockOwner.DEAD, "no process has it open, and no live git process works in this repository"
 
 
 # Patches of hook frameworks ----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,17 +40,27 @@ _HOOK_ID = re.compile(r"""^\s*(?:-\s*\{?\s*)?["']?id["']?\s*[:=]\s*["']?([^"'\s,
 _INLINE_ID = re.compile(r"""[{,]\s*["']?id["']?\s*[:=]\s*["']?([^"'\s,}#]+)""")
 
 
+class Lack(Enum):
+    """What is not there at all, where that is why a hook does not fire."""
+
+    HOOK_FILE = "hook file"
+    CONFIGURATION = "configuration"
+
+
 @dataclass(frozen=True)
 class Answer:
     """``how`` is the evidence of a hook that fired, ``why`` what is in the way of one that did not.
 
-    ``not_executable`` is a hook file of ours that git passes over only because of its mode.
+    ``not_executable`` is a hook file of ours that git passes over only because of its mode. ``by`` is the program of
+    ours that answered.
     """
 
     hook: str
     how: str = ""
     why: str = ""
     not_executable: str = ""
+    lacks: Lack | None = None
+    by: str = ""
 
     @property
     def fired(self) -> bool:
@@ -82,7 +93,7 @@ class Prober:
             return self._run_configured(worktree, hook)
         front = self.folder(worktree) / hook
         if not os.path.lexists(front):
-            return Answer(hook, why=f"there is no {front}")
+            return Answer(hook, why=f"there is no {front}", lacks=Lack.HOOK_FILE)
         data = content(front)
         owner = owner_of(data or b"")
         if not os.access(front, os.X_OK):
@@ -139,7 +150,7 @@ class Prober:
             done = run(argv, cwd=cwd, env=full, stdin=stdin, timeout=TIMEOUT)
             answered = (read_plain(said) or b"").decode("utf-8", "replace").strip().splitlines()
         if answered:
-            return Answer(hook, how=f"{how} came to {answered[0]}")
+            return Answer(hook, how=f"{how} came to {answered[0]}", by=answered[0])
         if done.timed_out:
             return Answer(hook, why=f"{how} did not end within {TIMEOUT:.0f} s")
         script = self.site.private / "hooks" / hook
@@ -155,7 +166,9 @@ class Prober:
     def _through_framework(self, worktree: Path, front: Path, hook: str, owner: Owner) -> Answer:
         files = {name: data for name in _FILES if (data := read_plain(worktree / name)) is not None}
         if not files:
-            return Answer(hook, why=f"there is no configuration of {owner.value} in {worktree}")
+            return Answer(
+                hook, why=f"there is no configuration of {owner.value} in {worktree}", lacks=Lack.CONFIGURATION
+            )
         key = (str(front), hook, tuple(sorted(files.items())))
         if key not in self._known:
             text = "\n".join(data.decode("utf-8", "replace") for data in files.values())
@@ -164,8 +177,8 @@ class Prober:
             env = {"SKIP": skipped, "PREK_SKIP": skipped}
             with _bare_worktree(self.site, files) as scratch:
                 answer = self._run(scratch, front, hook, env)
-            how = f"{owner.value}, run in a temporary worktree with this configuration, {answer.how.partition(' ')[2]}"
-            self._known[key] = Answer(hook, how.replace("hook run` ", "") if answer.fired else "", answer.why)
+            how = f"{owner.value}, run in a temporary worktree with this configuration, came to {answer.by}"
+            self._known[key] = Answer(hook, how if answer.fired else "", answer.why)
         return self._known[key]
 
 
