@@ -46,7 +46,7 @@ def finish(name: str, way: str | None, ungated: bool) -> None:
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
     if way is None and not terminal:
         raise BadInputError("say how to end it: --merge, --pr, --keep or --abandon", "see `loki-hooks finish --help`")
-    require_finishable(record)
+    require_finishable(record, giving_up=way == "abandon")
     outlook = look_ahead(context, record)
     if outlook.tip:
         say(outlook.sentence(record.name, context.integration))

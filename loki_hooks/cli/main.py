@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "uninstall": "Take the hooks out and put everything back as it was.",
     "doctor": "Look for what is broken, prove it, and repair what is safe.",
     "trust": "Allow what this repository's configuration runs.",
+    "plan": "Show what would become of a list of tasks.",
     "spawn": "Start agent sessions, each in a worktree of its own.",
     "cap": "Print how many sessions may run now.",
     "status": "Show the streams, and what each of them waits for.",

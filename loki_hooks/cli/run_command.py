@@ -8,20 +8,25 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import Done, Report
 from loki_hooks.actions.requests.watch import passes, something_moves
 from loki_hooks.cli.console import answer_json, say
+from loki_hooks.cli.plan_command import enter, grain_option
 from loki_hooks.domain.reconcile.streams import Note
-from loki_hooks.system.site import require_enabled
+from loki_hooks.system.site import discover, require_enabled
 
 
 @click.command("run")
 @click.option(
     "--once", is_flag=True, help="Make one pass and return; gates and sessions that it starts go on by themselves."
 )
+@click.option("--plan", "source", default="", metavar="SOURCE", help="Enter the tasks of a plan first (see `plan`).")
+@grain_option
 @click.option("--json", "as_json", is_flag=True, help="Print {steps: [{step, stream, outcome, detail}], verdict}.")
-def run(once: bool, as_json: bool) -> None:
+def run(once: bool, source: str, grain: str, as_json: bool) -> None:
     """Do the next right things: start, test, land, clean up. Without --once, go on until nothing is left to do.
 
     It is not needed for that (hooks and the ends of sessions do the same); it shows what happens.
     """
+    if source:
+        enter(Context(discover()), source, grain)
     site = require_enabled()
     taken: list[Done] = []
     for report in passes(site, lambda _: something_moves(Context(site)), say=say):

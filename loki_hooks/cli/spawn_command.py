@@ -15,12 +15,18 @@ from loki_hooks.actions.sessions.tmux import require_tmux
 from loki_hooks.actions.streams.make import Spawned
 from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.cli.console import answer, answer_json, say, table
+from loki_hooks.cli.plan_command import enter, grain_option, look, show_plan
 from loki_hooks.cli.task_text import task_text
+from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import discover
 
 
 @click.command("spawn")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option(
+    "--plan", "source", default="", metavar="SOURCE", help="Enter the tasks of a plan (see `plan`), instead of NAMEs."
+)
+@grain_option
 @click.option("--task", default="", help="What the streams shall do.")
 @click.option("--prompt-file", default="", metavar="F", help="Read the task from a file ('-': from standard input).")
 @click.option(
@@ -49,6 +55,8 @@ from loki_hooks.system.site import discover
 @click.option("--json", "as_json", is_flag=True, help="Print [{name, stream, branch, path, status, pid, error}].")
 def spawn(
     names: tuple[str, ...],
+    source: str,
+    grain: str,
     task: str,
     prompt_file: str,
     kind: str,
@@ -63,13 +71,27 @@ def spawn(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a worktree and a branch for each NAME and start an agent session in it.
+    """Make a worktree and a branch for each NAME, or for each task of a plan, and start an agent session in it.
 
     What the cap does not allow to run now waits, and starts by itself. Returns at once.
     """
-    text = task_text(task, prompt_file)
     site = discover()
     context = Context(site)
+    if source:
+        given = {
+            "a NAME": names,
+            "--task": task,
+            "--prompt-file": prompt_file,
+            "--base": base,
+            "--branch": branch,
+            "--after": after,
+            "--no-launch": no_launch,
+        }
+        _from_plan(context, source, grain, [word for word, value in given.items() if value], dry_run, as_json)
+        return
+    if not names:
+        raise BadInputError("spawn needs a NAME, or a plan", "`loki-hooks spawn auth --task '…'`, or --plan tasks.md")
+    text = task_text(task, prompt_file)
     for warning in context.config.working.warnings:
         say(warning)
     request = Request(
@@ -108,10 +130,30 @@ def spawn(
         sys.exit(1)
 
 
+def _where(made: Spawned) -> str:
+    return "it begins when its turn comes" if made.status == "planned" else f"cd {made.path}"
+
+
+def _from_plan(context: Context, source: str, grain: str, given: list[str], dry_run: bool, as_json: bool) -> None:
+    """Enter a plan's tasks. ``given``: what else was said, which the plan says itself."""
+    if given:
+        raise BadInputError(f"--plan and {given[0]} exclude each other", "the plan says that of each of its tasks")
+    if dry_run:
+        show_plan(look(context, source, grain), as_json=as_json)
+        return
+    made = enter(context, source, grain)
+    if as_json:
+        answer_json([m.to_json() for m in made])
+    elif made:
+        _show(made)
+    else:
+        say("there is nothing new in the plan")
+
+
 def _show(made: list[Spawned]) -> None:
     table(
         ("STREAM", "STATUS", "BRANCH", "LOOK IN"),
-        [(m.stream, m.status, m.branch, f"cd {m.path}" if not m.error else m.error) for m in made],
+        [(m.stream, m.status, m.branch, m.error or _where(m)) for m in made],
     )
     if any(m.status in {"running", "queued"} for m in made):
         say("`loki-hooks status` shows how it goes, `loki-hooks logs NAME -f` what a session prints")

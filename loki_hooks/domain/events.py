@@ -114,6 +114,7 @@ def _text(value: object) -> str:
 EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     # Sessions, and what is made for them
     "spawned": None,
+    "plan-entered": lambda t: f"a plan was entered: {t.detail}",
     "spawn-failed": None,
     "rolled-back": None,
     "adopted": None,

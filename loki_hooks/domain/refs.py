@@ -29,6 +29,11 @@ TAGS = "refs/tags/"
 TIP_TRAILER = "Loki-Tip"
 """What a squashed car says of the stream's commit that it contains."""
 
+PLAN_TRAILER = "Loki-Plan"
+"""Of which plan the stream of a landing was: its source."""
+PLAN_ITEM_TRAILER = "Plan-Item"
+"""How that source calls what has landed."""
+
 
 def conflict_ref(stream: str) -> str:
     """Return the ref that keeps a stream's tip as it was when it conflicted."""

@@ -17,11 +17,11 @@ from loki_hooks.domain.install.values import (
     HOOKS,
     Configure,
     InstallFacts,
+    InstallPlan,
     InstallStep,
     InstallWay,
     Move,
     Owner,
-    Plan,
     RunInstaller,
     TurnOn,
     Write,
@@ -57,12 +57,12 @@ _LEFTHOOK = ("lefthook.yml", "lefthook.yaml", ".lefthook.yml", ".lefthook.yaml",
 _SMALL = 1024 * 1024
 
 
-def plan_install(site: Site, asked: InstallWay | None = None) -> Plan:
+def plan_install(site: Site, asked: InstallWay | None = None) -> InstallPlan:
     """Return what `install` would do here. Changes nothing. Raises ``LokiError`` where it cannot be done."""
     return make_plan(gather(site), asked)
 
 
-def carry_out(site: Site, plan: Plan, say: Callable[[str], None]) -> None:
+def carry_out(site: Site, plan: InstallPlan, say: Callable[[str], None]) -> None:
     """Do what the plan says, each step recorded first; ``say`` is told each step."""
     record = read_record(site)
     if not record.way:

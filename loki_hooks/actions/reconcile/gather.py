@@ -73,7 +73,7 @@ def gather(context: Context, memory: Memory) -> Facts:
     if pushes and tip and not look.tip_tree:
         look = look_at_tip(context, memory, tip, look)
     writing = contained(context, "writers", lambda: writers(context, state)) or ()
-    queued = any(s.record.status is Status.QUEUED for s in streams)
+    queued = any(s.record.status is Status.QUEUED or s.record.waits_in_plan for s in streams)
     return Facts(
         tip=tip,
         streams=look.streams,

@@ -199,7 +199,7 @@ class Abandoned:
 def abandon(context: Context, record: StreamRecord) -> Abandoned:
     """Bring worktree and branch to the trash, with all that is in them. Raises ``LokiError``; then all is as it was."""
     require_person(context.site, Deed.FINISH, record.stream)
-    require_finishable(record)
+    require_finishable(record, giving_up=True)
     time = stamp()
     with hold_pass(context.site) as lock:
         facts = facts_of(context, record, Care.CONTENT)

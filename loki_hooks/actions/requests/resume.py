@@ -13,6 +13,7 @@ from loki_hooks.actions.consent import require_trust
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.sessions.prompt import require_agent
+from loki_hooks.actions.streams.records import change
 from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.streams.worktree import make_worktree
 from loki_hooks.domain.names import shown
@@ -40,6 +41,8 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
     """
     record = context.require_stream(word)
     _require_resumable(record)
+    if not record.base and record.status is Status.ESCALATED:
+        return _back_to_its_plan(context, record, task)
     if "\0" in task:
         raise BadInputError("the task is binary", "a task is text")
     require_trust(context)
@@ -86,6 +89,18 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
     )
     reconcile(context.site, wait=WAIT_FOR_PASS)
     return context.store.read().streams.get(record.stream, after)
+
+
+def _back_to_its_plan(context: Context, record: StreamRecord, task: str) -> StreamRecord:
+    """Have a stream of which nothing could be made wait for its turn again."""
+    text = f"{record.task.text}\n\n{task.strip()}" if task.strip() else record.task.text
+
+    def wait(current: StreamRecord) -> StreamRecord:
+        return current.moved(Status.PLANNED, reason="", failures={}, task=replace(current.task, text=text))
+
+    change(context, record.stream, wait)
+    reconcile(context.site, wait=WAIT_FOR_PASS)
+    return context.store.read().streams.get(record.stream, record)
 
 
 def _stage(context: Context, record: StreamRecord) -> str:

@@ -37,6 +37,11 @@ def stop_stream(context: Context, word: str) -> StreamRecord:
     """
     record = context.require_stream(word)
     require_person(context.site, Deed.STOP, record.stream)
+    if record.waits_in_plan:
+        raise RefusedError(
+            f"{record.name} has no session: it waits for its turn",
+            f"`loki-hooks finish {record.name} --abandon` gives it up",
+        )
     if record.status is Status.PLANNED:
         record = _called_off(context, record)
         if record.status in {Status.PLANNED, Status.OPEN}:

@@ -57,8 +57,18 @@ def uncommitted_in(context: Context, record: StreamRecord, care: Care = Care.USU
     return tuple(entry.path for entry in entries(Git(path, of=context.site.common), care=care, submodules=False))
 
 
-def require_finishable(record: StreamRecord) -> None:
-    """Raise ``RefusedError`` for a stream that cannot be finished by a person now."""
+def require_finishable(record: StreamRecord, *, giving_up: bool = False) -> None:
+    """Raise ``RefusedError`` for a stream that cannot be finished by a person now.
+
+    One of which nothing was made yet can only be given up.
+    """
+    if record.waits_in_plan:
+        if giving_up:
+            return
+        raise RefusedError(
+            f"{record.name} has not begun: it waits for its turn",
+            f"`loki-hooks finish {record.name} --abandon` gives it up",
+        )
     if record.standing:
         raise RefusedError(f"{record.stream} is a standing stream: it does not end", "see `loki-hooks status`")
     if record.status is Status.ARCHIVED:

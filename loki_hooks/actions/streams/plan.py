@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.start_commit import base_commit
@@ -12,7 +12,7 @@ from loki_hooks.domain.streams.record import StreamRecord, Task
 from loki_hooks.domain.streams.stages import STAGES, is_order
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
-from loki_hooks.errors import BadInputError, RefusedError
+from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.git import list_worktrees
 from loki_hooks.system.processes.alive import is_alive
@@ -38,43 +38,65 @@ class Request:
 
 def plan_streams(context: Context, request: Request) -> tuple[StreamRecord, ...]:
     """Return the records of what would be made. Raises ``LokiError`` for the first thing that is wrong; makes nothing."""
-    names = [validate_name(name) for name in request.names]
-    if request.branch and len(names) > 1:
-        raise BadInputError("--branch takes one name", "spawn them one by one")
-    config = context.config.working
-    agent = request.agent or config.session.launch(request.kind).agent
-    if agent not in config.agents:
-        near = nearest(agent, config.agents)
-        raise BadInputError(
-            f"there is no agent called {shown(agent)}",
-            (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(config.agents))}",
-        )
-    if "\0" in request.task:
-        raise BadInputError("the task is binary", "a task is text")
-    if request.stages and not is_order(request.stages):
-        raise BadInputError(
-            f"{shown(','.join(request.stages))} are no stages",
-            f"some of {', '.join(STAGES)}, in this order, with commas between",
-        )
-    base = base_commit(context, request.base)
-    state = context.store.read()
-    after = tuple(context.require_stream(word).stream for word in request.after)
-    worktrees = list_worktrees(context.git)
-    heads = context.git.refs("refs/heads/")
-    planned: list[StreamRecord] = []
-    for name in names:
+    return Planner(context).plan(request)
+
+
+class Planner:
+    """Plans streams, each beside those that it planned before. The repository is looked at once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._state = context.store.read()
+        self._worktrees = list_worktrees(context.git)
+        self._heads = context.git.refs("refs/heads/")
+        self._planned: list[StreamRecord] = []
+
+    def plan(self, request: Request) -> tuple[StreamRecord, ...]:
+        """Return the records of what would be made for this request. Raises ``LokiError``; then none of it is planned."""
+        context = self._context
+        names = [validate_name(name) for name in request.names]
+        if request.branch and len(names) > 1:
+            raise BadInputError("--branch takes one name", "spawn them one by one")
+        config = context.config.working
+        agent = request.agent or config.session.launch(request.kind).agent
+        if agent not in config.agents:
+            near = nearest(agent, config.agents)
+            raise BadInputError(
+                f"there is no agent called {shown(agent)}",
+                (f"did you mean {near}? " if near else "") + f"known are {', '.join(sorted(config.agents))}",
+            )
+        if "\0" in request.task:
+            raise BadInputError("the task is binary", "a task is text")
+        if request.stages and not is_order(request.stages):
+            raise BadInputError(
+                f"{shown(','.join(request.stages))} are no stages",
+                f"some of {', '.join(STAGES)}, in this order, with commas between",
+            )
+        base = base_commit(context, request.base)
+        after = tuple(context.require_stream(word).stream for word in request.after)
+        before = len(self._planned)
+        try:
+            for name in names:
+                self._planned.append(self._one(replace(request, agent=agent, after=after), name, base))
+        except LokiError:
+            del self._planned[before:]
+            raise
+        return tuple(self._planned[before:])
+
+    def _one(self, request: Request, name: str, base: str) -> StreamRecord:
+        context = self._context
         stream = stream_id(request.kind, name)
-        refuse_clash(state, planned, stream, name)
+        refuse_clash(self._state, self._planned, stream, name)
         task = Task(id=flat(name), text=request.task, stages=request.stages)
         values = context.values(
-            kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=agent
+            kind=request.kind, name=name, stream=stream, task_id=task.id, task=task.title, agent=request.agent
         )
         branch = request.branch or context.branch_for(request.kind, values, name)
         path = context.path_for(values)
         if branch == context.integration:
             raise RefusedError(f"{branch} is the integration branch", "a stream needs a branch of its own")
-        exists = heads.get(f"refs/heads/{branch}")
-        holder = next((w for w in worktrees if w.branch == branch), None)
+        exists = self._heads.get(f"refs/heads/{branch}")
+        holder = next((w for w in self._worktrees if w.branch == branch), None)
         if holder is not None:
             raise RefusedError(
                 f"the branch {branch} is checked out in {holder.path}", "switch that worktree to another branch first"
@@ -87,29 +109,26 @@ def plan_streams(context: Context, request: Request) -> tuple[StreamRecord, ...]
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
-        if any(p.path == str(path) or p.branch == branch for p in planned):
+        if any(p.path == str(path) or p.branch == branch for p in self._planned):
             raise BadInputError(
                 f"two of the streams would share {branch} or {path}", "change the templates, or the names"
             )
         start = (context.git.maybe("merge-base", exists, base) or exists) if request.branch and exists else base
-        planned.append(
-            StreamRecord(
-                request.kind,
-                name,
-                Status.PLANNED,
-                str(path),
-                branch,
-                base=start,
-                task=task,
-                agent=agent,
-                priority=request.priority,
-                after=after,
-                created_at=now(),
-                explicit_base=bool(request.base or request.branch),
-                tmux=request.tmux,
-            )
+        return StreamRecord(
+            request.kind,
+            name,
+            Status.PLANNED,
+            str(path),
+            branch,
+            base=start,
+            task=task,
+            agent=request.agent,
+            priority=request.priority,
+            after=request.after,
+            created_at=now(),
+            explicit_base=bool(request.base or request.branch),
+            tmux=request.tmux,
         )
-    return tuple(planned)
 
 
 def in_session(record: StreamRecord) -> bool:

@@ -10,6 +10,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.faults import fail, worked
 from loki_hooks.actions.streams.records import change, move, record_of
 from loki_hooks.actions.streams.signals import take_ready_signals
+from loki_hooks.actions.streams.start_commit import base_commit
 from loki_hooks.actions.streams.worktree import copy_environment, furnish, make_worktree
 from loki_hooks.domain.reconcile.facts import Found
 from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, failed, waits
@@ -85,21 +86,30 @@ def _adopted(context: Context, found: Found) -> StreamRecord:
 
 
 def prepare(context: Context, _lock: PassLock, step: Prepare) -> StepOutcome:
-    """Finish what a killed spawn began; where that is impossible, take it back."""
+    """Make the worktree of a planned stream. Where that is impossible it is taken back, unless it is a plan's."""
     record = record_of(context, step.stream)
     if record.status is not Status.PLANNED or is_alive(record.claim):
         return waits("it is being made")
     if not wait_for_git(Path(record.path), 10):
         return waits(f"git is at work in {record.path}")
+    if record.waits_in_plan:
+        base = base_commit(context, "")
+        record = change(context, step.stream, lambda r: replace(r, base=base)) or record
     try:
         make_worktree(context, record)
     except LokiError as error:
-        context.store.update(lambda s: s.without(step.stream))
         context.git.run("update-ref", "-d", base_ref(step.stream))
+        if record.task.plan:  # what a plan asks for is not forgotten: it is tried again, then a person's
+            change(context, step.stream, lambda r: replace(r, base=""))
+            raise
+        context.store.update(lambda s: s.without(step.stream))
         forget(context.site, step.stream)
         events.record(context.site, "rolled-back", step.stream, detail=error.message)
         return failed(error.message)
-    move(context, step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None)
+    move(context, step.stream, Status.QUEUED if record.launch else Status.OPEN, claim=None, reason="")
+    if record.task.plan:
+        evidence = {"path": record.path, "branch": record.branch, "launch": record.launch}
+        events.record(context.site, "spawned", step.stream, commit=record.base, evidence=evidence)
     return DONE
 
 

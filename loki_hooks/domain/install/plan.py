@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from loki_hooks.domain.install.chain import differs, hook_file
 from loki_hooks.domain.install.frameworks import configured, through_framework, through_husky
-from loki_hooks.domain.install.values import HOOKS, InstallFacts, InstallStep, InstallWay, Owner, Plan, TurnOn, Write
+from loki_hooks.domain.install.values import (
+    HOOKS,
+    InstallFacts,
+    InstallPlan,
+    InstallStep,
+    InstallWay,
+    Owner,
+    TurnOn,
+    Write,
+)
 from loki_hooks.errors import RefusedError
 
 SHOWN_BY_FRAMEWORK = ("post-checkout", "post-commit")
@@ -43,7 +52,7 @@ def choose_way(facts: InstallFacts, asked: InstallWay | None) -> InstallWay:
     return InstallWay.PRE_COMMIT
 
 
-def make_plan(facts: InstallFacts, asked: InstallWay | None) -> Plan:
+def make_plan(facts: InstallFacts, asked: InstallWay | None) -> InstallPlan:
     """Return what has to be done here."""
     way = choose_way(facts, asked)
     notes: list[str] = []
@@ -75,7 +84,7 @@ def make_plan(facts: InstallFacts, asked: InstallWay | None) -> Plan:
     if facts.proposal is not None:
         steps.append(facts.proposal)
         notes.append("commit loki-hooks.toml: its gate counts once it is on the integration branch")
-    return Plan(way, detected(facts), tuple(steps), tuple(notes))
+    return InstallPlan(way, detected(facts), tuple(steps), tuple(notes))
 
 
 def detected(facts: InstallFacts) -> str:

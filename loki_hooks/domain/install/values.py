@@ -93,7 +93,7 @@ InstallStep = Write | Move | Configure | RunInstaller | TurnOn
 
 
 @dataclass(frozen=True)
-class Plan:
+class InstallPlan:
     """``detected`` is one line for people, ``notes`` what they should know or do; ``steps`` empty: nothing to do."""
 
     way: InstallWay

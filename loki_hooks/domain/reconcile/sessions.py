@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from loki_hooks.domain.reconcile.base import StreamStep
 from loki_hooks.domain.reconcile.facts import Facts
-from loki_hooks.domain.reconcile.streams import Note, note
+from loki_hooks.domain.reconcile.streams import Note, Prepare, note
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 
 
@@ -34,17 +34,19 @@ def died(facts: Facts) -> Iterator[Fail]:
             yield Fail(s.record.stream)
 
 
-def start(facts: Facts) -> Iterator[Start | Note]:
-    """Start what is queued, by priority and age, as far as there is room; say of the others what they wait for."""
+def start(facts: Facts) -> Iterator[Start | Prepare | Note]:
+    """Start what is queued, by priority and age, as far as there is room; say of the others what they wait for.
+
+    What waits in a plan gets its worktree when its turn to start has come, and is queued then.
+    """
     active = sum(1 for s in facts.streams if s.session_alive or s.claim_alive)
     status = {s.record.stream: s.record.status for s in facts.streams}
     waiting = sorted(
         (
             s
             for s in facts.streams
-            if s.record.status is Status.QUEUED
-            and not (s.claim_alive or s.merged or s.unseen or Start.word in s.put_off)
-            and (s.tip or s.worktree)
+            if (s.record.status is Status.QUEUED and (s.tip or s.worktree)) or s.record.waits_in_plan
+            if not (s.claim_alive or s.merged or s.unseen or Start.word in s.put_off or Prepare.word in s.put_off)
         ),
         key=lambda s: (-s.record.priority, s.record.created_at, s.record.stream),
     )
@@ -62,6 +64,6 @@ def start(facts: Facts) -> Iterator[Start | Note]:
             yield from note([s], f"its provider turned it away: it starts again at {s.record.not_before[:19]}Z")
         elif active < facts.cap:
             active += 1
-            yield Start(s.record.stream)
+            yield Prepare(s.record.stream) if s.record.waits_in_plan else Start(s.record.stream)
         else:
             yield from note([s], f"waits for a free place (the cap is {facts.cap})")

@@ -47,7 +47,7 @@ class Adopt(MainStep):
 
 @dataclass(frozen=True)
 class Prepare(StreamStep):
-    """Finish what a killed spawn began, or take it back."""
+    """Make the worktree of a planned stream: its turn has come, or the spawn that began to make it was killed."""
 
     word: ClassVar[str] = "prepare"
 
@@ -112,6 +112,8 @@ def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Vanished]:
         yield Adopt(found)
     for s in facts.streams:
         record = s.record
+        if record.waits_in_plan:
+            continue  # its turn comes as that of what is queued does (`start`)
         if record.status is Status.PLANNED and not s.claim_alive:
             yield Prepare(record.stream)
         elif s.session_alive or s.claim_alive:

@@ -52,6 +52,10 @@ class Task:
     files: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     """In which stages it is done, where that is not left to its kind."""
+    plan: str = ""
+    """The source of the plan that it is of, '' for none."""
+    plan_items: tuple[str, ...] = ()
+    """How that source calls what is in it: done when this has landed."""
 
     @property
     def title(self) -> str:
@@ -61,7 +65,14 @@ class Task:
 
     def details(self) -> dict[str, Any]:
         """Return all of it but the text, which others read under a key of its own."""
-        return {"id": self.id, "title": self.title, "files": list(self.files), "stages": list(self.stages)}
+        return {
+            "id": self.id,
+            "title": self.title,
+            "files": list(self.files),
+            "stages": list(self.stages),
+            "plan": self.plan,
+            "plan_items": list(self.plan_items),
+        }
 
     @classmethod
     def from_json(cls, task: object, details: object = None) -> Self:
@@ -69,12 +80,14 @@ class Task:
         value = {**(details if isinstance(details, Mapping) else {}), "text": task} if isinstance(task, str) else task
         if not isinstance(value, Mapping):
             return cls()
-        files, stages = value.get("files"), value.get("stages")
+        stages = value.get("stages")
         return cls(
             id=_text(value.get("id")),
             text=_text(value.get("text")) or _text(value.get("title")),
-            files=tuple(f for f in files if isinstance(f, str)) if isinstance(files, list) else (),
+            files=_texts(value.get("files"), ()),
             stages=tuple(stages) if isinstance(stages, list) and is_order(stages) else (),
+            plan=_text(value.get("plan")),
+            plan_items=_texts(value.get("plan_items"), ()),
         )
 
 
@@ -146,6 +159,11 @@ class StreamRecord:
     @property
     def standing(self) -> bool:
         return self.status in STANDING
+
+    @property
+    def waits_in_plan(self) -> bool:
+        """Whether nothing of it was made yet: its worktree, and the commit that it begins at, come with its turn."""
+        return self.status is Status.PLANNED and not self.base
 
     @property
     def resting(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -19,11 +19,26 @@ UPSTREAM_VERSION = "loki-hooks"
 
 
 @dataclass(frozen=True)
+class EnteredPlan:
+    """A plan that was entered: what is true when all of it is done, and its streams."""
+
+    goal: str = ""
+    streams: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        goal, streams = (value.get("goal"), value.get("streams")) if isinstance(value, Mapping) else ("", ())
+        listed = streams if isinstance(streams, list) else []
+        return cls(goal if isinstance(goal, str) else "", tuple(s for s in listed if isinstance(s, str)))
+
+
+@dataclass(frozen=True)
 class State:
-    """The whole of ``orchestrator.json``: the streams as records, everything else as it was read."""
+    """The whole of ``orchestrator.json``: the streams as records, the plans by source, everything else as it was read."""
 
     streams: Mapping[str, StreamRecord] = field(default_factory=dict)
     foreign: Mapping[str, Any] = field(default_factory=dict)
+    plans: Mapping[str, EnteredPlan] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -42,10 +57,16 @@ class State:
                 strangers[key] = entry
             else:
                 streams[key] = record
-        foreign = {k: v for k, v in value.items() if k not in {"worktrees", "pending_merges", "active_streams"}}
+        foreign = {
+            k: v for k, v in value.items() if k not in {"worktrees", "pending_merges", "active_streams", "plans"}
+        }
         if strangers:
             foreign["worktrees"] = strangers
-        return cls(streams, foreign)
+        plans = value.get("plans")
+        entered = {
+            key: EnteredPlan.from_json(plan) for key, plan in (plans if isinstance(plans, Mapping) else {}).items()
+        }
+        return cls(streams, foreign, entered)
 
     def to_json(self, *, now: str, version: int) -> dict[str, Any]:
         """Return the whole file's value, published as ``state_version`` ``version`` at time ``now``."""
@@ -70,10 +91,21 @@ class State:
                 r.branch for r in self.streams.values() if r.status in {Status.PASSED, Status.MERGING}
             ),
             "active_streams": sum(1 for r in self.streams.values() if r.status in IN_SESSION),
+            **(
+                {"plans": {key: {"goal": p.goal, "streams": list(p.streams)} for key, p in self.plans.items()}}
+                if self.plans
+                else {}
+            ),
         }
 
     def with_stream(self, record: StreamRecord) -> Self:
         return replace(self, streams={**self.streams, record.stream: record})
+
+    def with_plan(self, source: str, goal: str, streams: Iterable[str]) -> Self:
+        """Return the state with the plan entered; what was of it before still is."""
+        before = self.plans.get(source, EnteredPlan())
+        entered = EnteredPlan(goal or before.goal, tuple(dict.fromkeys((*before.streams, *streams))))
+        return replace(self, plans={**self.plans, source: entered})
 
     def without(self, stream: str) -> Self:
         return replace(self, streams={key: r for key, r in self.streams.items() if key != stream})

@@ -54,7 +54,7 @@ _BY_HAND = frozenset({S.READY})
 """A person (or a supervising agent) mended the work and said so with FEATURE_READY."""
 
 MOVES: dict[Status, frozenset[Status]] = {
-    S.PLANNED: frozenset({S.QUEUED, S.OPEN}),
+    S.PLANNED: frozenset({S.QUEUED, S.OPEN, S.ESCALATED}),
     S.QUEUED: frozenset({S.PREPARING, S.STOPPED}),
     S.PREPARING: frozenset({S.RUNNING, S.FAILED, S.ESCALATED, S.STOPPED}),
     S.RUNNING: frozenset({S.READY, S.FAILED, S.ESCALATED, S.STOPPED, S.QUEUED, S.IDLE}),  # queued: for its next stage
@@ -68,7 +68,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     S.REJECTED: frozenset({S.QUEUED}) | _BY_HAND,
     S.FAILED: frozenset({S.QUEUED}) | _BY_HAND,
     S.STOPPED: frozenset({S.QUEUED}) | _BY_HAND,
-    S.ESCALATED: frozenset({S.QUEUED}) | _BY_HAND,
+    S.ESCALATED: frozenset({S.PLANNED, S.QUEUED}) | _BY_HAND,  # planned: nothing of it was made yet
     S.MERGED: frozenset({S.ARCHIVED}),
     S.KEPT: frozenset({S.ARCHIVED, S.QUEUED}) | _BY_HAND,
     S.ABANDONED: frozenset({S.ARCHIVED}),

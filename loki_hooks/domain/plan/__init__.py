@@ -1,0 +1,1 @@
+"""A plan: tasks, what each waits for, and in which order they go."""

@@ -1,0 +1,1 @@
+"""What the files say in which people and tools keep their plans."""
