@@ -57,7 +57,8 @@ OURS = {
     (S.RUNNING, S.IDLE),
 }
 """Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, or planned without a
-session; a plan's stream of which nothing can be made; a stage is done, and another one follows; standing streams, and a writing stream that rests between its rounds."""
+session; a plan's stream of which nothing can be made; a stage is done, and another one follows; standing streams, and a
+writing stream that rests between its rounds."""
 
 
 def test_the_table_has_exactly_the_documented_moves() -> None:
