@@ -66,19 +66,23 @@ def read(source: PlanSource, grain: Grain) -> Draft:
     goal, groups = _groups(source.text)
     tasks, skipped = list[PlanTask](), list[Skipped]()
     aliases: dict[str, tuple[str, ...]] = {}
-    for number, group in enumerate(groups):
-        skipped += [Skipped(line.id, "done") for line in group.lines if line.item.done]
-        made = [_whole(group)] if grain is Grain.STORY and group.open else list(_each(group))
-        before = [other for other in groups[:number] if other.rank < group.rank and other.open]
-        blocking = [
-            Edge(one.id if grain is Grain.STORY else line.id, Why.PHASE)
-            for one in before
-            if one.rank == max(other.rank for other in before)
-            for line in (one.open[:1] if grain is Grain.STORY else one.open)
-        ]
-        tasks += [replace(task, depends_on=(*task.depends_on, *blocking)) for task in made]
-        if grain is Grain.STORY:
-            aliases |= {line.id: (group.id,) for line in group.open}
+    last: list[str] = []
+    """What the phase before ends with: whoever begins the next one waits for all of it."""
+    for rank in sorted({group.rank for group in groups}):
+        ends = []
+        for group in (one for one in groups if one.rank == rank):
+            skipped += [Skipped(line.id, "done") for line in group.lines if line.item.done]
+            made = [_whole(group)] if grain is Grain.STORY and group.open else list(_each(group))
+            own = {task.id for task in made}
+            inside = {edge.id for task in made for edge in task.depends_on} & own
+            ends += [task.id for task in made if task.id not in inside]
+            for task in made:
+                begins = own.isdisjoint(edge.id for edge in task.depends_on)
+                blocking = [Edge(one, Why.PHASE) for one in last] if begins else []
+                tasks.append(replace(task, depends_on=(*task.depends_on, *blocking)))
+            if grain is Grain.STORY:
+                aliases |= {line.id: (group.id,) for line in group.open}
+        last = ends or last
     return Draft("spec-kit", goal, tasks=tuple(tasks), skipped=tuple(skipped), aliases=aliases)
 
 
