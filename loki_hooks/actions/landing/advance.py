@@ -20,6 +20,7 @@ from loki_hooks.system.git.operations import branch_held_by_operation, git_dir_o
 from loki_hooks.system.git.status import entries, flagged_paths
 from loki_hooks.system.git_folder import astray
 from loki_hooks.system.locks import PassLock
+from loki_hooks.system.site import discover
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     if stray:
         return f"the worktree that holds the branch is none any more: {stray}"
     git_dir = git_dir_of(where)
+    if where == discover(where).main and Git(where).config("core.bare") == "true":
+        return f"core.bare is set, so git does not work in {where}: `loki-hooks doctor --fix` takes it out"
     operation = operation_in(git_dir)
     if operation:
         return f"a {operation} is in progress in {where}"
