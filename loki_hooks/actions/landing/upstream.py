@@ -8,9 +8,9 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.advance import advance
+from loki_hooks.errors import why_line
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
-from loki_hooks.system.git.git import last_line
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import busy_pass, try_hold_pass
 from loki_hooks.system.processes.run import Completed
@@ -81,7 +81,7 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
         return ""
     if "couldn't find remote ref" in done.error_text:
         return ""  # nothing was pushed there yet
-    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else last_line(done.error_text)
+    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else why_line(done.error_text)
     write_atomic(stamp, f"{now()} failed")
     events.record(context.site, "fetch-failed", detail=why)
     return f"cannot fetch {upstream.remote}: {why}"
@@ -110,6 +110,23 @@ def compared(context: Context, tip: str) -> UpstreamState:
     return UpstreamState(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
 
 
+def unproved(context: Context, commit: str) -> str:
+    """Return '' where the remote itself says now that its branch is at ``commit``, else why that is not proved.
+
+    Anybody who may write in the repository may write a remote-tracking ref.
+    """
+    upstream = upstream_of(context)
+    ref = f"refs/heads/{upstream.branch}"
+    done = context.git.run("ls-remote", "--quiet", upstream.remote, ref, timeout=FETCH_TIMEOUT)
+    if done.returncode != 0:
+        why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else why_line(done.error_text)
+        return f"cannot ask {upstream.remote}: {why}"
+    if f"{commit}\t{ref}" in done.text.splitlines():
+        return ""
+    fetch(context, every=0.0)  # what is remembered of it is not what it is
+    return f"{upstream.remote} does not have {commit[:12]} as its {upstream.branch}"
+
+
 def catch_up(context: Context, say: Callable[[str], None]) -> None:
     """Fetch, and bring a local integration branch that is merely behind to its upstream, by the rule that landing has."""
     problem = fetch(context, every=2.0)
@@ -124,7 +141,8 @@ def catch_up(context: Context, say: Callable[[str], None]) -> None:
             why = busy_pass(context.site, PATIENCE).message
         else:
             with lock:
-                why = advance(context, lock, theirs, ours, "fast-forward to upstream").reason
+                why = unproved(context, theirs)
+                why = why or advance(context, lock, theirs, ours, "fast-forward to upstream").reason
         if why:
             say(f"{context.integration} is behind {upstream.remote} and stays there: {why}")
 
@@ -154,7 +172,7 @@ def push(context: Context, commit: str) -> str:
 
 
 def refusal(done: Completed, timeout: float) -> str:
-    """Return why a push (`--porcelain`) did not work: what the server said, else git's word for the ref, else its last line."""
+    """Return why a push (`--porcelain`) did not work: what the server said, else git's word for the ref, else why git gave up."""
     if done.timed_out:
         return f"no answer in {timeout:.0f} s"
     lines = [
@@ -162,7 +180,7 @@ def refusal(done: Completed, timeout: float) -> str:
     ]
     said = [line for line in lines if line]
     refused = [line.split("\t")[-1] for line in done.text.splitlines() if line.startswith("!")]
-    return "; ".join([*said[:SAID], *refused[:1]]) or last_line(done.error_text)
+    return "; ".join([*said[:SAID], *refused[:1]]) or why_line(done.error_text)
 
 
 def not_pushed(context: Context, event: str, commit: str, why: str) -> None:

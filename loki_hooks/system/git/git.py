@@ -285,9 +285,3 @@ def require_branch_name(git: Git, branch: str) -> str:
 
 def split_z(text: str) -> Iterable[str]:
     return filter(None, text.split("\0"))
-
-
-def last_line(text: str) -> str:
-    """Return the last line of what git said that is not blank: the one that tells why."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
