@@ -161,6 +161,9 @@ EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     "pushed": None,
     "push-held": _trouble,
     "push-failed": _trouble,
+    "moved-untested": _trouble,
+    "hooks-put-back": _trouble,
+    "hooks-lost": _trouble,
     # Worktrees that come and go
     "moved": None,
     "vanished": None,

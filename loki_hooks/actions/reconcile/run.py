@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.worktrees import keep_testing
+from loki_hooks.actions.install.standing import stand_up
 from loki_hooks.actions.landing import upstream
 from loki_hooks.actions.reconcile.after import after_steps
 from loki_hooks.actions.reconcile.apply import take
@@ -130,6 +131,7 @@ def _keep_standing(context: Context) -> None:
         record = StreamRecord("main", "main", Status.ORCHESTRATING, path, branch, created_at=now(), origin="adopted")
         context.store.update(lambda s: s.with_stream(record))
     contained(context, "testing", lambda: keep_testing(context))
+    contained(context, "hooks", lambda: stand_up(context.site))
 
 
 def _say_unfinished(context: Context, say: Callable[[str], None] | None) -> None:

@@ -18,7 +18,6 @@ from loki_hooks.domain.train.search import Car, Train
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.merges import Merged, commit_tree, merge_pairs
 
-
 Merges = MutableMapping[tuple[str, str], Merged]
 """What merging gave, by the two commits: asked once."""
 
