@@ -15,6 +15,7 @@ from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import MAX_WORKTREES
 from loki_hooks.actions.install.standing import why_gate_is_off
+from loki_hooks.actions.landing.untested import why_untested
 from loki_hooks.actions.landing.upstream import why_not_pushed
 from loki_hooks.actions.radar.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.radar.survey import Picture, names_of, survey
@@ -319,7 +320,7 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
         notes.append(
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
-    notes += filter(None, [why_not_pushed(context), why_gate_is_off(context.site)])
+    notes += filter(None, [why_untested(context), why_not_pushed(context), why_gate_is_off(context.site)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
