@@ -320,6 +320,11 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
         notes.append(
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
+    if config.elsewhere:
+        notes.append(
+            f"git names {config.elsewhere} as the remote's branch now; {config.integration}, recorded at install, stays the "
+            "integration branch: set integration_branch in loki-hooks.toml, or `loki-hooks install` again, if that is meant"
+        )
     notes += filter(None, [why_untested(context), why_not_pushed(context), why_gate_is_off(context.site)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:

@@ -22,6 +22,7 @@ from loki_hooks.system.config.cache import remembered
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import Site
+from loki_hooks.system.store.integration import recorded_integration
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -48,6 +49,8 @@ class Effective:
     in_force: Config
     integration: str
     """The integration branch's short name."""
+    elsewhere: str = ""
+    """Which branch git would name now, where that is not the one that was recorded, and none is configured."""
 
     @property
     def not_in_force(self) -> tuple[str, ...]:
@@ -84,9 +87,13 @@ def load(site: Site, git: Git) -> Effective:
             for kind, launch in session.kinds.items()
         }
         working = replace(working, session=replace(session, kinds=kinds))
+    elsewhere = ""
     integration = working.integration_branch or default_integration(git)
+    recorded = "" if working.integration_branch else recorded_integration(site)
+    if recorded not in {"", integration} and git.commit_id(f"refs/heads/{recorded}"):
+        integration, elsewhere = recorded, integration
     in_force = read_commit(site, git, f"refs/heads/{integration}")
-    return Effective(working, in_force, integration)
+    return Effective(working, in_force, integration, elsewhere)
 
 
 def read_working(site: Site) -> Config | None:
@@ -116,16 +123,25 @@ def _choose(site: Site | None, read: Callable[[str], bytes | None], prefix: str)
 
 
 def default_integration(git: Git) -> str:
-    """Return the integration branch where none is configured: the remote's HEAD, else main, else master, else HEAD's."""
-    remote = git.maybe("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    """Return the integration branch where none is configured: the remote's HEAD, else main, else master, else HEAD's.
+
+    The remote is ``origin``, else the only one whose HEAD is known.
+    """
+    remote = git.maybe("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD") or _only_remote_head(git)
     heads = git.refs("refs/heads/main", "refs/heads/master")
     if remote:
-        return remote.removeprefix("refs/remotes/origin/")
+        return remote.removeprefix("refs/remotes/").partition("/")[2]
     for name in ("main", "master"):
         if f"refs/heads/{name}" in heads:
             return name
     unborn = git.maybe("symbolic-ref", "--quiet", "--short", "HEAD")
     return unborn if unborn and not heads and not git.ok("rev-parse", "-q", "--verify", "HEAD") else "main"
+
+
+def _only_remote_head(git: Git) -> str:
+    listed = git.maybe("for-each-ref", "--format=%(symref)", "refs/remotes/*/HEAD") or ""
+    heads = listed.split()
+    return heads[0] if len(heads) == 1 else ""
 
 
 def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:
