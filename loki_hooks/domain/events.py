@@ -164,6 +164,7 @@ EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     "moved-untested": _trouble,
     "hooks-put-back": _trouble,
     "hooks-lost": _trouble,
+    "gates-held": _trouble,
     # Worktrees that come and go
     "moved": None,
     "vanished": None,

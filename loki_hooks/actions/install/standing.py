@@ -18,6 +18,7 @@ from loki_hooks.system.store import events
 from loki_hooks.system.store.integration import record_integration, recorded_integration
 
 if TYPE_CHECKING:
+    from loki_hooks.actions.context import Context
     from loki_hooks.system.site import Site
 
 
@@ -38,6 +39,11 @@ def stand_up(site: Site) -> None:
             why = "; ".join(dict.fromkeys(displaced[name].why.replace(name, "HOOK") for name in back))
             events.record(site, "hooks-put-back", detail=f"{', '.join(back)}: {why}")
     _record_lost(site, lost)
+
+
+def gate_warnings(context: Context) -> tuple[str, ...]:
+    """Return, as sentences, what was changed of the gate by others, and what helps."""
+    return tuple(filter(None, (*context.config.warnings, why_gate_is_off(context.site))))
 
 
 def keep_integration(site: Site, *, anew: bool = False) -> None:

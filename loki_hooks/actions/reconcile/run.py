@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loki_hooks.actions.consent import approve_gates
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.worktrees import keep_testing
 from loki_hooks.actions.install.standing import keep_integration, stand_up
@@ -132,6 +133,7 @@ def _keep_standing(context: Context) -> None:
         record = StreamRecord("main", "main", Status.ORCHESTRATING, path, branch, created_at=now(), origin="adopted")
         context.store.update(lambda s: s.with_stream(record))
     contained(context, "testing", lambda: keep_testing(context))
+    contained(context, "gate configuration", lambda: approve_gates(context))
     contained(context, "hooks", lambda: stand_up(context.site))
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import MAX_WORKTREES
-from loki_hooks.actions.install.standing import why_gate_is_off
+from loki_hooks.actions.install.standing import gate_warnings
 from loki_hooks.actions.landing.untested import why_untested
 from loki_hooks.actions.landing.upstream import why_not_pushed
 from loki_hooks.actions.radar.notices import FAR_BEHIND, OLD_DAYS
@@ -316,16 +316,12 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
     if not config.in_force.gates:
         written = " (loki-hooks.toml has some, but it is not committed there)" if config.working.gates else ""
         notes.append(f"no gate is configured on {config.integration}{written}: nothing lands by itself")
-    elif config.not_in_force:
+    elif config.not_in_force and not config.held:
         notes.append(
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
-    if config.elsewhere:
-        notes.append(
-            f"git names {config.elsewhere} as the remote's branch now; {config.integration}, recorded at install, stays the "
-            "integration branch: set integration_branch in loki-hooks.toml, or `loki-hooks install` again, if that is meant"
-        )
-    notes += filter(None, [why_untested(context), why_not_pushed(context), why_gate_is_off(context.site)])
+    notes += gate_warnings(context)
+    notes += filter(None, [why_untested(context), why_not_pushed(context)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")

@@ -7,6 +7,7 @@ comes from the integration branch's *commit*, so that no stream can change the g
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -18,7 +19,9 @@ from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.names import DEFAULT_BRANCHES, nearest
 from loki_hooks.domain.sessions.agents import PRESETS, Agent, Launch
 from loki_hooks.errors import BadInputError
+from loki_hooks.system.config.approved import brought_by_a_stream, changed_tables, with_former
 from loki_hooks.system.config.cache import remembered
+from loki_hooks.system.config.trust import approved
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import Site
@@ -51,6 +54,31 @@ class Effective:
     """The integration branch's short name."""
     elsewhere: str = ""
     """Which branch git would name now, where that is not the one that was recorded, and none is configured."""
+    held: tuple[str, ...] = ()
+    """The tables that a stream changed on the integration branch; the former ones are in force until a person approves."""
+    former: str = ""
+    """The commit that those are from, '' where none is held."""
+    landed: Config | None = None
+    """What the integration branch says while some of it is held."""
+    files: str = ""
+    """A hash of the integration branch's configuration as it is now."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return, as sentences, what somebody tried to change of what is gated, and what helps."""
+        said = []
+        if self.elsewhere:
+            said.append(
+                f"git names {self.elsewhere} as the remote's branch now; {self.integration}, recorded at install, stays "
+                "the integration branch: set integration_branch in loki-hooks.toml, or `loki-hooks install` again, if "
+                "that is meant"
+            )
+        if self.held:
+            said.append(
+                f"a stream changed {' and '.join(self.held)} on {self.integration}: not in force until you approve with "
+                f"`loki-hooks trust`; see `git diff {self.former[:9]} {self.integration} -- {FILE} {PYPROJECT}`"
+            )
+        return tuple(said)
 
     @property
     def not_in_force(self) -> tuple[str, ...]:
@@ -92,8 +120,36 @@ def load(site: Site, git: Git) -> Effective:
     recorded = "" if working.integration_branch else recorded_integration(site)
     if recorded not in {"", integration} and git.commit_id(f"refs/heads/{recorded}"):
         integration, elsewhere = recorded, integration
-    in_force = read_commit(site, git, f"refs/heads/{integration}")
-    return Effective(working, in_force, integration, elsewhere)
+    return _with_what_is_approved(site, git, working, integration, elsewhere)
+
+
+def _with_what_is_approved(site: Site, git: Git, working: Config, integration: str, elsewhere: str) -> Effective:
+    ref = f"refs/heads/{integration}"
+    seen = hashlib.sha256()
+
+    def read(name: str) -> bytes | None:
+        raw = git.show_file(ref, name)
+        seen.update(b"-" if raw is None else hashlib.sha256(raw).digest())
+        return raw
+
+    current = _choose(site, read, f"{integration}:")
+    files = seen.hexdigest()
+    known = approved(site) if site.enabled else None
+    if known is not None and known.files != files and git.commit_id(known.commit) is not None:
+        before = read_commit(site, git, known.commit)
+        held = changed_tables(before, current)
+        if held and (known.held or brought_by_a_stream(site, git, known.commit, ref, (FILE, PYPROJECT), current)):
+            return Effective(
+                with_former(working, current, before),
+                with_former(current, current, before),
+                integration,
+                elsewhere,
+                held,
+                known.commit,
+                current,
+                files,
+            )
+    return Effective(working, current, integration, elsewhere, files=files)
 
 
 def read_working(site: Site) -> Config | None:
