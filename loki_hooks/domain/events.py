@@ -167,6 +167,8 @@ EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     "gates-held": _trouble,
     # Worktrees that come and go
     "moved": None,
+    "branch-renamed": lambda t: f"{t.name}: its branch {t.detail}",
+    "made-anew": _trouble,
     "vanished": None,
     "restored": None,
     "removed": lambda t: (
