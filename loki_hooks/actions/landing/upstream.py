@@ -53,6 +53,20 @@ def upstream_of(context: Context) -> Upstream:
     return Upstream()
 
 
+def push_remote(context: Context, branch: str) -> str:
+    """Return the remote that a branch is pushed to, as `git push` has it; '' where git would say: where it comes from."""
+    return context.git.config(f"branch.{branch}.pushRemote") or context.git.config("remote.pushDefault") or ""
+
+
+def push_target(context: Context) -> Upstream:
+    """Return where the integration branch is pushed to: its upstream, or, where somebody works with a fork, that."""
+    upstream, name = upstream_of(context), context.integration
+    remote = push_remote(context, name)
+    if remote in {"", upstream.remote}:
+        return upstream
+    return Upstream(remote, name, f"refs/remotes/{remote}/{name}")
+
+
 def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
     """Fetch the upstream unless that was done less than ``every`` seconds ago. Return '' or why it did not work.
 
@@ -89,7 +103,10 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
 
 @dataclass(frozen=True)
 class UpstreamState:
-    """``commit`` is the upstream's, '' for none; whether the integration branch lacks any of it, has more, or both."""
+    """``commit`` is the upstream's, '' for none; whether the integration branch lacks any of it, has both lack and more.
+
+    ``ahead``: whether it has more than where it is pushed to.
+    """
 
     commit: str = ""
     behind: bool = False
@@ -104,10 +121,19 @@ def compared(context: Context, tip: str) -> UpstreamState:
     if theirs is None:
         return UpstreamState(ahead=bool(upstream.remote and tip))
     if not tip or theirs == tip:
-        return UpstreamState(theirs)
+        return UpstreamState(theirs, ahead=_to_push(context, upstream, tip, ahead=False))
     counts = context.git.maybe("rev-list", "--left-right", "--count", f"{tip}...{theirs}")
     ahead, behind = (int(part) > 0 for part in (counts or "0 0").split())
-    return UpstreamState(theirs, behind=behind, ahead=ahead, diverged=ahead and behind)
+    return UpstreamState(theirs, behind, _to_push(context, upstream, tip, ahead), diverged=ahead and behind)
+
+
+def _to_push(context: Context, upstream: Upstream, tip: str, ahead: bool) -> bool:
+    """Whether where the integration branch is pushed to has less than it; ``ahead``: whether its upstream has."""
+    target = push_target(context)
+    if target == upstream or not tip:
+        return ahead
+    there = context.git.commit_id(target.ref)
+    return there is None or not context.git.is_ancestor(tip, there)
 
 
 def unproved(context: Context, commit: str) -> str:
@@ -152,23 +178,23 @@ def push(context: Context, commit: str) -> str:
 
     Return '' or why it did not work.
     """
-    upstream = upstream_of(context)
-    if not upstream.remote:
+    target = push_target(context)
+    if not target.remote:
         return ""
     from loki_hooks.system.git.git import Git
 
     with_hooks = Git(context.site.root, hooks=True)
-    branch = f"refs/heads/{upstream.branch}"
-    done = with_hooks.run("push", "--porcelain", upstream.remote, f"{commit}:{branch}", timeout=PUSH_TIMEOUT)
+    branch = f"refs/heads/{target.branch}"
+    done = with_hooks.run("push", "--porcelain", target.remote, f"{commit}:{branch}", timeout=PUSH_TIMEOUT)
     if done.returncode == 0:
         _path(context).unlink(missing_ok=True)
-        events.record(context.site, "pushed", commit=commit, detail=f"{context.integration} to {upstream.remote}")
+        events.record(context.site, "pushed", commit=commit, detail=f"{context.integration} to {target.remote}")
         return ""
     why = refusal(done, PUSH_TIMEOUT)
     not_pushed(context, "push-failed", commit, why)
     if not done.timed_out:
         fetch(context, every=0.0)  # somebody else may have pushed
-    return f"cannot push {context.integration} to {upstream.remote}: {why}"
+    return f"cannot push {context.integration} to {target.remote}: {why}"
 
 
 def refusal(done: Completed, timeout: float) -> str:
@@ -194,13 +220,13 @@ def not_pushed(context: Context, event: str, commit: str, why: str) -> None:
 
 def why_not_pushed(context: Context) -> str:
     """Return why the integration branch, as it is now, was not pushed, as a sentence; '' where it was or need not be."""
-    known, upstream = read_json(_path(context)), upstream_of(context)
+    known, target = read_json(_path(context)), push_target(context)
     tip = context.git.commit_id(context.integration_ref)
-    if not isinstance(known, dict) or not upstream.remote or tip is None or known.get("commit") != tip:
+    if not isinstance(known, dict) or not target.remote or tip is None or known.get("commit") != tip:
         return ""
-    if not context.config.working.merge.push or context.git.commit_id(upstream.ref) == tip:
+    if not context.config.working.merge.push or context.git.commit_id(target.ref) == tip:
         return ""
-    return f"{context.integration} is not pushed to {upstream.remote}: {known.get('reason')}"
+    return f"{context.integration} is not pushed to {target.remote}: {known.get('reason')}"
 
 
 def _path(context: Context) -> Path:
