@@ -36,7 +36,9 @@ def hooks_path(site: Site, worktree: Path | None = None) -> tuple[str, str]:
 
     ``worktree``: where to ask, by default the main one.
     """
-    told = Git(worktree or site.main or site.here, hooks=True).maybe("config", "--show-scope", "--get", "core.hooksPath")
+    told = Git(worktree or site.main or site.here, hooks=True).maybe(
+        "config", "--show-scope", "--get", "core.hooksPath"
+    )
     scope, _, path = (told or "").partition("\t")
     return path, scope
 
