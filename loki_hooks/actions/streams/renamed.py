@@ -48,7 +48,7 @@ def made_anew(context: Context, record: StreamRecord, tip: str) -> bool:
     own, theirs = ((git.maybe("rev-list", commit, *without) or "").split() for commit in (was, tip))
     if not set(own).isdisjoint(theirs):
         return False
-    logged = git.maybe(
-        "log", "--walk-reflogs", "--no-show-signature", "--format=%H", f"refs/heads/{record.branch}", "--"
-    )
-    return was not in (logged or "").split()
+    ref = f"refs/heads/{record.branch}"
+    logged = (git.maybe("log", "--walk-reflogs", "--no-show-signature", "--format=%H", ref, "--") or "").split()
+    first = git.commit_id(f"{ref}@{{{len(logged)}}}")  # where it was before the oldest entry
+    return was not in {*logged, first}
