@@ -9,13 +9,10 @@ from loki_hooks.actions.install.install import carry_out, plan_install
 from loki_hooks.domain.install.chain import SHIM_ID
 from loki_hooks.domain.install.values import Configure, InstallStep, Move, Write
 from loki_hooks.errors import LokiError
-from loki_hooks.system.config.load import default_integration, read_working
 from loki_hooks.system.files import write_atomic
-from loki_hooks.system.git.git import Git
 from loki_hooks.system.hooks.standing import LostHook, lost_hooks, take_away_renamed
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.store import events
-from loki_hooks.system.store.integration import record_integration, recorded_integration
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -44,15 +41,6 @@ def stand_up(site: Site) -> None:
 def gate_warnings(context: Context) -> tuple[str, ...]:
     """Return, as sentences, what was changed of the gate by others, and what helps."""
     return tuple(filter(None, (*context.config.warnings, why_gate_is_off(context.site))))
-
-
-def keep_integration(site: Site, *, anew: bool = False) -> None:
-    """Record what the integration branch is, if it is not recorded yet; ``anew``: a person says that it is what git says."""
-    if not anew and recorded_integration(site):
-        return
-    git = Git(site.root)
-    working = read_working(site)
-    record_integration(site, (working and working.integration_branch) or default_integration(git))
 
 
 def _is_own_entry(step: InstallStep, hooks: set[str]) -> bool:

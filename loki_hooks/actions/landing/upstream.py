@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.advance import advance
+from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.errors import why_line
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
@@ -15,6 +16,7 @@ from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import busy_pass, try_hold_pass
 from loki_hooks.system.processes.run import Completed
 from loki_hooks.system.store import events
+from loki_hooks.system.store.integration import Recorded, record, recorded
 
 FETCH_TIMEOUT = 15.0
 PUSH_TIMEOUT = 120.0
@@ -136,12 +138,45 @@ def _to_push(context: Context, upstream: Upstream, tip: str, ahead: bool) -> boo
     return there is None or not context.git.is_ancestor(tip, there)
 
 
+def keep_integration(context: Context, *, anew: bool = False) -> None:
+    """Record the integration branch and its upstream, where that is not recorded yet.
+
+    ``anew``: a person says that they are what git says now.
+    """
+    known, upstream = recorded(context.site), upstream_of(context)
+    if known is not None and not anew and (known.upstream or not upstream.remote):
+        return
+    config = context.config
+    branch = config.elsewhere if anew and config.elsewhere else config.integration
+    if known is not None and not anew:
+        branch = known.branch
+    record(context.site, Recorded(branch, _words(upstream), _url(context, upstream)))
+
+
+def _words(upstream: Upstream) -> str:
+    return f"{upstream.remote}/{upstream.branch}" if upstream.remote else ""
+
+
+def _url(context: Context, upstream: Upstream) -> str:
+    from hashlib import sha256
+
+    url = context.git.maybe("remote", "get-url", upstream.remote) if upstream.remote else ""
+    return sha256(without_credentials(url or "").encode("utf-8", "replace")).hexdigest()
+
+
 def unproved(context: Context, commit: str) -> str:
     """Return '' where the remote itself says now that its branch is at ``commit``, else why that is not proved.
 
-    Anybody who may write in the repository may write a remote-tracking ref.
+    Anybody who may write in the repository may write a remote-tracking ref, and set what the branch follows.
     """
-    upstream = upstream_of(context)
+    upstream, known = upstream_of(context), recorded(context.site)
+    if known is not None and known.upstream and context.integration == known.branch:
+        words = _words(upstream)
+        another = f"{words} now" if words != known.upstream else f"{words} at another URL now"
+        if (known.upstream, known.url) != (words, _url(context, upstream)):
+            return (
+                f"{context.integration} follows {another}, not as it was recorded: `loki-hooks install` records it anew"
+            )
     ref = f"refs/heads/{upstream.branch}"
     done = context.git.run("ls-remote", "--quiet", upstream.remote, ref, timeout=FETCH_TIMEOUT)
     if done.returncode != 0:

@@ -25,7 +25,7 @@ from loki_hooks.system.config.trust import approved
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import Site
-from loki_hooks.system.store.integration import recorded_integration
+from loki_hooks.system.store.integration import recorded
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -117,9 +117,9 @@ def load(site: Site, git: Git) -> Effective:
         working = replace(working, session=replace(session, kinds=kinds))
     elsewhere = ""
     integration = working.integration_branch or default_integration(git)
-    recorded = "" if working.integration_branch else recorded_integration(site)
-    if recorded not in {"", integration} and git.commit_id(f"refs/heads/{recorded}"):
-        integration, elsewhere = recorded, integration
+    known = None if working.integration_branch else recorded(site)
+    if known is not None and known.branch != integration and git.commit_id(f"refs/heads/{known.branch}"):
+        integration, elsewhere = known.branch, integration
     return _with_what_is_approved(site, git, working, integration, elsewhere)
 
 

@@ -72,6 +72,29 @@ def test_a_planted_remote_tracking_ref_moves_nothing_and_is_put_right(repo: Repo
     assert not events(repo, "forwarded")
 
 
+@pytest.mark.parametrize("how", ["branch", "url"])
+def test_another_upstream_is_followed_only_when_a_person_says_so(repo: Repo, tmp_path: Path, how: str) -> None:
+    made = yard(repo)
+    remote(repo, tmp_path)
+    made.once()
+    before = repo.git("rev-parse", "main")
+    evil = branch_with(repo, "evil", {"bad.txt": "x"})
+    if how == "branch":
+        repo.git("push", "-q", "origin", "evil")
+        repo.git("branch", "-q", "-u", "origin/evil", "main")
+    else:
+        repo.git("clone", "-q", "--bare", str(repo.path), str(tmp_path / "evil.git"))
+        Repo(tmp_path / "evil.git").git("update-ref", "refs/heads/main", evil)
+        repo.git("remote", "set-url", "origin", str(tmp_path / "evil.git"))
+        repo.git("fetch", "-q", "origin")
+    steps = made.once()["steps"]
+    assert next(step["detail"] for step in steps if step["step"] == "forward").startswith("main follows origin/")
+    assert repo.git("rev-parse", "main") == before
+    assert repo.loki("install").code == 0
+    made.once()
+    assert repo.git("rev-parse", "main") == evil
+
+
 def test_moved_past_the_gate_is_said_recorded_and_not_pushed(repo: Repo, tmp_path: Path) -> None:
     made = yard(repo, more="[merge]\npush = true\n")
     bare = remote(repo, tmp_path)
@@ -98,7 +121,7 @@ def test_another_head_of_the_remote_does_not_change_what_is_gated(repo: Repo, tm
     assert "git names evil" in " | ".join(told["notes"])
     assert "git names evil" in made.run("--once").err
     forged = repo.path / ".git" / "loki" / "integration"
-    forged.write_text(f"{forged.read_text().split()[0]} evil\n")
+    forged.write_text(forged.read_text().replace('"main"', '"evil"'))
     assert made.context().config.integration == "evil"  # a forged record is none: git's word counts, as without one
 
 
