@@ -38,10 +38,10 @@ class GitFailedError(LokiError):
         self.argv = argv
         self.returncode = returncode
         self.stderr = stderr
-        last = stderr.strip().splitlines()[-1] if stderr.strip() else f"exit status {returncode}"
+        why = why_line(stderr) if stderr.strip() else f"exit status {returncode}"
         while argv[:1] == ("-c",):  # settings are no help to the reader
             argv = argv[2:]
-        super().__init__(f"`git {' '.join(argv)}` failed: {last}")
+        super().__init__(f"`git {' '.join(argv)}` failed: {why}")
 
 
 class SetupFailedError(LokiError):
@@ -60,3 +60,15 @@ class StateConflictError(LokiError):
 
 class InterruptedRunError(LokiError):
     """The run was told to stop: it has no result."""
+
+
+def why_line(text: str) -> str:
+    """Return the line of what git said that tells why: the first of its ``fatal:``, ``error:``, ``remote:`` or ``!``
+    lines, else the last that is not blank. What follows the first is advice and consequence.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    why = (line for line in lines if line.startswith(_WHY) and line not in _WHY)
+    return next(why, lines[-1] if lines else "no reason given")
+
+
+_WHY = ("fatal:", "error:", "remote:", "!")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
@@ -26,6 +26,8 @@ class Asked:
 
     items: tuple[TrustItem, ...]
     new: tuple[TrustItem, ...]
+    held: tuple[str, ...] = ()
+    """The tables of the gate configuration that a stream changed, and that are not in force yet."""
 
 
 def asked(site: Site) -> Asked:
@@ -33,8 +35,10 @@ def asked(site: Site) -> Asked:
     effective = load(site, Git(site.root))
     working = effective.working
     both = (*trust.items_of(working, effective.in_force), *trust.items_of(working, working))
+    if effective.landed is not None:
+        both += trust.items_of(working, effective.landed)
     items = tuple({item.digest: item for item in reversed(both)}.values())[::-1]
-    return Asked(items, trust.missing(site, items))
+    return Asked(items, trust.missing(site, items), effective.held)
 
 
 def give_trust(site: Site) -> Asked:
@@ -43,7 +47,25 @@ def give_trust(site: Site) -> Asked:
     found = asked(site)
     if found.new or trust.by_environment(site):  # the word is given for later, too, when the variable is not there
         trust.grant(site, found.items)
+    approve_gates(Context(site), anew=True)
     return found
+
+
+def approve_gates(context: Context, *, anew: bool = False) -> None:
+    """Record whose gate configuration is in force: the integration branch's, unless a stream changed it.
+
+    ``anew``: a person approves what it is now.
+    """
+    site, config = context.site, context.config
+    known = trust.approved(site)
+    if config.held and not anew:
+        if known is not None and not known.held:
+            trust.approve(site, replace(known, held=True))
+            events.record(site, "gates-held", detail=f"a stream changed {', '.join(config.held)}")
+        return
+    tip = context.git.commit_id(context.integration_ref)
+    if tip is not None and (known is None or known.held or known.files != config.files):
+        trust.approve(site, trust.Approved(tip, config.files))
 
 
 def require_person(site: Site, deed: Deed, stream: str = "") -> None:

@@ -9,7 +9,7 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import under_way
 from loki_hooks.actions.landing.propose import propose, push_branch
-from loki_hooks.actions.landing.upstream import upstream_of
+from loki_hooks.actions.landing.upstream import push_remote, upstream_of
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.requests import finish as finishing
 from loki_hooks.actions.sessions.leftovers import commit_leftovers
@@ -103,7 +103,7 @@ def _propose(context: Context, record: StreamRecord) -> None:
 def _keep(context: Context, record: StreamRecord) -> None:
     finishing.keep(context, record)
     say(f"the worktree is gone, the branch {record.branch} stays; `loki-hooks restore {record.name}` makes one again")
-    remote = upstream_of(context).remote
+    remote = push_remote(context, record.branch) or upstream_of(context).remote
     tip = context.git.commit_id(f"refs/heads/{record.branch}")
     if not remote or tip is None:
         return

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.consent import asked, give_trust
+from loki_hooks.actions.context import Context
 from loki_hooks.actions.install.install import carry_out, plan_install
+from loki_hooks.actions.landing.upstream import keep_integration
 from loki_hooks.cli.console import answer, hint, printable, say
 from loki_hooks.domain.install.values import InstallWay
 from loki_hooks.errors import BadInputError
@@ -41,8 +43,10 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
     carry_out(site, plan, say)
     trusted = 0
     if in_session(site):
+        keep_integration(Context(site))
         say("nothing was trusted: a session cannot do that in its user's name")
     else:
+        keep_integration(Context(site), anew=True)
         given = give_trust(site).new
         trusted = len(given)
         for item in given:

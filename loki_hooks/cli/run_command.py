@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.install.standing import gate_warnings
 from loki_hooks.actions.reconcile.run import Done, Report
 from loki_hooks.actions.requests.watch import passes, something_moves
 from loki_hooks.cli.console import answer_json, say
@@ -28,6 +29,8 @@ def run(once: bool, source: str, grain: str, as_json: bool) -> None:
     if source:
         enter(Context(discover()), source, grain)
     site = require_enabled()
+    for warning in gate_warnings(Context(site)):
+        say(warning)
     taken: list[Done] = []
     for report in passes(site, lambda _: something_moves(Context(site)), say=say):
         taken += report.steps

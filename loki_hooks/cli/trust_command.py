@@ -25,6 +25,9 @@ def trust(show: bool) -> None:
         answer(
             f"{'new' if item in found.new else '   '} {printable(f'{item.kind} {item.name}: {item.command}', keep='')}"
         )
+    if found.held:
+        word = "a stream changed, not in force yet" if show else "approved"
+        say(f"{word}: {', '.join(found.held)} of the integration branch's configuration")
     if show:
         say("nothing is new" if not found.new else f"{len(found.new)} not trusted yet: say so with `loki-hooks trust`")
     else:

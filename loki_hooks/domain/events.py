@@ -174,8 +174,14 @@ EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     "pushed": None,
     "push-held": _trouble,
     "push-failed": _trouble,
+    "moved-untested": _trouble,
+    "hooks-put-back": _trouble,
+    "hooks-lost": _trouble,
+    "gates-held": _trouble,
     # Worktrees that come and go
     "moved": None,
+    "branch-renamed": lambda t: f"{t.name}: its branch {t.detail}",
+    "made-anew": _trouble,
     "vanished": None,
     "restored": None,
     "removed": lambda t: (

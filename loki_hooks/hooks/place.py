@@ -27,6 +27,9 @@ class HookPlace:
             return inside
         if self.git_dir == self.common and self.root != self.common:  # the main worktree, wherever its git dir is
             return os.path.join(self.root, ".loki")
+        main = first_line(os.path.join(self.common, "loki", "main"))  # the git dir is not in the main worktree
+        if main and _leads_to(os.path.join(main, ".git"), self.common):
+            return os.path.join(main, ".loki")
         if os.path.basename(self.common) == ".git":
             return os.path.join(os.path.dirname(self.common), ".loki")
         return inside
@@ -37,6 +40,13 @@ class HookPlace:
         head = first_line(os.path.join(self.git_dir, "HEAD"))
         prefix = "ref: refs/heads/"
         return head[len(prefix) :] if head.startswith(prefix) else ""
+
+
+def _leads_to(dot: str, common: str) -> bool:
+    """Whether a worktree's ``.git``, a link or a pointer file, leads to the git dir ``common``."""
+    if os.path.isdir(dot):
+        return os.path.realpath(dot) == common
+    return os.path.realpath(os.path.join(os.path.dirname(dot), first_line(dot).removeprefix("gitdir: "))) == common
 
 
 def find_place() -> HookPlace:

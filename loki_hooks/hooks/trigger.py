@@ -13,6 +13,7 @@ from loki_hooks.domain.work import ReconcileWork
 from loki_hooks.hooks.caller import NATIVE, cleaned, framework
 from loki_hooks.hooks.place import HookPlace, find_place, first_line
 from loki_hooks.system.processes.detach import LINUX, detach, git_ancestors, parent_of, start_time, worker_argv
+from loki_hooks.system.store.fronts import displaced
 
 MAX_NOTICE = 400
 
@@ -33,12 +34,24 @@ def trigger(hook: str, notice: str = "") -> int:
         import site
 
         site.main()
+    if displaced(place.common):
+        stand_up_again(place)
     if notice:
         show_notice(place, notice)
     work = ReconcileWork(hook, by, place.root, waited_for(by))
     # Not in the worktree: one that somebody is in is not cleaned up, be it ourselves.
     detach(worker_argv(work), cleaned(env), os.path.dirname(place.loki))
     return 0
+
+
+def stand_up_again(place: HookPlace) -> None:
+    """Put our hooks back at once where another tool's installer displaced them: a push may come next."""
+    from pathlib import Path
+
+    from loki_hooks.actions.install.standing import stand_up
+    from loki_hooks.system.site import discover
+
+    stand_up(discover(Path(place.root)))
 
 
 def waited_for(by: str) -> list[tuple[int, str]]:

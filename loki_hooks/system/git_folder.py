@@ -58,6 +58,11 @@ def git_dir_at(folder: Path) -> Path | None:
     return next((Path(os.path.realpath(place)) for place in (dot, folder) if _is_git_dir(place)), None)
 
 
+def is_bare_place(folder: Path) -> bool:
+    """Whether the folder is a git dir itself, so that git works in it as in a bare repository."""
+    return not os.path.lexists(folder / ".git") and os.path.lexists(folder / "HEAD")
+
+
 def _is_git_dir(place: Path) -> bool:
     shared = pointer(place / "commondir") or place
     return os.path.lexists(place / "HEAD") and (shared / "objects").is_dir() and (shared / "refs").is_dir()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loki_hooks.errors import NotEnabledError
 from loki_hooks.system.files import write_atomic
-from loki_hooks.system.git_folder import config_value, pointer
+from loki_hooks.system.git_folder import config_value, git_dir_at, pointer
 
 LOKI = ".loki"
 _FOUND = "found"
@@ -130,7 +130,7 @@ def discover(start: Path | None = None) -> Site:
     for folder in (begin, *begin.parents):
         dot = folder / ".git"
         if dot.is_dir() and (dot / "HEAD").exists():
-            return _site(dot, folder)
+            return _site(Path(os.path.realpath(dot)), folder)
         if dot.is_file():
             target = pointer(dot, "gitdir: ")
             if target is None:  # what is around it is another repository: git goes no further up either
@@ -145,25 +145,30 @@ def _site(git_dir: Path, here: Path) -> Site:
     shared = pointer(git_dir / "commondir") if (git_dir / "commondir").is_file() else None
     common = shared or git_dir
     main: Path | None = None
-    if shared is None and here != git_dir and not _is_bare(common):
-        main = here
-    elif common.name == ".git" and not _is_bare(common):
-        main = common.parent
-    elif shared is not None and not _is_bare(common):
-        worktree = config_value(common, "worktree")  # a submodule
-        main = Path(os.path.realpath(common / worktree)) if worktree else _recorded_main(common)
+    if not _is_bare(common):
+        if shared is None and here != git_dir:
+            main = here
+        elif recorded := _recorded_main(common):
+            main = recorded
+        elif common.name == ".git":
+            main = common.parent
+        elif shared is not None and (worktree := config_value(common, "worktree")):  # a submodule
+            main = Path(os.path.realpath(common / worktree))
     return Site(common, main, main if main is not None and here == common else here)  # asked from inside the git dir
 
 
 def _recorded_main(common: Path) -> Path | None:
-    """Return the main worktree of a `git init --separate-git-dir`, as ``enable`` recorded it, if it is still there."""
+    """Return the main worktree of a git dir that is elsewhere, as ``enable`` recorded it, if it still leads there."""
     main = pointer(common / "loki" / "main")
-    return main if main is not None and pointer(main / ".git", "gitdir: ") == common else None
+    return main if main is not None and git_dir_at(main) == common else None
 
 
 def _is_bare(common: Path) -> bool:
     """Whether git's configuration says so. A ``core.bare`` set beside a work tree's index is damage."""
-    return config_value(common, "bare") == "true" and not (common.name == ".git" and (common / "index").is_file())
+    if config_value(common, "bare") != "true":
+        return False
+    works = (common / "index").is_file() and (common.name == ".git" or _recorded_main(common) is not None)
+    return not works
 
 
 def require_enabled(start: Path | None = None) -> Site:

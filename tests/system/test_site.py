@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import Repo
+from conftest import Repo, call
 
+from loki_hooks.actions.landing.advance import obstacle
 from loki_hooks.errors import NotEnabledError
+from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.site import Site, discover, ensure_loki, require_enabled
 
 
@@ -167,3 +170,40 @@ def test_a_planted_loki_is_refused_and_not_followed(repo: Repo, tmp_path: Path, 
     with pytest.raises(NotEnabledError, match="not a folder"):
         site.folder("signals")
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["separate", "link"])
+def test_a_git_dir_elsewhere_has_one_main_worktree_and_one_loki(tmp_path: Path, how: str) -> None:
+    main, git_dir = tmp_path / "main", tmp_path / "store" / ".git"
+    git_dir.parent.mkdir()
+    if how == "separate":
+        Repo(tmp_path).git("init", "-q", f"--separate-git-dir={git_dir}", str(main))
+    else:
+        Repo(tmp_path).git("init", "-q", str(main))
+        (main / ".git").rename(git_dir)
+        (main / ".git").symlink_to(git_dir)
+    repo = Repo(main)
+    repo.commit("Begin", {"a": "a"})
+    discover(main).enable("test")
+    linked = tmp_path / "linked"
+    repo.git("worktree", "add", "-q", "-b", "x", str(linked))
+    for folder in (main, linked):
+        site = discover(folder)
+        assert (site.main, site.common, site.loki) == (main, git_dir, main / ".loki")
+        assert [entry.path for entry in list_worktrees(Git(folder))] == [main, linked]
+    asked = "from loki_hooks.hooks.place import find_place; print(find_place().loki)"
+    assert call([sys.executable, "-c", asked], linked).out.strip() == str(main / ".loki")
+
+
+def test_core_bare_by_mistake_hides_no_main_worktree(repo: Repo) -> None:
+    repo.git("config", "core.bare", "true")
+    (main,) = list_worktrees(Git(repo.path))
+    assert (main.path, main.branch, main.bare) == (repo.path, "main", False)
+    assert "core.bare" in obstacle(main, Git(repo.path), main.head, main.head)
+
+
+def test_a_bare_layout_works_where_git_is_allowed_no_bare_repository_by_itself(repo: Repo, tmp_path: Path) -> None:
+    repo.git("clone", "-q", "--bare", str(repo.path), str(tmp_path / "p" / ".bare"))
+    (tmp_path / "p" / ".git").write_text("gitdir: ./.bare\n")
+    repo.git("config", "--global", "safe.bareRepository", "explicit")
+    assert Git(discover(tmp_path / "p").root).commit_id("main") == repo.git("rev-parse", "main")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,12 +86,15 @@ def _silent(site: Site, path: Path, answers: list[Answer]) -> list[Finding]:
             )
         else:
             by_reason.setdefault((answer.why.replace(answer.hook, "HOOK"), answer.lacks), []).append(answer)
-    setting, scope = hooks_path(site)
+    setting, scope = hooks_path(site, path)
     relative = bool(setting) and not setting.startswith(("/", "~"))
     for (why, lacks), those in by_reason.items():
         names = ", ".join(answer.hook for answer in those)
         evidence, todo = f"{names}: {why}", _INSTALL
-        if relative and lacks is Lack.HOOK_FILE:
+        if scope == "worktree":
+            evidence += f"; core.hooksPath is {setting}, for this worktree alone"
+            todo = f"git -C {shlex.quote(str(path))} config --worktree --unset core.hooksPath"
+        elif relative and lacks is Lack.HOOK_FILE:
             evidence += f"; core.hooksPath is {setting} ({scope}), which git looks up in each worktree"
             todo = (
                 f"run husky's set-up in {path}"

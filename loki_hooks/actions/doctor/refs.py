@@ -58,7 +58,12 @@ def check_refs(context: Context) -> list[Finding]:
 
 
 def broken_refs(common: Path) -> Iterator[str]:
-    """Yield the refs whose file holds neither an object id nor the name of another ref (after a crash: nothing)."""
+    """Yield the refs whose file holds neither an object id nor the name of another ref (after a crash: nothing).
+
+    In a reftable no ref is a file; what stands in ``refs/`` is there for programs that do not know of it.
+    """
+    if (common / "reftable").is_dir():
+        return
     for base, _, names in os.walk(common / "refs"):
         for file in sorted(names):
             path = Path(base, file)

@@ -54,8 +54,8 @@ def check_settings(context: Context) -> list[Finding]:
 
 
 def bare_is_damage(site: Site) -> bool:
-    """A bare ``.git`` whose index has files that stand beside it: nobody makes that on purpose."""
-    return _setting(site, "core.bare") == "true" and site.common.name == ".git" and _has_files(site, site.common.parent)
+    """A bare ``.git`` whose index has files that stand in the main worktree: nobody makes that on purpose."""
+    return _setting(site, "core.bare") == "true" and site.main is not None and _has_files(site, site.main)
 
 
 def worktree_is_damage(site: Site) -> str:

@@ -39,6 +39,8 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
     """Return 0 when every pushed ref may go, 1 when one is refused (nothing is pushed then). Raises ``LokiError``."""
     del remote
     context = Context(site)
+    for warning in context.config.warnings:
+        say(f"loki-hooks: {warning}")
     wanted = []
     for update in updates:
         branch = update.branch
@@ -51,7 +53,7 @@ def guard_push(site: Site, updates: Iterable[RefUpdate], remote: str, framework:
             commit, tree = seen.split()
             wanted.append(PushedTree(branch, commit, tree, gates))
     refused = _judge(context, wanted, framework, say, budget=context.config.in_force.push.budget)
-    if not refused and wanted:
+    if not refused and wanted and not context.config.held:
         _remember(context)
     return refused
 

@@ -45,6 +45,7 @@ from loki_hooks.system.hooks.record import (
     read_record,
     write_record,
 )
+from loki_hooks.system.hooks.standing import note_places
 from loki_hooks.system.processes.run import run, scrubbed
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def carry_out(site: Site, plan: InstallPlan, say: Callable[[str], None]) -> None
         if aside is not None:
             say(f"{aside} has what somebody wrote into it since; git does not run that")
         record = _do(site, step, record)
+    note_places(site)
 
 
 def gather(site: Site) -> InstallFacts:

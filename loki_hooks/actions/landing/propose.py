@@ -17,7 +17,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.guard import guard_push
 from loki_hooks.actions.landing.merge import merge
 from loki_hooks.actions.landing.taken_out import require_nothing_taken_out
-from loki_hooks.actions.landing.upstream import PUSH_TIMEOUT, refusal, upstream_of
+from loki_hooks.actions.landing.upstream import PUSH_TIMEOUT, push_remote, refusal, upstream_of
 from loki_hooks.actions.streams.outlook import Outlook, look_ahead, require_committed, require_finishable, require_work
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.gates.push import RefUpdate
@@ -26,8 +26,8 @@ from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
-from loki_hooks.errors import LokiError, RefusedError
-from loki_hooks.system.git.git import NULL_OID, Git, last_line
+from loki_hooks.errors import LokiError, RefusedError, why_line
+from loki_hooks.system.git.git import NULL_OID, Git
 from loki_hooks.system.git.merges import merge_trees
 from loki_hooks.system.processes.run import run, scrubbed
 from loki_hooks.system.store import events, gate_results
@@ -77,12 +77,15 @@ def propose_tested(context: Context, record: StreamRecord) -> PullRequest:
 
 def _send(context: Context, record: StreamRecord, outlook: Outlook, say: Say) -> PullRequest:
     require_nothing_taken_out(context, record, outlook.tip)
-    remote = upstream_of(context).remote
+    upstream = upstream_of(context).remote
+    remote = push_remote(context, record.branch) or upstream
     if not remote:
         raise RefusedError("there is no remote to propose it to", "`git remote add origin URL`, or use --merge")
     gated = not _passed_merged(context, outlook.tip)
     push_branch(context, record, outlook.tip, remote, say=say, gated=gated)
-    return _open(context, record, remote, title_of(context, record), body_text(context, record, outlook))
+    return _open(
+        context, record, remote, upstream or remote, title_of(context, record), body_text(context, record, outlook)
+    )
 
 
 def _publish(context: Context, record: StreamRecord, tip: str, proposal: PullRequest) -> None:
@@ -164,13 +167,17 @@ def _subjects(context: Context, record: StreamRecord) -> list[str]:
     return context.git.out("log", "--reverse", "--no-merges", "--max-count=100", "--format=%s", range_).splitlines()
 
 
-def _open(context: Context, record: StreamRecord, remote: str, title: str, body: str) -> PullRequest:
-    url = context.git.maybe("remote", "get-url", remote) or ""
-    by_hand = f"open a pull request from {record.branch} into {context.integration} on {remote}"
+def _open(context: Context, record: StreamRecord, remote: str, into: str, title: str, body: str) -> PullRequest:
+    """Open the pull request of a branch that was pushed to ``remote``, a fork of ``into`` where that is another one."""
+    url = context.git.maybe("remote", "get-url", into) or ""
+    fork = context.git.maybe("remote", "get-url", remote) or "" if remote != into else ""
+    head = f"{_owner(fork)}:{record.branch}" if _owner(fork) else record.branch
+    by_hand = f"open a pull request from {head} into {context.integration} on {into}"
     if not is_github(url):
         return PullRequest(remote, todo=f"{by_hand} ({without_credentials(url) or 'no URL'} is not GitHub)")
     if shutil.which("gh") is None:
         return PullRequest(remote, todo=f"{by_hand}, or install gh and repeat this", again=True)
+    where = ["--repo", url] if fork else []
     env = scrubbed(GH_PROMPT_DISABLED="1", NO_COLOR="1")
     made = run(
         [
@@ -179,8 +186,9 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
             "create",
             "--base",
             context.integration,
+            *where,
             "--head",
-            record.branch,
+            head,
             "--title",
             title,
             "--body-file",
@@ -194,16 +202,32 @@ def _open(context: Context, record: StreamRecord, remote: str, title: str, body:
     if made.returncode != 0:
         there = run(
             # An earlier one of the branch, closed or merged, is not this proposal.
-            ["gh", "pr", "view", record.branch, "--json", "url,state", "--jq", 'select(.state == "OPEN") | .url'],
+            [
+                "gh",
+                "pr",
+                "view",
+                head,
+                *where,
+                "--json",
+                "url,state",
+                "--jq",
+                'select(.state == "OPEN") | .url',
+            ],
             cwd=context.site.root,
             env=env,
             timeout=PUSH_TIMEOUT,
         )
         if there.returncode == 0 and there.text.strip():
             return PullRequest(remote, url=there.text.strip())
-        return PullRequest(remote, todo=f"{by_hand} (gh could not: {last_line(made.error_text)})", again=True)
+        return PullRequest(remote, todo=f"{by_hand} (gh could not: {why_line(made.error_text)})", again=True)
     links = [word for word in made.text.split() if word.startswith("https://")]
     return PullRequest(remote, url=links[-1] if links else made.text.strip())
+
+
+def _owner(url: str) -> str:
+    """Return whose repository a remote's URL names, '' where it names none."""
+    found = re.search(r"[:/]([^/:]+)/[^/]+?/?$", url)
+    return found[1] if found and is_github(url) else ""
 
 
 def is_github(url: str) -> bool:

@@ -22,6 +22,9 @@ PROPOSE_AGAIN, PROPOSE_AGAIN_MOST = 60.0, 3600.0
 
 
 def forward(context: Context, lock: PassLock, step: Forward) -> StepOutcome:
+    problem = upstream.unproved(context, step.upstream)
+    if problem:
+        return waits(problem)
     moved = advance(context, lock, step.commit, step.old, "fast-forward to upstream")
     if moved.moved:
         events.record(context.site, "forwarded", commit=step.commit)

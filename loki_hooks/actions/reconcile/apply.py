@@ -21,10 +21,12 @@ from loki_hooks.domain.reconcile.sessions import Fail, Start
 from loki_hooks.domain.reconcile.steps import Step
 from loki_hooks.domain.reconcile.streams import (
     Adopt,
+    Anew,
     Moved,
     Note,
     Prepare,
     Ready,
+    Renamed,
     Seen,
     SeenMerged,
     Unseen,
@@ -52,6 +54,8 @@ STEPS: dict[type, Callable[[Context, PassLock, Any], StepOutcome]] = {
     Adopt: streams.adopt,
     Prepare: streams.prepare,
     Moved: streams.moved,
+    Renamed: streams.renamed,
+    Anew: streams.anew,
     Vanished: removal.vanished,
     SeenMerged: streams.seen_merged,
     Ready: streams.ready,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.worktrees import rest
+from loki_hooks.actions.landing.untested import record_untested
 from loki_hooks.actions.writing.blog import follow_blog
 from loki_hooks.actions.writing.docs import follow_docs
 from loki_hooks.actions.writing.queue_signals import show_queues
@@ -24,6 +25,8 @@ def follow(context: Context, old: str, new: str) -> str:
     git, site = context.git, context.site
     said: list[str] = []
     drawn: dict[str, Noted] = {}
+    if old:
+        record_untested(context, old, new)
     if old and git.commit_id(old) is not None:
         start = git.maybe("merge-base", old, new) or old
         # Of rewritten history (amend, reset, rebase) the docs queue needs to know what is not there any more, too.

@@ -19,6 +19,7 @@ from loki_hooks.actions.safe.snapshot import is_only_place
 from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.streams.faults import MAIN, contained, put_off
 from loki_hooks.actions.streams.identity import identify
+from loki_hooks.actions.streams.renamed import made_anew, renamed_to
 from loki_hooks.actions.streams.signals import said_ready, says_ready_itself
 from loki_hooks.actions.train.look import Memory, TrainLook, join_seen, look_at_tip, look_at_train, looked_at
 from loki_hooks.actions.writing.rounds import writers
@@ -121,6 +122,8 @@ def _seen(
         moved="" if registered else moved_by_git(context, record, state, worktrees),
         safe=not s.tip and not here and is_only_place(context, record.stream),
         signalled=s.signalled or says_ready_itself(context, record),
+        renamed="" if s.tip else renamed_to(context, record, state, worktrees),
+        anew=bool(s.tip) and made_anew(context, record, s.tip),
         merged=_has_landed(context, memory, record, s.tip, tip),
     )
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loki_hooks.actions.consent import approve_gates
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.worktrees import keep_testing
+from loki_hooks.actions.install.standing import stand_up
 from loki_hooks.actions.landing import upstream
 from loki_hooks.actions.reconcile.after import after_steps
 from loki_hooks.actions.reconcile.apply import take
@@ -126,10 +128,13 @@ def _keep_standing(context: Context) -> None:
     """See to it that the streams ``main``, always, and ``testing``, when it has a worktree, are there."""
     main = context.store.read().streams.get("main")
     path, branch = str(context.site.root), context.integration
+    contained(context, "integration branch", lambda: upstream.keep_integration(context))
     if main is None or main.path != path or main.branch != branch:
         record = StreamRecord("main", "main", Status.ORCHESTRATING, path, branch, created_at=now(), origin="adopted")
         context.store.update(lambda s: s.with_stream(record))
     contained(context, "testing", lambda: keep_testing(context))
+    contained(context, "gate configuration", lambda: approve_gates(context))
+    contained(context, "hooks", lambda: stand_up(context.site))
 
 
 def _say_unfinished(context: Context, say: Callable[[str], None] | None) -> None:

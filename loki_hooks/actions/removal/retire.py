@@ -116,7 +116,8 @@ def retire(
         raise LokiError(f"the branch {record.branch} is checked out elsewhere")
     if trash and not git.update_ref(trash, work or tip, None, f"{going.value}: {record.branch}"):
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
-    facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
+    facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time}
+    facts |= {**(more or {}), "work": work}
     archive = archive_stream(context, record, time, facts)
     more_lost = (lost.commit,) if lost is not None and lost.commit != work else ()
     pin_past(context, record, f"{PAST}{record.stream}/{time}", more_lost)

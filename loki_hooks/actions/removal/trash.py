@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.safe.salvage import trailers
+from loki_hooks.actions.safe.salvage import is_ours, trailers
 from loki_hooks.actions.safe.snapshot import Safe, lost
 from loki_hooks.domain.names import STANDARD_KINDS, flat
 from loki_hooks.domain.refs import SAFE, TRASH
@@ -93,7 +93,7 @@ def _entry(context: Context, ref: str, oid: str, stream: str, time: str) -> Tras
     value = read_json(archive / "record.json")
     facts: Mapping[str, Any] = value if isinstance(value, dict) else {}
     record = StreamRecord.from_json(stream, facts) if facts else None
-    made = trailers(context.git, oid)
+    made = trailers(context.git, oid) if _is_work(context, oid, stream, facts) else {}
     tip = made.get("Tip") or oid
     if record is None or record.stream != stream:
         record = _guess(context, stream, made.get("Branch", ""), tip)
@@ -110,6 +110,16 @@ def _entry(context: Context, ref: str, oid: str, stream: str, time: str) -> Tras
         archive=archive if archive.is_dir() and not archive.is_symlink() else None,
         reasons=tuple(r for r in reasons if isinstance(r, str)) if isinstance(reasons, list) else (),
     )
+
+
+def _is_work(context: Context, oid: str, stream: str, facts: Mapping[str, Any]) -> bool:
+    """Whether it is a commit of uncommitted work, by the record of its removal; any commit's message can say so.
+
+    Where there is no record (archives are not for ever) it must at least be one that we made.
+    """
+    if "work" in facts and facts.get("trash"):
+        return bool(facts["work"] == oid)
+    return is_ours(context.git, oid, stream)
 
 
 def _guess(context: Context, stream: str, branch: str, tip: str) -> StreamRecord:

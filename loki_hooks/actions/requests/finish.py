@@ -17,6 +17,7 @@ from loki_hooks.actions.gates.runners import under_way
 from loki_hooks.actions.landing import upstream as remote
 from loki_hooks.actions.landing.advance import advance
 from loki_hooks.actions.landing.merge import message_of
+from loki_hooks.actions.landing.reverted import why_not_back
 from loki_hooks.actions.landing.taken_out import require_nothing_taken_out
 from loki_hooks.actions.reconcile.run import Report, reconcile
 from loki_hooks.actions.removal.retire import facts_of, judge, retire
@@ -73,6 +74,10 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> MergeResult:
     require_committed(record, outlook)
     require_work(context, record, outlook)
     require_nothing_taken_out(context, record, outlook.tip)
+
+    reverted = why_not_back(context, record, outlook.tip)
+    if reverted:
+        say(reverted)
 
     def wish(state: State) -> State:
         current = state.streams.get(record.stream)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.landing.reverted import why_not_back
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.trash import Trashed, lost_entry, to_restore
 from loki_hooks.actions.requests.stop import stop_stream
@@ -188,6 +189,8 @@ def _bring_back(context: Context, lock: PassLock, entry: Trashed) -> Restored:
     head = trailers(context.git, entry.work).get("Head") if entry.work else None
     if head:
         notes.append(f"its worktree was detached at {head}: `git -C {path} switch --detach {head}` goes there")
+    reverted = why_not_back(context, record, entry.tip)
+    notes += [reverted] if reverted else []
     _unpack(context, record, entry)
     _furnish(context, record)  # last: what the person had changed in a copied file is what comes back
     events.record(

@@ -131,7 +131,7 @@ def staged_commit(git: Git, stream: str, index: str, head: str) -> str:
 
 def commit_work(git: Git, stream: str, tree: str, parents: Sequence[str], facts: Mapping[str, str]) -> str:
     """Return ``W``: ``facts`` become its trailers."""
-    lines = [f"Uncommitted work of {stream}", "", *(f"Loki-{key}: {value}" for key, value in facts.items())]
+    lines = [_subject(stream), "", *(f"Loki-{key}: {value}" for key, value in facts.items())]
     return _commit(git, tree, parents, "\n".join(lines) + "\n")
 
 
@@ -225,6 +225,16 @@ def bring_back(worktree: Path, work: str, index: str, folder: str) -> tuple[str,
     if not left:
         remove_tree(root)
     return tuple(left)
+
+
+def _subject(stream: str) -> str:
+    return f"Uncommitted work of {stream}"
+
+
+def is_ours(git: Git, commit: str, stream: str) -> bool:
+    """Whether the commit is of the form of ``W``: nobody's, with its subject."""
+    said = git.maybe("log", "-1", "--no-show-signature", "--format=%an%n%ae%n%cn%n%ce%n%s", commit)
+    return said is not None and said.splitlines() == [*NOBODY.values(), _subject(stream)]
 
 
 def trailers(git: Git, commit: str) -> Mapping[str, str]:

@@ -50,7 +50,8 @@ def look_back(
     path = Path(record.path)
     git = Git(path, of=context.site.common)
     branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "a detached HEAD"
-    wrong = "" if branch == record.branch else branch
+    gone = context.git.commit_id(f"refs/heads/{record.branch}") is None
+    wrong = "" if branch == record.branch else f"{branch}; {record.branch} is gone" if gone else branch
     session = context.config.working.session
     agent = context.config.working.agents.get(session.launch(record.kind, record.agent).agent, Agent("", ""))
     said = tail(log)
@@ -59,7 +60,8 @@ def look_back(
     why = ""
     if not wrong:
         left, why = commit_leftovers(context, record, wanted=session.commit == "all" and ended_well(ending))
-    commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if record.base else "0"
+    counted = record.base and not gone
+    commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if counted else "0"
     words = session.rate_limit.words
     return replace(
         ending,

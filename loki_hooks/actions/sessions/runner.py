@@ -28,6 +28,7 @@ from loki_hooks.actions.sessions.prompt import agent_argv, render_prompt, write_
 from loki_hooks.actions.sessions.spawn_queue import started
 from loki_hooks.actions.sessions.tmux import TERM, shown_terminal
 from loki_hooks.actions.streams.continuity import note_sync
+from loki_hooks.actions.streams.renamed import follow_rename, renamed_to
 from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.actions.streams.worktree import copy_environment, furnish
 from loki_hooks.actions.writing.rounds import give_items
@@ -197,9 +198,22 @@ def _run(
             pump.drain()
             if child.stdout is not None:
                 child.stdout.close()
+    record = _under_its_name(context, record)
     ending = look_back(context, record, child.returncode, stopped=stop.is_set(), timed_out=timed_out, log=log)
     Keeper(context).renew_quietly(record.stream)
     return ending, record
+
+
+def _under_its_name(context: Context, record: StreamRecord) -> StreamRecord:
+    """Return the stream with the name that its branch has now: an agent may have renamed it."""
+    if context.git.commit_id(f"refs/heads/{record.branch}") is not None:
+        return record
+    state = context.store.read()
+    current = state.streams.get(record.stream)
+    if current is None or current.session != record.session:
+        return record
+    branch = renamed_to(context, record, state, list_worktrees(context.git))
+    return follow_rename(context, record, branch) if branch else record
 
 
 @contextlib.contextmanager

@@ -9,12 +9,24 @@ from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.faults import fail, worked
 from loki_hooks.actions.streams.records import change, move, record_of
+from loki_hooks.actions.streams.renamed import follow_rename
 from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.streams.start_commit import base_commit
 from loki_hooks.actions.streams.worktree import copy_environment, furnish, make_worktree
 from loki_hooks.domain.reconcile.facts import Found
 from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, failed, waits
-from loki_hooks.domain.reconcile.streams import Adopt, Moved, Note, Prepare, Ready, Seen, SeenMerged, Unseen
+from loki_hooks.domain.reconcile.streams import (
+    Adopt,
+    Anew,
+    Moved,
+    Note,
+    Prepare,
+    Ready,
+    Renamed,
+    Seen,
+    SeenMerged,
+    Unseen,
+)
 from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.failures import LOOK
 from loki_hooks.domain.streams.record import StreamRecord
@@ -33,6 +45,8 @@ from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.store import events, signals
 from loki_hooks.system.store.spawn_environment import forget
 from loki_hooks.system.worktrees.registry import wait_for_git
+
+_ANEW = "its branch was deleted and made anew: say FEATURE_READY when it is ready"
 
 
 def unseen(context: Context, _lock: PassLock, step: Unseen) -> StepOutcome:
@@ -121,6 +135,25 @@ def moved(context: Context, _lock: PassLock, step: Moved) -> StepOutcome:
     reason = f"its worktree is in {step.path} now"
     events.record(context.site, "moved", step.stream, detail=reason, evidence={"path": step.path, "before": old})
     return done(reason)
+
+
+def renamed(context: Context, _lock: PassLock, step: Renamed) -> StepOutcome:
+    follow_rename(context, record_of(context, step.stream), step.branch)
+    return done(f"its branch is called {step.branch} now")
+
+
+def anew(context: Context, _lock: PassLock, step: Anew) -> StepOutcome:
+    """Begin again with the stream: what was said of the former branch counts for this one no more."""
+    git, record = context.git, record_of(context, step.stream)
+    was = record.tip
+    base = git.maybe("merge-base", step.commit, context.integration_ref) or step.commit
+    move(context, step.stream, Status.OPEN, tip="", base=base, wanted="", reason=_ANEW)
+    git.update_ref(base_ref(step.stream), base, None, "made anew")
+    take_ready_signals(context, record)
+    for name in (SignalName("TESTS_PASSED", record.name), SignalName("MERGE_REQUESTED", record.stream)):
+        signals.clear(context.site, name)
+    events.record(context.site, "made-anew", step.stream, commit=step.commit, detail=_ANEW, evidence={"was": was})
+    return done(_ANEW)
 
 
 def seen_merged(context: Context, _lock: PassLock, step: SeenMerged) -> StepOutcome:

@@ -207,7 +207,7 @@ def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamF
     if not records:
         return None
     for ref in (TRAIN, *context.git.refs(WITHOUT)):
-        known = current_train(context.git, tip, records, ref)
+        known = current_train(context, tip, records, memory.merges, ref)
         if known is None:
             continue
         under_way = {r.stream for r in records if r.status is not Status.READY}
@@ -249,7 +249,8 @@ def _rests(
     for index in wanted:
         left = [records[car.stream] for place, car in enumerate(train.cars) if place != index]
         ref = f"{WITHOUT}{train.cars[index].stream}"
-        rest = current_train(context.git, train.base, left, ref) or _built(context, memory, train.base, left)
+        rest = current_train(context, train.base, left, memory.merges, ref)
+        rest = rest or _built(context, memory, train.base, left)
         if [car.stream for car in rest.cars] == [r.stream for r in left]:
             found[index] = Without(rest, standing_of(context, memory, rest.cars[-1].tree))
     return found

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.run import MAX_WORKTREES
+from loki_hooks.actions.install.standing import gate_warnings
+from loki_hooks.actions.landing.untested import why_untested
 from loki_hooks.actions.landing.upstream import why_not_pushed
 from loki_hooks.actions.radar.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.radar.survey import Picture, names_of, survey
@@ -314,11 +316,12 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
     if not config.in_force.gates:
         written = " (loki-hooks.toml has some, but it is not committed there)" if config.working.gates else ""
         notes.append(f"no gate is configured on {config.integration}{written}: nothing lands by itself")
-    elif config.not_in_force:
+    elif config.not_in_force and not config.held:
         notes.append(
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
-    notes += filter(None, [why_not_pushed(context)])
+    notes += gate_warnings(context)
+    notes += filter(None, [why_untested(context), why_not_pushed(context)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")

@@ -57,9 +57,16 @@ def hook_file(facts: InstallFacts, name: str, *, below: bool | None = None) -> l
     wanted = Write(legacy(path, place), shim(facts, name), 0o755, "runs what was there before, then loki-hooks")
     if place == start and chain[place : place + 1] == (Owner.OURS,):
         return [wanted] if differs(facts, wanted) else []
+    if place == start and _same_below(facts, path, place):  # its own installer wrote again what stands below already
+        return [wanted]
     shift = place + 1 - start
     moves = [Move(legacy(path, depth), legacy(path, depth + shift)) for depth in reversed(range(start, len(chain)))]
     return [*moves, wanted]
+
+
+def _same_below(facts: InstallFacts, path: str, place: int) -> bool:
+    there = facts.contents.get(legacy(path, place))
+    return there is not None and there == facts.contents.get(legacy(path, place + 1))
 
 
 def is_framework(chain: tuple[Owner, ...]) -> bool:

@@ -54,6 +54,10 @@ class StreamFacts:
     alone: Car | None = None
     taken_out: str = ""
     """Why it must not land as it is ('' when it may): it has what was taken out of the integration branch."""
+    renamed: str = ""
+    """What its branch is called now, where somebody renamed it."""
+    anew: bool = False
+    """Its branch was deleted, and made anew under its name."""
     unseen: str = ""
     put_off: frozenset[str] = frozenset()
 

@@ -38,11 +38,12 @@ class Propose(StreamStep):
 
 @dataclass(frozen=True)
 class Forward(MainStep):
-    """Move the integration branch from ``old`` to ``commit``, which its upstream has or is merged with."""
+    """Move the integration branch from ``old`` to ``commit``: what its upstream is at, ``upstream``, or is merged with."""
 
     word: ClassVar[str] = "forward"
     commit: str
     old: str
+    upstream: str
 
     @property
     def target(self) -> str:
@@ -65,10 +66,10 @@ class PushTip(MainStep):
 def catch_up(facts: Facts) -> Iterator[Forward | Test]:
     """Follow the upstream; where the two have diverged, test the two merged, and go on as that when it passes."""
     if facts.behind and not facts.diverged:
-        yield Forward(facts.upstream, facts.tip)
+        yield Forward(facts.upstream, facts.tip, facts.upstream)
     match facts.join:
         case Join(problem="", standing=Standing.PASSED) as join:
-            yield Forward(join.commit, facts.tip)
+            yield Forward(join.commit, facts.tip, facts.upstream)
         case Join(problem="", standing=Standing.UNKNOWN) as join if (
             not facts.untrusted and join.tree not in facts.running
         ):

@@ -9,10 +9,12 @@ from loki_hooks.domain.reconcile.removal import Clean
 from loki_hooks.domain.reconcile.sessions import Fail, Start
 from loki_hooks.domain.reconcile.streams import (
     Adopt,
+    Anew,
     Moved,
     Note,
     Prepare,
     Ready,
+    Renamed,
     Seen,
     SeenMerged,
     Unseen,
@@ -21,7 +23,7 @@ from loki_hooks.domain.reconcile.streams import (
 from loki_hooks.domain.reconcile.train import Conflict, LetPass, Reject
 from loki_hooks.domain.reconcile.writing import Begin, CloseItems, Rest
 
-OfStreams = Unseen | Seen | Adopt | Prepare | Moved | Vanished | SeenMerged | Ready | Note
+OfStreams = Unseen | Seen | Adopt | Prepare | Moved | Renamed | Anew | Vanished | SeenMerged | Ready | Note
 OfTrain = Conflict | Test | Cancel | LetPass | Reject
 OfLanding = Land | Propose | Forward | PushTip | Follow
 Step = OfStreams | Fail | Start | OfTrain | OfLanding | CloseItems | Rest | Begin | Clean

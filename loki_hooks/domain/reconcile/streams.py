@@ -12,6 +12,7 @@ from loki_hooks.domain.streams.failures import LOOK
 from loki_hooks.domain.streams.status import IN_TRAIN, LIVING, Status
 
 _MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
+_HANDED_IN = IN_TRAIN | {Status.CONFLICTED}
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,22 @@ class Moved(StreamStep):
 
 
 @dataclass(frozen=True)
+class Renamed(StreamStep):
+    """The stream's branch is called ``branch`` now."""
+
+    word: ClassVar[str] = "renamed"
+    branch: str
+
+
+@dataclass(frozen=True)
+class Anew(StreamStep):
+    """The stream's branch, at ``commit``, is another one of the same name: nobody has said that it is ready."""
+
+    word: ClassVar[str] = "made-anew"
+    commit: str
+
+
+@dataclass(frozen=True)
 class Vanished(StreamStep):
     """Somebody removed the stream's branch and its worktree."""
 
@@ -106,7 +123,7 @@ def looks(facts: Facts) -> Iterator[Unseen | Seen]:
             yield Seen(s.record.stream)
 
 
-def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Vanished]:
+def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Renamed | Anew | Vanished]:
     """Bring the table up to what others made, moved and removed."""
     for found in facts.found:
         yield Adopt(found)
@@ -120,6 +137,10 @@ def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Vanished]:
             continue
         elif s.moved:
             yield Moved(record.stream, s.moved)
+        elif s.renamed and record.status in LIVING:
+            yield Renamed(record.stream, s.renamed)
+        elif s.anew and record.status in _HANDED_IN:
+            yield Anew(record.stream, s.tip)
         elif record.status in LIVING and not s.there:
             yield Vanished(record.stream)
 
@@ -128,7 +149,7 @@ def merged_or_ready(facts: Facts) -> Iterator[SeenMerged | Ready]:
     """Decide which streams are merged already, and which may join the train as they are now."""
     for s in facts.streams:
         record, status = s.record, s.record.status
-        if s.session_alive or s.claim_alive or not s.tip:
+        if s.session_alive or s.claim_alive or not s.tip or (s.anew and status in _HANDED_IN):
             continue
         if s.merged and status in LIVING and status is not Status.PLANNED:
             yield SeenMerged(record.stream, s.tip)

@@ -80,6 +80,9 @@ MOVES: dict[Status, frozenset[Status]] = {
 for _living in LIVING:  # any living one may be seen merged in git, kept or abandoned by a person
     MOVES[_living] |= {S.MERGED, S.KEPT, S.ABANDONED}
 
+for _handed_in in (S.READY, S.TESTING, S.PASSED, S.MERGING, S.CONFLICTED):
+    MOVES[_handed_in] |= {S.OPEN}  # its branch was made anew by somebody who has not said that it is ready
+
 for _quiet in (S.OPEN, S.READY, S.TESTING, S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED, S.CONFLICTED, S.KEPT):
     MOVES[_quiet] |= {S.PROPOSED}  # a person opens a pull request: what is not tested here is tested there
 

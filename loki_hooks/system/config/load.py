@@ -7,6 +7,7 @@ comes from the integration branch's *commit*, so that no stream can change the g
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -18,10 +19,13 @@ from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.names import DEFAULT_BRANCHES, nearest
 from loki_hooks.domain.sessions.agents import PRESETS, Agent, Launch
 from loki_hooks.errors import BadInputError
+from loki_hooks.system.config.approved import brought_by_a_stream, changed_tables, with_former
 from loki_hooks.system.config.cache import remembered
+from loki_hooks.system.config.trust import approved
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import Site
+from loki_hooks.system.store.integration import recorded
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -48,6 +52,33 @@ class Effective:
     in_force: Config
     integration: str
     """The integration branch's short name."""
+    elsewhere: str = ""
+    """Which branch git would name now, where that is not the one that was recorded, and none is configured."""
+    held: tuple[str, ...] = ()
+    """The tables that a stream changed on the integration branch; the former ones are in force until a person approves."""
+    former: str = ""
+    """The commit that those are from, '' where none is held."""
+    landed: Config | None = None
+    """What the integration branch says while some of it is held."""
+    files: str = ""
+    """A hash of the integration branch's configuration as it is now."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return, as sentences, what somebody tried to change of what is gated, and what helps."""
+        said = []
+        if self.elsewhere:
+            said.append(
+                f"git names {self.elsewhere} as the remote's branch now; {self.integration}, recorded at install, stays "
+                "the integration branch: set integration_branch in loki-hooks.toml, or `loki-hooks install` again, if "
+                "that is meant"
+            )
+        if self.held:
+            said.append(
+                f"a stream changed {' and '.join(self.held)} on {self.integration}: not in force until you approve with "
+                f"`loki-hooks trust`; see `git diff {self.former[:9]} {self.integration} -- {FILE} {PYPROJECT}`"
+            )
+        return tuple(said)
 
     @property
     def not_in_force(self) -> tuple[str, ...]:
@@ -84,9 +115,41 @@ def load(site: Site, git: Git) -> Effective:
             for kind, launch in session.kinds.items()
         }
         working = replace(working, session=replace(session, kinds=kinds))
+    elsewhere = ""
     integration = working.integration_branch or default_integration(git)
-    in_force = read_commit(site, git, f"refs/heads/{integration}")
-    return Effective(working, in_force, integration)
+    known = None if working.integration_branch else recorded(site)
+    if known is not None and known.branch != integration and git.commit_id(f"refs/heads/{known.branch}"):
+        integration, elsewhere = known.branch, integration
+    return _with_what_is_approved(site, git, working, integration, elsewhere)
+
+
+def _with_what_is_approved(site: Site, git: Git, working: Config, integration: str, elsewhere: str) -> Effective:
+    ref = f"refs/heads/{integration}"
+    seen = hashlib.sha256()
+
+    def read(name: str) -> bytes | None:
+        raw = git.show_file(ref, name)
+        seen.update(b"-" if raw is None else hashlib.sha256(raw).digest())
+        return raw
+
+    current = _choose(site, read, f"{integration}:")
+    files = seen.hexdigest()
+    known = approved(site) if site.enabled else None
+    if known is not None and known.files != files and git.commit_id(known.commit) is not None:
+        before = read_commit(site, git, known.commit)
+        held = changed_tables(before, current)
+        if held and (known.held or brought_by_a_stream(site, git, known.commit, ref, (FILE, PYPROJECT), current)):
+            return Effective(
+                with_former(working, current, before),
+                with_former(current, current, before),
+                integration,
+                elsewhere,
+                held,
+                known.commit,
+                current,
+                files,
+            )
+    return Effective(working, current, integration, elsewhere, files=files)
 
 
 def read_working(site: Site) -> Config | None:
@@ -116,16 +179,25 @@ def _choose(site: Site | None, read: Callable[[str], bytes | None], prefix: str)
 
 
 def default_integration(git: Git) -> str:
-    """Return the integration branch where none is configured: the remote's HEAD, else main, else master, else HEAD's."""
-    remote = git.maybe("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    """Return the integration branch where none is configured: the remote's HEAD, else main, else master, else HEAD's.
+
+    The remote is ``origin``, else the only one whose HEAD is known.
+    """
+    remote = git.maybe("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD") or _only_remote_head(git)
     heads = git.refs("refs/heads/main", "refs/heads/master")
     if remote:
-        return remote.removeprefix("refs/remotes/origin/")
+        return remote.removeprefix("refs/remotes/").partition("/")[2]
     for name in ("main", "master"):
         if f"refs/heads/{name}" in heads:
             return name
     unborn = git.maybe("symbolic-ref", "--quiet", "--short", "HEAD")
     return unborn if unborn and not heads and not git.ok("rev-parse", "-q", "--verify", "HEAD") else "main"
+
+
+def _only_remote_head(git: Git) -> str:
+    listed = git.maybe("for-each-ref", "--format=%(symref)", "refs/remotes/*/HEAD") or ""
+    heads = listed.split()
+    return heads[0] if len(heads) == 1 else ""
 
 
 def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:

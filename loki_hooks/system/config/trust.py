@@ -1,7 +1,8 @@
 """Trust: the user's word that commands which a repository brings may run on this machine.
 
 Kept per user, outside every repository, in ``<user state folder>/loki-hooks/trust.json`` (mode 0600):
-``{"version": 1, "repositories": {KEY: {"path", "mark", "items": [sha256 of kind and command]}}}``. KEY is the common
+``{"version": 1, "repositories": {KEY: {"path", "mark", "items": [sha256 of kind and command], "gates"}}}``, where
+``gates`` is ``{"commit", "files", "held"}``: whose gate configuration is in force (`approved.py`). KEY is the common
 git dir's path with its device and inode, MARK a random text that is also in the git dir's ``loki/trust-mark``: another
 repository at the same path, a copy, a clone, or this one moved elsewhere has to ask again. A changed command is another
 command. ``LOKI_TRUST=1`` trusts everything, for machines that run nothing else (CI).
@@ -161,8 +162,47 @@ def grant(site: Site, items: Iterable[TrustItem]) -> None:
         if not _mark(site):
             write_atomic(_mark_file(site), f"{os.urandom(16).hex()}\n", 0o600)
         digests = {*_items(repositories, _key(site), _mark(site)), *(item.digest for item in items)}
-        repositories[_key(site)] = {"path": str(site.root), "mark": _mark(site), "items": sorted(digests)}
+        repositories[_key(site)] = {**_entry(repositories, site), "items": sorted(digests)}
         _publish(path, repositories)
+
+
+@dataclass(frozen=True)
+class Approved:
+    """The ``commit`` whose gate configuration is in force, with the hash of its ``files``; ``held``: not what it is now."""
+
+    commit: str
+    files: str
+    held: bool = False
+
+
+def approved(site: Site) -> Approved | None:
+    """Return which gate configuration was in force last in this repository; None where nothing is known."""
+    found = _entry(_repositories(read_json(trust_file())), site).get("gates")
+    if not isinstance(found, dict) or not isinstance(found.get("commit"), str):
+        return None
+    return Approved(found["commit"], str(found.get("files")), found.get("held") is True)
+
+
+def approve(site: Site, gates: Approved) -> None:
+    """Record which gate configuration is in force."""
+    path = trust_file()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with hold(path.with_name(".trust.lock")):
+        repositories = _repositories(read_json(path))
+        if not _mark(site):
+            write_atomic(_mark_file(site), f"{os.urandom(16).hex()}\n", 0o600)
+        entry = _entry(repositories, site)
+        value = {"commit": gates.commit, "files": gates.files, "held": gates.held}
+        repositories[_key(site)] = {"items": [], **entry, "gates": value}
+        _publish(path, repositories)
+
+
+def _entry(repositories: dict[str, Any], site: Site) -> dict[str, Any]:
+    """Return what is kept of this repository: nothing of another one that was at its path."""
+    mark = _mark(site)
+    entry = repositories.get(_key(site))
+    kept = entry if isinstance(entry, dict) and mark and entry.get("mark") == mark else {}
+    return {**kept, "path": str(site.root), "mark": mark}
 
 
 def revoke(site: Site) -> None:

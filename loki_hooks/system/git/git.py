@@ -13,11 +13,11 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
-from loki_hooks.system.git_folder import CEILING, astray, with_ceiling
+from loki_hooks.system.git_folder import CEILING, astray, is_bare_place, with_ceiling
 from loki_hooks.system.processes.ancestry import WORK_MARK
 from loki_hooks.system.processes.run import Completed, run, scrubbed
 
@@ -47,6 +47,8 @@ _NO_MONITOR = ("-c", "core.fsmonitor=false")
 """A monitor says which files changed, and git believes it: the program may be anything, and may be wrong."""
 _NO_CACHE = ("-c", "core.untrackedCache=false")
 """Only for `git status`: a command that writes the index would take the user's cache out of it."""
+_NAMED_BARE = ("-c", "safe.bareRepository=all")
+"""The user may allow git no bare repository that it only comes across: ours was named."""
 _NO_GRAFTS = "/dev/null/none"
 """A file that cannot be there. (For /dev/null itself git prints that grafts are deprecated.)"""
 
@@ -56,7 +58,8 @@ def _silence(cwd: Path) -> tuple[str, ...]:
     """Return the options that keep git from running any hook in ``cwd``'s repository."""
     options = ["-c", "core.hooksPath=/dev/null", *_NO_MONITOR]
     if has_config_hooks():
-        words = ["git", "config", "--name-only", "-z", "--get-regexp", r"^hook\..*\.command$"]
+        named = _NAMED_BARE if is_bare_place(cwd) else ()
+        words = ["git", *named, "config", "--name-only", "-z", "--get-regexp", r"^hook\..*\.command$"]
         env = scrubbed()
         listed = run(words, cwd=cwd, env=env | {CEILING: with_ceiling(env, cwd)})
         for key in filter(None, listed.text.split("\0")):
@@ -129,6 +132,8 @@ class Git:
         if (writes or unbound or self.of is not None) and (why := astray(self.cwd, self.of)):
             raise RefusedError(f"git would not work in the worktree {self.cwd}: {why}", "nothing was done there")
         silence = () if self.hooks or _only_reads(args) else _silence(self.cwd)
+        if is_bare_place(self.cwd):
+            silence = (*silence, *_NAMED_BARE)
         if verb == "status":
             silence = (*silence, *_NO_CACHE)
         # Ours are off by a variable in any case: `install` may have configured them after `_silence` was asked.
@@ -239,7 +244,7 @@ class WorktreeEntry:
 
 
 def list_worktrees(git: Git) -> tuple[WorktreeEntry, ...]:
-    """Return all worktrees, the main one first, as git lists them."""
+    """Return all worktrees, the main one first, as git lists them; the main one is where the site says."""
     # -z is git ≥ 2.36; before, a path with a newline in it cannot be told apart, and nothing else differs.
     listed = git.run("worktree", "list", "--porcelain", "-z")
     records = listed.text.split("\0\0") if listed.returncode == 0 else None
@@ -260,7 +265,25 @@ def list_worktrees(git: Git) -> tuple[WorktreeEntry, ...]:
                 prunable="prunable" in fields,
             )
         )
-    return tuple(found)
+    return (*(_main_entry(git, entry) for entry in found[:1]), *found[1:])
+
+
+def _main_entry(git: Git, entry: WorktreeEntry) -> WorktreeEntry:
+    """Return the main worktree's entry as it is.
+
+    git takes it for the folder around the git dir, which it is not with `--separate-git-dir` or a link; and where
+    ``core.bare`` was set by mistake it says nothing of what is checked out there.
+    """
+    from loki_hooks.system.site import discover
+
+    site = discover(git.cwd)
+    if site.main is None:
+        return entry
+    if not entry.bare:
+        return replace(entry, path=site.main)
+    head = Git(site.common).maybe("symbolic-ref", "-q", "HEAD") or ""
+    at = Git(site.common).commit_id("HEAD") or ""
+    return replace(entry, path=site.main, head=at, branch=head.removeprefix("refs/heads/"), bare=False)
 
 
 def _field(line: str) -> tuple[str, str]:
@@ -277,9 +300,3 @@ def require_branch_name(git: Git, branch: str) -> str:
 
 def split_z(text: str) -> Iterable[str]:
     return filter(None, text.split("\0"))
-
-
-def last_line(text: str) -> str:
-    """Return the last line of what git said that is not blank: the one that tells why."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import LokiError, why_line
 from loki_hooks.system.files import read_plain
-from loki_hooks.system.git.git import Git, last_line, split_z
+from loki_hooks.system.git.git import Git, split_z
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -287,9 +287,7 @@ class _Bringing:
         local = "://" not in sub.url and ":" not in sub.url.partition("/")[0]
         refused = self.fetch and (local or sub.url.startswith("file://")) and _file_is_refused(self.worktree)
         why = (
-            "git takes no submodule from a local path unless protocol.file.allow says so"
-            if refused
-            else last_line(told)
+            "git takes no submodule from a local path unless protocol.file.allow says so" if refused else why_line(told)
         )
         return LokiError(
             f"the submodule {path} cannot be checked out at {sub.commit[:12]}{where}, and no worktree's clone has that"

@@ -31,9 +31,14 @@ def hooks_folder(site: Site) -> Path:
     return folder
 
 
-def hooks_path(site: Site) -> tuple[str, str]:
-    """Return ``core.hooksPath`` and the scope in which it is set; two empty texts when it is not."""
-    told = Git(site.main or site.here, hooks=True).maybe("config", "--show-scope", "--get", "core.hooksPath")
+def hooks_path(site: Site, worktree: Path | None = None) -> tuple[str, str]:
+    """Return ``core.hooksPath`` and the scope in which it is set; two empty texts when it is not.
+
+    ``worktree``: where to ask, by default the main one.
+    """
+    told = Git(worktree or site.main or site.here, hooks=True).maybe(
+        "config", "--show-scope", "--get", "core.hooksPath"
+    )
     scope, _, path = (told or "").partition("\t")
     return path, scope
 

@@ -150,6 +150,9 @@ class InstallRecord:
     def with_change(self, change: Change) -> InstallRecord:
         """Return the record with one more change. A file that was written before keeps how it was before that."""
         kept = list(self.changes)
+        if isinstance(change, Written) and self._moved_away_since(change.path):
+            # What stood there, in our place, has its own entry: undone in turn, it goes back once ours is out of its way.
+            kept = [old for old in kept if not (isinstance(old, Written) and old.path == change.path)]
         for index, old in enumerate(kept):
             if isinstance(old, Written) and isinstance(change, Written) and old.path == change.path:
                 inserted = tuple(dict.fromkeys((*old.inserted, *change.inserted)))
@@ -159,6 +162,13 @@ class InstallRecord:
                 kept[index] = Configured(old.key, old.before, change.after)
                 return InstallRecord(self.way, tuple(kept))
         return InstallRecord(self.way, (*kept, change))
+
+    def _moved_away_since(self, path: Path) -> bool:
+        """Whether something was moved from ``path`` after we wrote there."""
+        about = [
+            c for c in self.changes if (c.source if isinstance(c, MovedFile) else getattr(c, "path", None)) == path
+        ]
+        return len(about) > 1 and isinstance(about[0], Written) and isinstance(about[-1], MovedFile)
 
 
 def record_path(site: Site) -> Path:

@@ -9,6 +9,7 @@ import hmac
 import os
 from contextlib import suppress
 
+from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.site import Site
 
@@ -23,5 +24,7 @@ def code_over(site: Site, data: bytes) -> str:
         with suppress(FileExistsError):  # of many processes one makes it
             os.link(made, key)
         made.unlink(missing_ok=True)
-        secret = read_plain(key) or b""
+        secret = read_plain(key)
+        if not secret:
+            raise LokiError(f"the clone's key {key} is empty or cannot be read", "remove it: a new one is made")
     return hmac.new(secret, data, "sha256").hexdigest()

@@ -5,7 +5,7 @@
 
 The whole way writes both; ``code`` is the clone's own (``clone_key.py``), so what others put there, or what is damaged,
 is not believed. ``key`` is a hash of all that decides what is in force: our code, the platform, the main worktree's
-configuration, where the remote's HEAD points, and the integration branch's configuration by blob. A result counts only
+configuration, where the remotes' HEADs point, and the integration branch's configuration by blob. A result counts only
 while its ref is still at that blob, and a push goes through here only where *every* gate in force has one for its tree;
 anything else is for the whole way to say. Imports little: git waits for it.
 """
@@ -23,6 +23,7 @@ from loki_hooks.system.processes.detach import Dialogue
 MOST = 1000
 """So many results are kept; then the older half goes."""
 _FILES = ("loki-hooks.toml", "pyproject.toml")
+_OWN = ("loki/main", "loki/integration")
 _CODE = (
     "__init__.py",
     "system/store/known.py",
@@ -110,12 +111,19 @@ def _key(common: str, root: str, integration: str, git: Dialogue) -> str:
         os.uname().machine,
         *(f"{stat.st_mtime_ns} {stat.st_size}" for stat in seen),
         *(hashlib.sha256(_read(f"{root}/{name}", links=True)).hexdigest() for name in _FILES),
-        *(_read(f"{common}/{name}").decode("utf-8", "replace") for name in ("refs/remotes/origin/HEAD", "loki/main")),
+        *(_read(f"{common}/{name}").decode("utf-8", "replace") for name in (*_remote_heads(common), *_OWN)),
         *("there" if head else "" for head in heads),
         integration,
         *files,
     ]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+
+
+def _remote_heads(common: str) -> list[str]:
+    try:
+        return [f"refs/remotes/{name}/HEAD" for name in sorted(os.listdir(f"{common}/refs/remotes"))]
+    except OSError:
+        return []
 
 
 def _cat_file(common: str) -> list[str]:

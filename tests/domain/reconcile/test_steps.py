@@ -40,7 +40,7 @@ def test_every_step_that_is_declared_is_one_that_a_pass_can_take() -> None:
         (Test("c", "t"), "test t", "the integration branch: test"),
         (Cancel("t"), "cancel t", "the integration branch: cancel"),
         (Land("c", "t", "old", ()), "land t", "the integration branch: land"),
-        (Forward("c", "old"), "forward c", "the integration branch: forward"),
+        (Forward("c", "old", "u"), "forward c", "the integration branch: forward"),
         (PushTip("c", ""), "push c", "the integration branch: push"),
         (Follow("c", "old"), "follow c", "the integration branch: follow"),
         (Begin("docs", 3), "begin docs", "docs: begin"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loki_hooks.errors import GitFailedError, LokiError
+from loki_hooks.errors import GitFailedError, LokiError, why_line
 from loki_hooks.system.git.git import Git, is_null, list_worktrees, require_branch_name
 from loki_hooks.system.git.merges import commit_tree, merge_pairs, merge_trees
 
@@ -134,3 +134,20 @@ def test_merges_touch_no_worktree_and_name_what_conflicts(repo: Repo) -> None:
     assert repo.git("log", "-1", "--format=%P", commit).split() == [ours, beside]
     assert repo.git("log", "-1", "--format=%b", commit).strip() == "with é"
     assert repo.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("warning: a\nfatal: not here\nhint: try\n\tgit config x", "fatal: not here"),
+        (
+            "remote: \nremote: POLICY: no\nTo /r.git\n ! [remote rejected] main\nerror: failed to push",
+            "remote: POLICY: no",
+        ),
+        (" ! [rejected] main -> main (fetch first)\nerror: failed to push", "! [rejected] main -> main (fetch first)"),
+        ("one\ntwo\n", "two"),
+        ("", "no reason given"),
+    ],
+)
+def test_why_git_gave_up_is_its_first_word_of_trouble(said: str, why: str) -> None:
+    assert why_line(said) == why
