@@ -5,7 +5,7 @@ The only place of the program that removes a worktree or a branch. Order matters
 removal that is refused then leaves nothing behind.
 
     .loki/archive/<stream>-<time>/   record.json (the stream, with tip, trash, work, files), UNDO.md, CONTINUITY.md,
-                                     PLAN.md, prompt.md and the logs
+                                     PLAN.md, prompt.md, loki/ (what else the worktree's .loki/ had) and the logs
 """
 
 from __future__ import annotations
@@ -117,7 +117,12 @@ def retire(
     if trash and not git.update_ref(trash, work or tip, None, f"{going.value}: {record.branch}"):
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time, **(more or {})}
-    archive = archive_stream(context, record, time, facts)
+    try:
+        archive = archive_stream(context, record, time, facts)
+    except LokiError:
+        if trash:
+            git.run("update-ref", "-d", trash)
+        raise
     more_lost = (lost.commit,) if lost is not None and lost.commit != work else ()
     pin_past(context, record, f"{PAST}{record.stream}/{time}", more_lost)
     try:

@@ -188,6 +188,22 @@ def test_what_was_copied_in_is_no_reason_until_somebody_changed_it(repo: Repo) -
     assert (made.tree_of("y") / ".env").read_text() == "A=1\nB=2\n"
 
 
+def test_what_an_agent_wrote_beside_our_files_is_archived_and_comes_back(repo: Repo) -> None:
+    made = yard(repo)
+    made.agent(
+        "x", "mkdir -p .loki/memory; echo found > .loki/memory/research.md; ln -s ../a .loki/link; echo x > x.txt\n"
+    )
+    made.spawn("x")
+    made.run()
+    made.quiet()
+    assert not made.tree_of("x").exists()
+    (archive,) = (made.loki_dir / "archive").iterdir()
+    assert (archive / "loki" / "memory" / "research.md").read_text() == "found\n"
+    assert (archive / "loki" / "link").is_symlink()
+    assert repo.loki("restore", "x").code == 0
+    assert (made.tree_of("x") / ".loki" / "memory" / "research.md").read_text() == "found\n"
+
+
 def test_a_dry_run_says_what_would_go_and_takes_nothing(repo: Repo) -> None:
     made = merged(repo, "x")
     assert cleanup(made, "--dry-run")["x"]["action"] == "remove"
