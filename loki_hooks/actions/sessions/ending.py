@@ -6,6 +6,7 @@ it, no stage is left out and none is run twice.
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,12 @@ def look_back(
     why = ""
     if not wrong:
         left, why = commit_leftovers(context, record, wanted=session.commit == "all" and ended_well(ending))
-    commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if record.base else "0"
+    gone = git.commit_id(f"refs/heads/{record.branch}") is None
+    if wrong and gone:
+        back = f"`git -C {shlex.quote(str(path))} branch -m {shlex.quote(record.branch)}` gives it its name back"
+        wrong += f", and {record.branch} is gone: {back}"
+    counted = "HEAD" if gone else f"refs/heads/{record.branch}"
+    commits = git.out("rev-list", "--count", f"{record.base}..{counted}") if record.base else "0"
     words = session.rate_limit.words
     return replace(
         ending,

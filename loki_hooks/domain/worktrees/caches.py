@@ -63,12 +63,12 @@ class Named:
 
 def is_cache(name: str, caches: Collection[str] = CACHES) -> bool:
     """Return whether a path is named like what tools rebuild: it, a folder above it, or a part of it fits a pattern."""
-    return any(_fits(path, caches) for path in _ways(name))
+    return any(_fits(path, caches) for path in ways_to(name))
 
 
 def named_like_caches(name: str, more: Collection[str] = ()) -> Iterator[Named]:
     """Yield the path and the folders above it that are named like caches, the topmost first. ``more``: a user's patterns."""
-    for path in _ways(name):
+    for path in ways_to(name):
         if _fits(path, (*TOOLS_OWN, *more)):
             yield Named(path)
         else:
@@ -77,7 +77,13 @@ def named_like_caches(name: str, more: Collection[str] = ()) -> Iterator[Named]:
                     yield Named(path, beside)
 
 
-def _ways(name: str) -> Iterator[str]:
+def is_tools_own_name(path: str) -> bool:
+    """Return whether the last part of a path is a name that only tools use."""
+    return _fits(path.rpartition("/")[2], TOOLS_OWN)
+
+
+def ways_to(name: str) -> Iterator[str]:
+    """Yield the folders above a path, the topmost first, and the path."""
     parts = name.rstrip("/").split("/")
     return ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
 

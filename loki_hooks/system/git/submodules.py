@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import LokiError, reason_in
 from loki_hooks.system.files import read_plain
-from loki_hooks.system.git.git import Git, last_line, split_z
+from loki_hooks.system.git.git import Git, split_z
 
 if TYPE_CHECKING:
     from loki_hooks.system.site import Site
@@ -289,7 +289,7 @@ class _Bringing:
         why = (
             "git takes no submodule from a local path unless protocol.file.allow says so"
             if refused
-            else last_line(told)
+            else reason_in(told)
         )
         return LokiError(
             f"the submodule {path} cannot be checked out at {sub.commit[:12]}{where}, and no worktree's clone has that"

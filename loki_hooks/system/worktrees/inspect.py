@@ -21,10 +21,10 @@ from loki_hooks.system.git.submodules import gitlinks
 from loki_hooks.system.processes.alive import identify, is_alive
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.trees import files_in
-from loki_hooks.system.worktrees.registrations import is_lost, why_away
 from loki_hooks.system.worktrees.rebuilt import is_rebuilt, is_tools_own, repositories_with_work, work_in
+from loki_hooks.system.worktrees.registrations import is_lost, why_away
 from loki_hooks.system.worktrees.registry import lock_is_dead
-from loki_hooks.system.worktrees.setup_made import made_by_setup, mark_of
+from loki_hooks.system.worktrees.setup_made import left_by_setup, made_by_setup, mark_of
 
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
@@ -82,13 +82,14 @@ def _look(
     there = Git(path, of=site.common)
     uncommitted = entries(there, care=care, ignored=True)
     ignored = tuple(e.path for e in uncommitted if e.ignored)
+    made = left_by_setup(path)
     head = "" if is_null(entry.head) else entry.head
     return _with(
         branch_facts,
         folder=True,
         is_main=path == site.main,
         modified=tuple(e.path for e in uncommitted if not e.untracked and not e.ignored),
-        untracked=tuple(e.path for e in uncommitted if e.untracked),
+        untracked=tuple(e.path for e in uncommitted if e.untracked and e.path not in made),
         precious=_precious(path, ignored, dict(record.copied), caches),
         processes=_processes(path),
         lock=lock,

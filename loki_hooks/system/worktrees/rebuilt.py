@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import Care, entries
-from loki_hooks.system.trees import files_in, folders_with
+from loki_hooks.system.trees import folders_with
 
 _PLACEHOLDERS = frozenset({".gitignore", ".gitkeep", ".keep"})
 

@@ -166,7 +166,12 @@ def test_no_jump_of_the_clock_empties_the_trash(repo: Repo) -> None:
 def test_only_our_own_files_expire(repo: Repo) -> None:
     made = begun(repo, "a")
     when = long_ago()
-    names = ("logs/autonomy-20260901.log", "logs/gate-keeper.log", "logs/session-20260901.log", "logs/setup-notes.log")
+    names: tuple[str, ...] = (
+        "logs/autonomy-20260901.log",
+        "logs/gate-keeper.log",
+        "logs/session-20260901.log",
+        "logs/setup-notes.log",
+    )
     names += (
         "queue/docs/done/theirs.json",
         "state/cache.corrupt-1",

@@ -116,6 +116,24 @@ def test_set_up_runs_before_the_agent_and_its_failure_fails_that_stream_alone(re
     assert "broken" in (made.loki_dir / "logs" / "setup-feature-bad.log").read_text()
 
 
+def test_what_set_up_leaves_is_nobodys_work_until_somebody_writes_to_it(repo: Repo) -> None:
+    made = yard(repo)
+    text = (repo.path / "loki-hooks.toml").read_text()
+    command = "mkdir -p src/x.egg-info && echo made > src/x.egg-info/PKG-INFO && echo made > lock.json"
+    repo.commit("Set up", {"loki-hooks.toml": text.replace("setup = false", f'setup = "{command}"')})
+    made.agent("x", "echo x > x.txt\n")
+    made.agent("y", "echo y > y.txt; echo more >> lock.json\n")
+    made.agent("z", "true\n")
+    made.spawn("x", "y", "z")
+    made.run()
+    made.quiet()
+    assert "x.txt" in made.on_main()
+    assert not any("egg-info" in name for name in made.on_main())
+    assert not made.tree_of("x").exists()
+    assert repo.git("show", "main:lock.json") == "made\nmore", "y wrote to it"
+    assert repo.git("rev-list", "--count", "feature/z", "^main") == "0"
+
+
 def test_a_missing_tool_is_named(repo: Repo) -> None:
     made = configured(repo, 'setup = "auto"', **{"uv.lock": "", "pyproject.toml": "[project]\nname='x'\n"})
     path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "uv").exists())
