@@ -78,7 +78,7 @@ class Site:
 
     def enable(self, by: str) -> None:
         """Record that loki-hooks is on here, because of ``by``, and make ``.loki/``."""
-        if self.main is not None and self.common.parent != self.main:  # git cannot tell this to a linked worktree
+        if self.main is not None and self.common != self.main / ".git":  # git cannot tell this to a linked worktree
             write_atomic(self.private / "main", f"{self.main}\n")
         if not self.enabled:
             self._note_found()
@@ -143,22 +143,29 @@ def discover(start: Path | None = None) -> Site:
 
 def _site(git_dir: Path, here: Path) -> Site:
     shared = pointer(git_dir / "commondir") if (git_dir / "commondir").is_file() else None
-    common = shared or git_dir
+    common = shared or Path(os.path.realpath(git_dir))  # .git may be a link
     main: Path | None = None
     if shared is None and here != git_dir and not _is_bare(common):
         main = here
     elif common.name == ".git" and not _is_bare(common):
         main = common.parent
-    elif shared is not None and not _is_bare(common):
+    elif not _is_bare(common):
         worktree = config_value(common, "worktree")  # a submodule
         main = Path(os.path.realpath(common / worktree)) if worktree else _recorded_main(common)
     return Site(common, main, main if main is not None and here == common else here)  # asked from inside the git dir
 
 
 def _recorded_main(common: Path) -> Path | None:
-    """Return the main worktree of a `git init --separate-git-dir`, as ``enable`` recorded it, if it is still there."""
+    """Return the main worktree whose git dir is elsewhere (`--separate-git-dir`, a link), as ``enable`` recorded it.
+
+    None where it is not there any more.
+    """
     main = pointer(common / "loki" / "main")
-    return main if main is not None and pointer(main / ".git", "gitdir: ") == common else None
+    if main is None:
+        return None
+    dot = main / ".git"
+    leads = Path(os.path.realpath(dot)) if dot.is_dir() else pointer(dot, "gitdir: ")
+    return main if leads == common else None
 
 
 def _is_bare(common: Path) -> bool:
