@@ -9,6 +9,7 @@ import pytest
 from conftest import Repo
 
 from loki_hooks.errors import NotEnabledError
+from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.site import Site, discover, ensure_loki, require_enabled
 
 
@@ -65,6 +66,9 @@ def test_a_git_dir_that_a_link_leads_to(repo: Repo) -> None:
     assert same(*places)
     assert places[0].loki == repo.path / ".loki"
     assert same(discover(repo.path / ".git.nosync"), places[0])
+    assert (
+        list_worktrees(Git(repo.path))[0].path == list_worktrees(Git(repo.path.parent / "linked"))[0].path == repo.path
+    )
 
 
 def test_a_bare_repository_keeps_it_inside_itself(repo: Repo, tmp_path: Path) -> None:

@@ -68,14 +68,17 @@ def run_setup(
                 values=values,
                 ports=ports,
             ) | dict(plan.env)
-            if step.optional and env_files.is_missing(step.argv, env, worktree):
+            where = worktree / step.folder
+            if step.folder:
+                env |= variables.places_in(where)
+            if step.optional and env_files.is_missing(step.argv, env, where):
                 _note(sink, f"# left out, as {step.argv[0]} is not here: {command_text(step.argv)}")
                 continue
             env_files.require_program(step.argv, env, f"set-up ({plan.why})")
-            _note(sink, f"$ {command_text(step.argv)}")
+            _note(sink, f"$ {f'cd {step.folder} && ' if step.folder else ''}{command_text(step.argv)}")
             ended = supervise(
                 step.argv,
-                cwd=worktree,
+                cwd=where,
                 env=env,
                 mark=mark or mark_of(myself(), "set-up"),
                 output=Output(sink),
@@ -84,7 +87,7 @@ def run_setup(
             )
             if ended.timed_out or (stop is not None and stop.is_set()):
                 raise LokiError(f"`{command_text(step.argv)}` was stopped", f"its output is in {log}")
-            env_files.hide_made(worktree)
+            env_files.hide_made(worktree, step.folder)
             hide_tools_own(worktree, strewn)
             if ended.code != 0 and step.optional:
                 _note(sink, f"# exit status {ended.code}: it would only have warmed a cache")

@@ -12,11 +12,11 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError, RefusedError
-from loki_hooks.system.git_folder import CEILING, astray, with_ceiling
+from loki_hooks.system.git_folder import CEILING, astray, git_dir_at, pointer, with_ceiling
 from loki_hooks.system.processes.ancestry import WORK_MARK
 from loki_hooks.system.processes.run import Completed, run, scrubbed
 
@@ -266,7 +266,19 @@ def list_worktrees(git: Git) -> tuple[WorktreeEntry, ...]:
                 prunable="prunable" in fields,
             )
         )
+    if found and not found[0].bare and not os.path.lexists(found[0].path / ".git"):
+        found[0] = replace(found[0], path=_main_worktree(found[0].path, git.cwd))
     return tuple(found)
+
+
+def _main_worktree(git_dir: Path, cwd: Path) -> Path:
+    """Return the worktree of a git dir that is elsewhere (`--separate-git-dir`, a link): git lists that in its place."""
+    recorded = pointer(git_dir / "loki" / "main")
+    if git_dir_at(git_dir) is None:
+        return git_dir
+    return next(
+        (place for place in (recorded, cwd) if place is not None and git_dir_at(place) == git_dir != place), git_dir
+    )
 
 
 def _field(line: str) -> tuple[str, str]:
