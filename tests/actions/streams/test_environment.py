@@ -143,6 +143,19 @@ def test_a_monorepos_packages_are_set_up_each_in_its_folder_and_get_their_enviro
     assert not any("node_modules" in name or ".env" in name for name in made.on_main())
 
 
+def test_worktrees_inside_the_main_one_are_kept_out_of_its_git(repo: Repo) -> None:
+    made = yard(repo, more='[worktrees]\npath = ".worktrees/{stream}"\n')
+    made.spawn("a", "b", "--no-launch")
+    assert (repo.path / ".worktrees" / "feature-b" / "app.py").exists()
+    assert repo.git("status", "--porcelain", "--untracked-files=all") == ""
+    text = (repo.path / ".git" / "info" / "exclude").read_text()
+    assert text.count("/.worktrees/\n") == 1
+    for name in ("a", "b"):
+        assert repo.loki("finish", name, "--abandon").code == 0
+    assert repo.loki("uninstall").code == 0
+    assert ".worktrees" not in (repo.path / ".git" / "info" / "exclude").read_text()
+
+
 def test_what_set_up_leaves_is_nobodys_work_until_somebody_writes_to_it(repo: Repo) -> None:
     made = yard(repo)
     text = (repo.path / "loki-hooks.toml").read_text()
