@@ -21,7 +21,7 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError, reason_in
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.history import made_here
-from loki_hooks.system.git.merges import commit_tree
+from loki_hooks.system.git.merges import commit_tree, why_unsigned
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.squashed import squashed_within
 from loki_hooks.system.git.status import is_clean
@@ -93,6 +93,10 @@ def _sync(context: Context, lock: PassLock, record: StreamRecord, path: Path) ->
         words = _replay_words(git, record, onto, tip, frozenset(taken.once))
     else:
         words = _merge_words(context, onto) if how == "merge" else _rebase_words(git, onto, tip, squashed)
+    if unsigned := why_unsigned(git):
+        raise RefusedError(
+            f"{record.name} is not brought up to date: commits cannot be signed: {unsigned}", "unlock the key"
+        )
     done = git.run(*words, env=_QUIET, timeout=_LONG)
     if done.returncode != 0:
         raise _take_back(git, record, tip, how, done.error_text)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.sessions.refusal import why_refused
-from loki_hooks.errors import CannotSignError, reason_in
+from loki_hooks.errors import reason_in
 from loki_hooks.system.files import open_fresh
 from loki_hooks.system.git.git import Git, split_z
-from loki_hooks.system.git.merges import commit_tree, signs
+from loki_hooks.system.git.merges import why_unsigned
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import LOOK_YOURSELF, Uncommitted, as_stdin, entries
 from loki_hooks.system.store import events
@@ -116,7 +116,7 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     known = set(split_z(git.out("ls-files", "-z")))
     names = [e.path for e in left.todo if e.path in known or os.path.lexists(git.cwd / e.path)]
     words = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
-    if (unsigned := _why_unsigned(git)) != "":
+    if unsigned := why_unsigned(git):
         return f"the commit cannot be signed: {unsigned}"
     added = git.run(*LOOK_YOURSELF, *words, stdin=as_stdin(f":(literal){name}" for name in names))
     if added.returncode != 0:
@@ -161,17 +161,6 @@ def _refused(context: Context, record: StreamRecord, said: str, *, timed_out: bo
     why = f"no answer in {COMMIT_TIMEOUT:.0f} s" if timed_out else why_refused(said) or "no reason given"
     more = f" (all of it: .loki/logs/{log})" if len(said.split("\n")) > 3 else ""
     return f"the commit was refused: {why}{more}"
-
-
-def _why_unsigned(git: Git) -> str:
-    """Return '' where a commit can be signed, or need not be. A program that waits for an answer is asked for seconds only."""
-    if not signs(git):
-        return ""
-    try:
-        commit_tree(git, git.tree_id("HEAD"), (), "can this be signed?", signed=True)
-    except CannotSignError as error:
-        return error.why
-    return ""
 
 
 @contextlib.contextmanager

@@ -111,8 +111,18 @@ def commit_tree(
     done = git.run(*args, "-S", "-F", "-", stdin=stdin, env=env, timeout=SIGN_PATIENCE)
     if done.timed_out:
         raise CannotSignError(f"the program that signs did not answer in {SIGN_PATIENCE:.0f} s")
-    if done.returncode != 0 and "sign" in done.error_text:
-        raise CannotSignError(reason_in(done.error_text))
     if done.returncode != 0:
-        raise GitFailedError(tuple(args), done.returncode, done.error_text)
+        git.out(*args, "-F", "-", stdin=stdin, env=env)  # what also fails unsigned is raised as what it is
+        raise CannotSignError(reason_in(done.error_text))
     return done.text.strip()
+
+
+def why_unsigned(git: Git) -> str:
+    """Return '' where a commit can be signed now, or need not be. A program that waits for an answer is asked for seconds only."""
+    if not signs(git):
+        return ""
+    try:
+        commit_tree(git, git.tree_id("HEAD"), (), "can this be signed?\n", signed=True)
+    except CannotSignError as error:
+        return error.why
+    return ""
