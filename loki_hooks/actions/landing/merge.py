@@ -34,14 +34,14 @@ def merge(context: Context, ours: str, theirs: str) -> Merged:
 
 
 @dataclass(frozen=True)
-class Landing:
+class LandingCommit:
     """What the landing's commit says, and who is its author (``GIT_AUTHOR_*``; {} for whoever lands it)."""
 
     message: str
     author: dict[str, str]
 
 
-def landing_of(context: Context, record: StreamRecord, way: Way, onto: str) -> Landing:
+def landing_of(context: Context, record: StreamRecord, way: Way, onto: str) -> LandingCommit:
     """Return what the landing commit says: it names the stream, its task and the gates. ``onto``: its first parent.
 
     One that squashes keeps who wrote the commits, and what their footers say.
@@ -71,7 +71,7 @@ def landing_of(context: Context, record: StreamRecord, way: Way, onto: str) -> L
     gates = ", ".join(sorted(context.config.in_force.gates))
     if gates:
         lines.append(f"Loki-Gates: {gates}")
-    return Landing("\n".join(lines) + "\n", author)
+    return LandingCommit("\n".join(lines) + "\n", author)
 
 
 def _commits(context: Context, record: StreamRecord, onto: str) -> list[Made]:

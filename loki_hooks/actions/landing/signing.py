@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.landing.merge import Landing
+from loki_hooks.actions.landing.merge import LandingCommit
 from loki_hooks.errors import CannotSignError
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import write_atomic
@@ -22,7 +22,7 @@ from loki_hooks.system.site import Site
 _SHORTEST, _LONGEST = 2.0, 300.0
 
 
-def landing_commit(context: Context, tree: str, parents: Sequence[str], landing: Landing) -> str:
+def landing_commit(context: Context, tree: str, parents: Sequence[str], landing: LandingCommit) -> str:
     """Make a commit that may land, signed where git signs. Raises ``CannotSignError``, also while it is too early to try."""
     _require_time(context.site)
     began = time.monotonic()
