@@ -90,7 +90,7 @@ def run_setup(
             env_files.hide_made(worktree, step.folder)
             hide_tools_own(worktree, strewn)
             if ended.code != 0 and step.optional:
-                _note(sink, f"# exit status {ended.code}: it would only have warmed a cache")
+                _note(sink, f"# exit status {ended.code}: nothing depends on it")
             elif ended.code != 0:
                 output = (read_plain(log) or b"").decode("utf-8", "replace")
                 shown = scrubber_for((context.site.main, worktree), (environment,), env).scrub(output)

@@ -18,7 +18,7 @@ BUNDLE = "vendor/bundle"
 
 @dataclass(frozen=True)
 class SetupStep:
-    """One command. ``optional``: it only warms a cache, so a missing program or a failure costs the stream nothing.
+    """One command. ``optional``: a missing program or a failure costs the stream nothing (it only warms a cache, say).
 
     ``folder``: where it runs, from the worktree's root.
     """
@@ -134,24 +134,47 @@ def plan_auto(present: Collection[str], texts: Mapping[str, str], python: str) -
     return Setup((*steps, *jvm), ", ".join([*why, *seen]), (*inputs, *seen), env, tuple(warm))
 
 
-def plan_packages(packages: Mapping[str, tuple[Collection[str], Mapping[str, str]]], python: str) -> Setup | None:
-    """Return what to run where the root has nothing to install and its packages have: folder → what `plan_auto` takes.
+def plan_packages(
+    packages: Mapping[str, tuple[Collection[str], Mapping[str, str]]], python: str, root: Collection[str] = ()
+) -> Setup | None:
+    """Return what to run for the packages below the root: folder → what `plan_auto` takes.
 
-    A package counts only with a lock file: what else is in a folder of a repository may be there to be read.
+    A package counts only with a lock file: what else is in a folder of a repository may be there to be read. ``root``: the
+    lock files there. An ecosystem that has one is seen to there, and beside it what else is found is optional: the project
+    may well be worked on without.
     """
-    plans = {
-        folder: plan
-        for folder, (present, texts) in packages.items()
-        if set(present).intersection(LOCKS) and (plan := plan_auto(present, texts, python))
-    }
+    covered = {way.lock for ways in _ECOSYSTEMS for way in ways if any(other.lock in root for other in ways)}
+    plans = {}
+    for folder, (present, texts) in packages.items():
+        names = set(present) - covered
+        plan = plan_auto(names, texts, python) if names.intersection(LOCKS) else None
+        if plan is not None:
+            plans[folder] = plan
     if not plans:
         return None
     return Setup(
-        tuple(replace(step, folder=folder) for folder, plan in plans.items() for step in plan.steps),
+        tuple(
+            replace(step, folder=folder, optional=step.optional or bool(root))
+            for folder, plan in plans.items()
+            for step in plan.steps
+        ),
         ", ".join(f"{folder}/{name}" for folder, plan in plans.items() for name in plan.why.split(", ")),
         tuple(f"{folder}/{name}" for folder, plan in plans.items() for name in plan.inputs),
         {name: value for plan in plans.values() for name, value in plan.env.items()},
         tuple(f"{folder}/{name}" for folder, plan in plans.items() for name in plan.warm),
+    )
+
+
+def together(first: Setup | None, second: Setup | None) -> Setup | None:
+    """Return one set-up that does both, one after the other."""
+    if first is None or second is None:
+        return first or second
+    return Setup(
+        (*first.steps, *second.steps),
+        f"{first.why}, {second.why}",
+        (*first.inputs, *second.inputs),
+        {**first.env, **second.env},
+        (*first.warm, *second.warm),
     )
 
 

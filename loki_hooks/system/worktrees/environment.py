@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.gates.results import command_text
 from loki_hooks.domain.worktrees.packages import packages
-from loki_hooks.domain.worktrees.setup_plan import BUNDLE, READ, VENV, Setup, SetupStep, plan_auto, plan_packages
+from loki_hooks.domain.worktrees.setup_plan import (
+    BUNDLE,
+    READ,
+    VENV,
+    Setup,
+    SetupStep,
+    plan_auto,
+    plan_packages,
+    together,
+)
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git, split_z
@@ -43,11 +52,9 @@ def plan_setup(worktree: Path, environment: Environment) -> Setup | None:
         argv = ("sh", "-c", setup) if isinstance(setup, str) else setup
         return Setup((SetupStep(argv),), command_text(setup), tuple(sorted(present)))
     plan = plan_auto(present, _texts(worktree, present), base_python())
-    if plan is not None:
-        return plan
     below = {folder: present_names(worktree / folder) for folder in packages_in(worktree)}
     seen = {folder: (names, _texts(worktree / folder, names)) for folder, names in below.items()}
-    return plan_packages(seen, base_python())
+    return together(plan, plan_packages(seen, base_python(), present if plan else ()))
 
 
 def _texts(folder: Path, present: Collection[str]) -> dict[str, str]:

@@ -32,6 +32,9 @@ def test_only_a_lock_file_has_a_package_installed() -> None:
     assert [(step.folder, step.argv[0]) for step in plan.steps] == [("b", "yarn"), ("c", "uv")]
     assert plan.inputs == ("b/yarn.lock", "c/uv.lock")
     assert plan.why == "b/yarn.lock, c/uv.lock"
+    beside = plan_packages(found, "python3", ["package-lock.json", "pyproject.toml"])
+    assert beside is not None
+    assert [(step.folder, step.argv[0], step.optional) for step in beside.steps] == [("c", "uv", True)]
     assert plan_packages({"a": (["package.json"], {})}, "python3") is None
 
 
