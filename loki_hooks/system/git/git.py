@@ -89,6 +89,10 @@ _WRITES_THE_INDEX = frozenset({"read-tree", "update-index"})
 """The same, unless the index is another one, by ``GIT_INDEX_FILE``."""
 
 
+_WAITS_FOR_OTHERS = frozenset({"clone", "fetch", "submodule"})
+"""What may wait for a server for long, and leaves nothing half done when it is ended."""
+
+
 def _verb(args: Sequence[str]) -> str:
     """Return git's subcommand: what follows its own options."""
     words = iter(args)
@@ -147,7 +151,8 @@ class Git:
         else:  # a hook is not of our own doing, and an agent may have written it (`asker`)
             full.pop(WORK_MARK, None)
         full |= options | dict(env or {})
-        return run(["git", *silence, *args], cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
+        argv = ["git", *silence, *args]
+        return run(argv, cwd=self.cwd, env=full, stdin=stdin, timeout=timeout, stoppable=verb in _WAITS_FOR_OTHERS)
 
     def _without_merge_options(self) -> dict[str, str]:
         """Return what takes away `branch.<name>.mergeOptions`: a `--squash` or `-s ours` there would change what lands."""
