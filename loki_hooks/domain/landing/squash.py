@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_FOOTER = re.compile(r"^[A-Za-z][A-Za-z0-9-]*: \S.*$|^[A-Za-z][A-Za-z0-9-]* #\d+$")
+_FOOTER = re.compile(r"^[A-Za-z][A-Za-z0-9-]*: \S.*$")
+_ISSUE = re.compile(r"^[A-Za-z][A-Za-z-]* #\d+$")
+"""`Closes #12`: git takes a paragraph with such a line for no footers at all."""
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGE: ")
 _OURS = ("Loki-Stream:", "Loki-Tip:", "Loki-Task:", "Loki-Gates:", "Change-Id:")
 """Said by the landing itself, or of one commit only."""
@@ -28,7 +30,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Squashed:
-    """``author`` and ``date`` of the one commit; ``notes``: paragraphs that say what breaks; ``footers``: its last lines."""
+    """``author`` and ``date`` of the one commit.
+
+    ``notes``: paragraphs that say what breaks, and which issues it closes; ``footers``: its last lines.
+    """
 
     author: str
     date: str
@@ -45,8 +50,11 @@ def squash(commits: Sequence[Made]) -> Squashed | None:
         return None
     authors = [commit.author for commit in commits]
     author = max(dict.fromkeys(authors), key=authors.count)
-    notes = dict.fromkeys(note for commit in commits for note in _breaking(commit.message))
     said = [footer for commit in commits for footer in _footers(commit.message)]
+    notes = dict.fromkeys(note for commit in commits for note in _breaking(commit.message))
+    if issues := dict.fromkeys(line for line in said if _ISSUE.match(line)):
+        notes["\n".join(issues)] = None
+    said = [line for line in said if not _ISSUE.match(line)]
     others = [f"{_CO_AUTHOR}{other}" for other in authors if other != author]
     kept: dict[str, str] = {}
     for footer in (*said, *others):
@@ -76,7 +84,7 @@ def _footers(message: str) -> list[str]:
     """Return the footers: lines of the last paragraph, where it begins with one, and of those above it that are nothing else."""
     found: list[str] = []
     for place, lines in enumerate(reversed(_paragraphs(message))):
-        footers = [line for line in lines if _FOOTER.match(line)]
+        footers = [line for line in lines if (_FOOTER.match(line) or _ISSUE.match(line)) and not _BREAKING.match(line)]
         if not _BREAKING.match(lines[0]) and (lines[0] not in footers or (place and len(footers) < len(lines))):
             break
         found = [line for line in footers if not line.startswith(_OURS)] + found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,8 +26,8 @@ def test_footers_and_what_breaks_are_kept_once() -> None:
     second = f"Two\n\nbody\n\nco-authored-by: {EVE}\n{breaks}\nRefs: 7\n"
     made = squash([Made(ADA, "1 +0000", first), Made(ADA, "2 +0000", second)])
     assert made is not None
-    assert made.notes == (breaks,)
-    assert made.footers == (*footers.splitlines(), "Refs: 7")
+    assert made.notes == (breaks, "Closes #12")
+    assert made.footers == (*footers.splitlines()[:-1], "Refs: 7")
 
 
 def test_nothing_is_squashed_of_nothing() -> None:
@@ -38,4 +40,4 @@ def test_nobody_is_left_out_and_every_footer_is_one_line(commits: list[tuple[str
     assert made is not None
     named = {made.author, *(f.removeprefix("Co-authored-by: ") for f in made.footers)}
     assert {author for author, _ in commits} <= named
-    assert all("\n" not in footer for footer in made.footers)
+    assert all(re.fullmatch(r"[A-Za-z0-9-]+: .+", footer) for footer in made.footers), "all that git takes for footers"
