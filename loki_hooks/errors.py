@@ -5,6 +5,37 @@ Exit codes (documented in the README): 1 a finding or a refusal, 2 wrong usage o
 
 from __future__ import annotations
 
+import re
+
+_TELLS = re.compile(r"(?:fatal|error|remote|ERROR|CONFLICT\b[^:]*):\s*\S|!\s")
+_CHATTER = re.compile(
+    r"hint:|warning:|From |To |Preparing |Cloning |Updating |Switched |HEAD is now |usage:"
+    r"|remote:\s*(?:$|Enumerating|Counting|Compressing|Resolving|Total|Processing)"
+)
+_VAGUE = re.compile(
+    r"remote end hung up|[Cc]ould not read from remote|failed to write commit object|failed to sign"
+    r"|external filter|filter \S+ failed|early EOF|index-pack"
+)
+_AT_MOST = 300
+
+
+def reason_in(said: str) -> str:
+    """Return why a program failed, as one line out of what it said: the first line that tells, not the last.
+
+    Where that line names no cause (`the remote end hung up`), the program behind git said it in the line before.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    spoken = [line for line in lines if not _CHATTER.match(line)]
+    at = next((i for i, line in enumerate(spoken) if _TELLS.match(line)), None)
+    if at is None:
+        return (spoken or lines or ["no reason given"])[-1][:_AT_MOST]
+    why = spoken[at].removeprefix("! ").strip()
+    if why.endswith(":") and at + 1 < len(spoken):
+        why = f"{why} {spoken[at + 1]}"
+    if _VAGUE.search(why) and at > 0:
+        why = f"{spoken[at - 1]} ({why})"
+    return why[:_AT_MOST]
+
 
 class LokiError(Exception):
     """Something a person must know about. ``message`` says what, ``hint`` says what to do."""
@@ -38,10 +69,21 @@ class GitFailedError(LokiError):
         self.argv = argv
         self.returncode = returncode
         self.stderr = stderr
-        why = why_line(stderr) if stderr.strip() else f"exit status {returncode}"
+        why = reason_in(stderr) if stderr.strip() else f"exit status {returncode}"
         while argv[:1] == ("-c",):  # settings are no help to the reader
             argv = argv[2:]
         super().__init__(f"`git {' '.join(argv)}` failed: {why}")
+
+
+class CannotSignError(LokiError):
+    """git is told to sign commits, and the program that signs did not."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"the commit cannot be signed: {why}",
+            "unlock the signing key (or set commit.gpgSign to false), then it goes on",
+        )
 
 
 class SetupFailedError(LokiError):
@@ -60,15 +102,3 @@ class StateConflictError(LokiError):
 
 class InterruptedRunError(LokiError):
     """The run was told to stop: it has no result."""
-
-
-def why_line(text: str) -> str:
-    """Return the line of what git said that tells why: the first of its ``fatal:``, ``error:``, ``remote:`` or ``!``
-    lines, else the last that is not blank. What follows the first is advice and consequence.
-    """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    why = (line for line in lines if line.startswith(_WHY) and line not in _WHY)
-    return next(why, lines[-1] if lines else "no reason given")
-
-
-_WHY = ("fatal:", "error:", "remote:", "!")

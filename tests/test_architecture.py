@@ -108,6 +108,23 @@ def test_only_these_modules_start_processes(path: Path) -> None:
             assert node.attr not in {"system", "popen", "fork"}, f"line {node.lineno}"
 
 
+ASK_GIT_THEMSELVES = {
+    "system/git/git.py",  # the hardened caller
+    "system/worktrees/populate.py",  # a stream of blobs, without replacements
+    "system/store/known.py",  # a dialogue on a push's way, without replacements
+    "system/hooks/probe.py",  # has git run hooks, as git would
+    "actions/requests/demo.py",  # plays the person
+}
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if name(p) not in ASK_GIT_THEMSELVES], ids=name)
+def test_everybody_else_asks_git_through_the_one_hardened_caller(path: Path) -> None:
+    for node in nodes(path):
+        first = node.elts[0] if isinstance(node, ast.List | ast.Tuple) and node.elts else None
+        is_call = isinstance(first, ast.Constant) and first.value == "git" and len(getattr(node, "elts", ())) > 1
+        assert not is_call, f"line {getattr(node, 'lineno', 0)}"
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "cli"], ids=name)
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     module = nodes(path)[0]

@@ -38,6 +38,8 @@ def run(once: bool, source: str, grain: str, as_json: bool) -> None:
             break
     if as_json:
         answer_json(_document(report, taken))
+    elif not report.ran:
+        say("nothing was done here: the pass that is under way looks again when it ends")
     else:
         say(f"{report.verdict.word}: {'; '.join(report.verdict.reasons)}")
 

@@ -218,6 +218,15 @@ class Secrets:
         return not example and shared >= 2 and 2 * shared >= len(pairs)
 
 
+_KEY_LIKE = re.compile(r"[A-Za-z0-9_+/=.-]{16,}")
+
+
+def key_like(text: str) -> frozenset[str]:
+    """Return the words of a text that may be keys: long ones of letters and digits. (Commit ids and versions are among them.)"""
+    words = _KEY_LIKE.findall(text)
+    return frozenset(w for w in words if any(c.isdigit() for c in w) and any(c.isalpha() for c in w))
+
+
 class Scrubber:
     """Takes known secrets, and what authenticates in a URL, out of texts."""
 

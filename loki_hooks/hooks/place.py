@@ -32,7 +32,10 @@ class HookPlace:
             return os.path.join(main, ".loki")
         if os.path.basename(self.common) == ".git":
             return os.path.join(os.path.dirname(self.common), ".loki")
-        return inside
+        main = first_line(
+            os.path.join(self.common, "loki", "main")
+        )  # of a linked worktree, as `Site.enable` recorded it
+        return os.path.join(main, ".loki") if main else inside
 
     @property
     def branch(self) -> str:

@@ -140,12 +140,36 @@ def holder_of_pass(site: Site) -> Holder | None:
     from loki_hooks.domain.streams.record import ProcessId
     from loki_hooks.system.processes.alive import is_alive, is_suspended
 
-    value = read_json(site.private / RECONCILE_LOCK, 4096)
+    path = site.private / RECONCILE_LOCK
+    value = read_json(path, 4096)
     process = ProcessId.from_json(value)
-    if process is None or not is_alive(process):
+    since = value.get("since") if isinstance(value, dict) else ""
+    if process is None or not is_alive(process):  # suspended between taking it and saying so, perhaps
+        process, since = _locked_by(path), ""
+    if process is None:
         return None
-    since = value.get("since")
     return Holder(process, since if isinstance(since, str) else "", is_suspended(process))
+
+
+def _locked_by(path: Path) -> ProcessId | None:
+    """Return who has the kernel's lock on a file (proc(5), ``/proc/locks``), None where nobody has, or nothing tells it."""
+    from loki_hooks.system.processes.alive import identify
+
+    try:
+        node = str(path.stat().st_ino)
+        table = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    words = (line.split() for line in table)
+    pids = (w[4] for w in words if w[1:2] == ["FLOCK"] and w[5].rpartition(":")[2] == node and w[4].isdigit())
+    return next((identify(int(pid)) for pid in pids if _has_open(pid, path)), None)
+
+
+def _has_open(pid: str, path: Path) -> bool:
+    """Whether the process has the file open: of another file system's a file may have the same number."""
+    with contextlib.suppress(OSError):
+        return any(path.samefile(entry.path) for entry in os.scandir(f"/proc/{pid}/fd"))
+    return False
 
 
 def busy_pass(site: Site, waited: float) -> BusyError:

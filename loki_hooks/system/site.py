@@ -78,7 +78,7 @@ class Site:
 
     def enable(self, by: str) -> None:
         """Record that loki-hooks is on here, because of ``by``, and make ``.loki/``."""
-        if self.main is not None and self.common.parent != self.main:  # git cannot tell this to a linked worktree
+        if self.main is not None and self.common != self.main / ".git":  # git cannot tell this to a linked worktree
             write_atomic(self.private / "main", f"{self.main}\n")
         if not self.enabled:
             self._note_found()
@@ -143,7 +143,7 @@ def discover(start: Path | None = None) -> Site:
 
 def _site(git_dir: Path, here: Path) -> Site:
     shared = pointer(git_dir / "commondir") if (git_dir / "commondir").is_file() else None
-    common = shared or git_dir
+    common = shared or Path(os.path.realpath(git_dir))  # .git may be a link
     main: Path | None = None
     if not _is_bare(common):
         if shared is None and here != git_dir:

@@ -25,6 +25,38 @@ def files_in(folder: Path, skip: Callable[[str], bool] = lambda _: False) -> Ite
                     todo.append(Path(entry.path))
 
 
+def folders_with(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the folders at or below ``folder`` that hold an entry called ``name``, and look into none of these any further.
+
+    Follows no link. Raises ``OSError`` where a folder cannot be read.
+    """
+    todo = [os.fspath(folder)]
+    while todo:
+        current = todo.pop()
+        with os.scandir(current) as listed:
+            entries = list(listed)
+        if any(entry.name == name for entry in entries):
+            yield Path(current)
+        else:
+            todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def copy_tree(source: Path, target: Path, skip: Callable[[str], bool] = lambda _: False) -> None:
+    """Copy a folder: modes and times are kept, links stay links, what is neither file, folder nor link is left out.
+
+    ``skip`` names entries of its top to leave out. What is at the target already stays. Raises ``OSError``.
+    """
+    todo = [(entry, target / entry.name) for entry in source.iterdir() if not skip(entry.name)]
+    while todo:
+        there, copy = todo.pop()
+        if there.is_dir() and not there.is_symlink():
+            copy.mkdir(parents=True, exist_ok=True)
+            todo += [(entry, copy / entry.name) for entry in there.iterdir()]
+        elif (there.is_symlink() or there.is_file()) and not os.path.lexists(copy):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(there, copy, follow_symlinks=False)
+
+
 def remove_tree(folder: Path) -> bool:
     """Remove a folder with all that is in it, however deep; return whether it is gone. Follows no link."""
     try:

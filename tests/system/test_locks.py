@@ -83,6 +83,8 @@ def test_who_holds_up_all_passes_is_named(repo: Repo) -> None:
         assert f"kill -CONT {child.pid}" in str(caught.value.hint)
         notes = repo.loki("status").err + repo.loki("status").out
         assert f"pid {child.pid}" in notes
+        (site.private / "reconcile.lock").write_text("")  # suspended before it could say that it has it
+        assert f"pid {child.pid}" in repo.loki("doctor").out
     finally:
         child.kill()
         child.communicate(timeout=20)

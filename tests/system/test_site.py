@@ -58,6 +58,21 @@ def test_in_a_path_with_a_space_and_through_a_link(repo: Repo, tmp_path: Path) -
     assert discover(tmp_path / "way") == discover(spaced)
 
 
+def test_a_git_dir_that_a_link_leads_to(repo: Repo) -> None:
+    """As people do whose folders are synchronised: the git dir keeps out of that."""
+    (repo.path / ".git").rename(repo.path / ".git.nosync")
+    (repo.path / ".git").symlink_to(".git.nosync")
+    discover(repo.path).enable("test")
+    repo.git("worktree", "add", "-q", "../linked", "-b", "feature/x")
+    places = [agrees_with_git(repo, folder) for folder in (repo.path, repo.path.parent / "linked")]
+    assert same(*places)
+    assert places[0].loki == repo.path / ".loki"
+    assert same(discover(repo.path / ".git.nosync"), places[0])
+    assert (
+        list_worktrees(Git(repo.path))[0].path == list_worktrees(Git(repo.path.parent / "linked"))[0].path == repo.path
+    )
+
+
 def test_a_bare_repository_keeps_it_inside_itself(repo: Repo, tmp_path: Path) -> None:
     bare = tmp_path / "thing.git"
     repo.git("clone", "-q", "--bare", str(repo.path), str(bare))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.install.diagnosis import Cure, Finding, LockOwner, Repair, owner_of_lock
 from loki_hooks.system.git.locks import look_for_owner, places_of
+from loki_hooks.system.locks import RECONCILE_LOCK, holder_of_pass
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -33,7 +34,7 @@ def check_locks(context: Context) -> list[Finding]:
     """git's lock files. They name no owner; one is left over only when nobody who lives can own it."""
     site = context.site
     places = places_of(site)
-    found = []
+    found = _suspended(context)
     for path in lock_files(site.common):
         try:
             seen = path.lstat()
@@ -64,6 +65,22 @@ def check_locks(context: Context) -> list[Finding]:
                 )
             )
     return found or [Finding("locks", True, "git has no lock files", f"none below {site.common}")]
+
+
+def _suspended(context: Context) -> list[Finding]:
+    holder = holder_of_pass(context.site)
+    if holder is None or not holder.suspended:
+        return []
+    pid = holder.process.pid
+    return [
+        Finding(
+            "locks",
+            False,
+            f"a loki-hooks pass is suspended, and nothing goes on until it does ({holder})",
+            f"pid {pid} has {context.site.private / RECONCILE_LOCK} and is stopped",
+            f"kill -CONT {pid} lets it go on, kill {pid} ends it",
+        )
+    ]
 
 
 def lock_files(common: Path) -> list[Path]:

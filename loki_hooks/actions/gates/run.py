@@ -30,6 +30,7 @@ from loki_hooks.system.files import open_fresh, write_atomic
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.locks import BusyError, hold, try_hold
 from loki_hooks.system.processes.alive import myself
+from loki_hooks.system.processes.run import stopped_by
 from loki_hooks.system.processes.session_tree import mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
 from loki_hooks.system.store import events, gate_results
@@ -130,13 +131,16 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
             with lock:
                 path = context.worktree_of_gate(job.gate.worktree, number)
                 try:
-                    usable = prepare(
-                        context,
-                        path,
-                        job.commit,
-                        standing=job.gate.worktree if number == 1 else "",
-                        fresh=job.gate.fresh,
-                    )
+                    with stopped_by(job.stop):
+                        usable = prepare(
+                            context,
+                            path,
+                            job.commit,
+                            standing=job.gate.worktree if number == 1 else "",
+                            fresh=job.gate.fresh,
+                        )
+                except InterruptedRunError:
+                    raise
                 except LokiError as error:
                     return could_not_run(context, job, error.message)
                 if usable:

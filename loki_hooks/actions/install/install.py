@@ -26,7 +26,7 @@ from loki_hooks.domain.install.values import (
     TurnOn,
     Write,
 )
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import LokiError, reason_in
 from loki_hooks.system.config.load import FILE, PYPROJECT
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git, has_config_hooks
@@ -257,9 +257,9 @@ def _run_installer(site: Site, step: RunInstaller, record: InstallRecord) -> Ins
             final = final.with_change(Written(Path(name), image, now.digest))
     write_record(site, final)
     if done.returncode != 0:
-        said = (done.error_text.strip() or done.text.strip()).splitlines()
+        said = done.error_text.strip() or done.text.strip()
         raise LokiError(
-            f"`{' '.join(step.argv[:2])}` failed: {said[-1] if said else f'exit status {done.returncode}'}",
+            f"`{' '.join(step.argv[:2])}` failed: {reason_in(said) if said else f'exit status {done.returncode}'}",
             "run it yourself to see more, then install again; `loki-hooks uninstall` takes everything back",
         )
     return final

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.errors import GitFailedError, why_line
+from loki_hooks.errors import GitFailedError, LokiError, reason_in
 from loki_hooks.system.git.git import Git, WorktreeEntry, list_worktrees, split_z
 from loki_hooks.system.git.operations import branch_held_by_operation, git_dir_of, operation_in
 from loki_hooks.system.git.status import entries, flagged_paths
+from loki_hooks.system.git.submodules import follow_landing
 from loki_hooks.system.git_folder import astray
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.site import discover
@@ -68,7 +70,9 @@ def advance(context: Context, lock: PassLock, new: str, old: str, why: str) -> A
             env={"GIT_REFLOG_ACTION": f"loki-hooks: {why}"},
         )
         if done.returncode != 0:
-            return Advance(False, f"git refused in {holders[0].path}: {why_line(done.error_text)}")
+            return Advance(False, f"git refused in {holders[0].path}: {reason_in(done.error_text)}")
+        with suppress(LokiError):  # then they stay as a person's own merge would leave them
+            follow_landing(context.site, holders[0].path, old)
     elif not git.update_ref(context.integration_ref, new, old, f"loki-hooks: {why}"):
         return Advance(False, f"{context.integration} moved meanwhile")
     if git.commit_id(context.integration_ref) != new:
@@ -98,7 +102,7 @@ def obstacle(holder: WorktreeEntry, git: Git, old: str, new: str) -> str:
     try:
         changed = entries(there, untracked="no")
     except GitFailedError as error:
-        return f"git cannot tell the state of {where}: {why_line(error.stderr)}"
+        return f"git cannot tell the state of {where}: {reason_in(error.stderr)}"
     staged = [entry.path for entry in changed if entry.staged]
     if staged:
         return f"{where} has staged changes ({_some(staged)}): commit or unstage them"

@@ -7,12 +7,12 @@ reset, a forced push) would come back from the other. What their merge gives is 
 from __future__ import annotations
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.landing.merge import merge
+from loki_hooks.actions.landing.merge import LandingCommit, merge
+from loki_hooks.actions.landing.signing import landing_commit
 from loki_hooks.actions.landing.upstream import upstream_of
 from loki_hooks.domain.reconcile.facts import Join
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git.git import Git
-from loki_hooks.system.git.merges import commit_tree
 
 
 def look_at_join(context: Context, tip: str, theirs: str) -> Join:
@@ -25,7 +25,7 @@ def look_at_join(context: Context, tip: str, theirs: str) -> Join:
         if merged.conflicts:
             return Join(problem=f"they conflict in {', '.join(merged.conflicts[:5])}, so bring them together by hand")
         message = f"Merge {upstream.remote}/{upstream.branch} into {context.integration}\n"
-        return Join(commit_tree(git, merged.tree, (tip, theirs), message), merged.tree)
+        return Join(landing_commit(context, merged.tree, (tip, theirs), LandingCommit(message, {})), merged.tree)
     except LokiError as error:
         return Join(problem=f"they cannot be merged: {error.message}")
 

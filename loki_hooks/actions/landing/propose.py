@@ -26,7 +26,7 @@ from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
-from loki_hooks.errors import LokiError, RefusedError, why_line
+from loki_hooks.errors import LokiError, RefusedError, reason_in
 from loki_hooks.system.git.git import NULL_OID, Git
 from loki_hooks.system.git.merges import merge_trees
 from loki_hooks.system.processes.run import run, scrubbed
@@ -219,7 +219,7 @@ def _open(context: Context, record: StreamRecord, remote: str, into: str, title:
         )
         if there.returncode == 0 and there.text.strip():
             return PullRequest(remote, url=there.text.strip())
-        return PullRequest(remote, todo=f"{by_hand} (gh could not: {why_line(made.error_text)})", again=True)
+        return PullRequest(remote, todo=f"{by_hand} (gh could not: {reason_in(made.error_text)})", again=True)
     links = [word for word in made.text.split() if word.startswith("https://")]
     return PullRequest(remote, url=links[-1] if links else made.text.strip())
 

@@ -2,7 +2,7 @@
 
 The proof that a commit was in there once: the reflog of the branch or of its upstream, the tip whose consequences were
 drawn last, or a stream that began there by itself. What has a copy there that makes the same change (a rebase, another
-message) was not taken out.
+message) was not taken out, unless its message had what may be a key, and none there has it any more.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.upstream import upstream_of
 from loki_hooks.domain.refs import PROCESSED
+from loki_hooks.domain.secrets import key_like
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.errors import RefusedError
 from loki_hooks.system.git.copies import not_copied
-from loki_hooks.system.git.git import Git
+from loki_hooks.system.git.git import Git, split_z
 
 _SHOWN = 3
 
@@ -76,7 +77,20 @@ class Gone:
         if not self.commits:
             return TakenOut()
         once = tuple(c for c in git.out("rev-list", at, f"^{self.tip}").split() if c in self.commits)
-        return TakenOut(not_copied(git, once, self.tip), once)
+        out = {*not_copied(git, once, self.tip), *self._with_keys(at, once)}
+        return TakenOut(tuple(commit for commit in once if commit in out), once)
+
+    def _with_keys(self, at: str, once: Sequence[str]) -> list[str]:
+        """Return those whose message has what may be a key, and no message in the integration branch has it any more."""
+        git = self.context.git
+        if not once:
+            return []
+        listed = git.out("log", "--no-walk=unsorted", "-z", "--format=%H %B", "--stdin", stdin="\n".join(once).encode())
+        keys = {commit: key_like(message) for commit, _, message in (e.partition(" ") for e in split_z(listed))}
+        if not any(keys.values()):
+            return []
+        there = key_like(git.out("log", "--format=%B", self.tip, f"^{at}"))
+        return [commit for commit, found in keys.items() if found - there]
 
 
 def gone(context: Context, tip: str) -> Gone:

@@ -9,7 +9,7 @@ from pathlib import Path
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.advance import advance
 from loki_hooks.domain.secrets import without_credentials
-from loki_hooks.errors import why_line
+from loki_hooks.errors import reason_in
 from loki_hooks.system.clock import now, seconds_since
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.json import dump_json, read_json
@@ -97,7 +97,7 @@ def fetch(context: Context, *, every: float = FETCH_EVERY) -> str:
         return ""
     if "couldn't find remote ref" in done.error_text:
         return ""  # nothing was pushed there yet
-    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else why_line(done.error_text)
+    why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else reason_in(done.error_text)
     write_atomic(stamp, f"{now()} failed")
     events.record(context.site, "fetch-failed", detail=why)
     return f"cannot fetch {upstream.remote}: {why}"
@@ -180,7 +180,7 @@ def unproved(context: Context, commit: str) -> str:
     ref = f"refs/heads/{upstream.branch}"
     done = context.git.run("ls-remote", "--quiet", upstream.remote, ref, timeout=FETCH_TIMEOUT)
     if done.returncode != 0:
-        why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else why_line(done.error_text)
+        why = f"no answer in {FETCH_TIMEOUT:.0f} s" if done.timed_out else reason_in(done.error_text)
         return f"cannot ask {upstream.remote}: {why}"
     if f"{commit}\t{ref}" in done.text.splitlines():
         return ""
@@ -233,7 +233,7 @@ def push(context: Context, commit: str) -> str:
 
 
 def refusal(done: Completed, timeout: float) -> str:
-    """Return why a push (`--porcelain`) did not work: what the server said, else git's word for the ref, else why git gave up."""
+    """Return why a push (`--porcelain`) did not work: what the server said, else git's word for the ref, else what git says."""
     if done.timed_out:
         return f"no answer in {timeout:.0f} s"
     lines = [
@@ -241,7 +241,7 @@ def refusal(done: Completed, timeout: float) -> str:
     ]
     said = [line for line in lines if line]
     refused = [line.split("\t")[-1] for line in done.text.splitlines() if line.startswith("!")]
-    return "; ".join([*said[:SAID], *refused[:1]]) or why_line(done.error_text)
+    return "; ".join([*said[:SAID], *refused[:1]]) or reason_in(done.error_text)
 
 
 def not_pushed(context: Context, event: str, commit: str, why: str) -> None:

@@ -26,6 +26,7 @@ from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git, git_version
 from loki_hooks.system.git.merges import merge_pairs
 from loki_hooks.system.git.snapshots import WorktreeLook, borrowed_objects, look, snapshot
+from loki_hooks.system.git.squashed import merge_stacked, with_squashed
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.store import events
 
@@ -231,6 +232,11 @@ def _with_pairs(git: Git, radar: Radar, wanted: Iterable[Pair], borrow: Callable
     with ThreadPoolExecutor(len(parts)) as pool:
         for merged in pool.map(lambda part: _merge(git, part, objects), parts):
             found.update(merged)
+    for pair, files in found.items():  # what was built on a stream that landed squashed is not in its way
+        if files and radar.onto in pair:
+            ours, theirs = sorted(pair, key=lambda head: head != radar.onto)
+            if git.commit_id(theirs) is not None and with_squashed(git, ours, theirs) != ours:
+                found[pair] = merge_stacked(git, ours, theirs).conflicts
     return replace(radar, pairs={**radar.pairs, **found})
 
 

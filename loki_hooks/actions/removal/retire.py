@@ -5,7 +5,7 @@ The only place of the program that removes a worktree or a branch. Order matters
 removal that is refused then leaves nothing behind.
 
     .loki/archive/<stream>-<time>/   record.json (the stream, with tip, trash, work, files), UNDO.md, CONTINUITY.md,
-                                     PLAN.md, prompt.md and the logs
+                                     PLAN.md, prompt.md, loki/ (what else the worktree's .loki/ had) and the logs
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from loki_hooks.system.git.status import Care
 from loki_hooks.system.locks import PassLock
 from loki_hooks.system.store import events, signals, spawn_environment
 from loki_hooks.system.trees import remove_tree
+from loki_hooks.system.worktrees.deletable import why_not_deletable
 from loki_hooks.system.worktrees.inspect import look
 from loki_hooks.system.worktrees.registrations import (
     is_here,
@@ -60,7 +61,10 @@ def judge(context: Context, record: StreamRecord, going: Going = Going.ALL, care
         return Removal(False, ("its branch is the integration branch",))
     if record.status is Status.KEPT and going is Going.ALL:
         return Removal(False, ("it is kept: a person wants it (`loki-hooks finish` ends it)",))
-    return classify(facts_of(context, record, care), going)
+    removal = classify(facts_of(context, record, care), going)
+    if removal.remove and record.path and (why := why_not_deletable(Path(record.path))):
+        return Removal(False, (f"not all of it can be deleted: {why}",))
+    return removal
 
 
 def facts_of(context: Context, record: StreamRecord, care: Care = Care.HIDDEN) -> WorktreeFacts:
@@ -118,7 +122,12 @@ def retire(
         raise LokiError(f"cannot pin {(work or tip)[:12]} before removing {record.stream}")
     facts = {"tip": tip, "trash": trash, "removed_because": list(removal.reasons), "removed_at": time}
     facts |= {**(more or {}), "work": work}
-    archive = archive_stream(context, record, time, facts)
+    try:
+        archive = archive_stream(context, record, time, facts)
+    except LokiError:
+        if trash:
+            git.run("update-ref", "-d", trash)
+        raise
     more_lost = (lost.commit,) if lost is not None and lost.commit != work else ()
     pin_past(context, record, f"{PAST}{record.stream}/{time}", more_lost)
     try:

@@ -16,7 +16,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import under_way
 from loki_hooks.actions.landing import upstream as remote
 from loki_hooks.actions.landing.advance import advance
-from loki_hooks.actions.landing.merge import message_of
+from loki_hooks.actions.landing.merge import landing_of
 from loki_hooks.actions.landing.reverted import why_not_back
 from loki_hooks.actions.landing.taken_out import require_nothing_taken_out
 from loki_hooks.actions.reconcile.run import Report, reconcile
@@ -41,7 +41,8 @@ from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_TRAIN, Status
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.clock import now, stamp
-from loki_hooks.system.git.merges import commit_tree, merge_trees
+from loki_hooks.system.git.merges import commit_tree
+from loki_hooks.system.git.squashed import merge_stacked
 from loki_hooks.system.git.status import Care
 from loki_hooks.system.git_folder import astray
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
@@ -134,15 +135,16 @@ def _land_ungated(context: Context, lock: PassLock, record: StreamRecord, tip: s
         raise RefusedError(f"{context.integration} has no commit yet", "make a first one")
     _refuse_diverged(context, old)
     require_nothing_taken_out(context, record, tip)
-    merged = merge_trees(git, old, tip)
+    merged = merge_stacked(git, old, tip)
     if merged.conflicts:
         files = ", ".join(merged.conflicts[:10])
         raise RefusedError(
             f"{record.name} conflicts with {context.integration} in {files}",
             f"`loki-hooks sync {record.name}`, or resolve it in {record.path or record.branch}",
         )
-    lines = [line for line in message_of(context, record, Way.NO_FF).splitlines() if not line.startswith("Loki-Gates:")]
-    commit = commit_tree(git, merged.tree, (old, tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n")
+    said = landing_of(context, record, Way.NO_FF, old).message
+    lines = [line for line in said.splitlines() if not line.startswith("Loki-Gates:")]
+    commit = commit_tree(git, merged.tree, (old, tip), "\n".join([*lines, "Loki-Ungated: true"]) + "\n", signed=True)
     moved = advance(context, lock, commit, old, f"land {record.stream}, ungated")
     if not moved.moved:
         raise RefusedError(f"{record.name} cannot land: {moved.reason}", "nothing was changed")

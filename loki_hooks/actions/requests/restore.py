@@ -9,6 +9,7 @@ status.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.reverted import why_not_back
 from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.removal.archive import LOKI_IN_ARCHIVE
 from loki_hooks.actions.removal.trash import Trashed, lost_entry, to_restore
 from loki_hooks.actions.requests.stop import stop_stream
 from loki_hooks.actions.safe.pins import pin_past
@@ -38,6 +40,7 @@ from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import LOKI
 from loki_hooks.system.store import events
+from loki_hooks.system.trees import copy_tree
 from loki_hooks.system.worktrees.registrations import forget_missing, is_here, reconnect, registration_of
 from loki_hooks.system.worktrees.registry import add
 
@@ -235,6 +238,10 @@ def _unpack(context: Context, record: StreamRecord, entry: Trashed) -> None:
     if entry.archive is None:
         return
     logs = context.site.folder("logs")
+    kept = entry.archive / LOKI_IN_ARCHIVE
+    if kept.is_dir() and not kept.is_symlink():
+        with suppress(OSError):  # it stays in the archive
+            copy_tree(kept, Path(record.path) / LOKI)
     for source in sorted(entry.archive.iterdir()):
         data = read_plain(source)
         if source.name in {"CONTINUITY.md", PLAN_FILE} and data is not None:

@@ -18,11 +18,12 @@ from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
-from loki_hooks.errors import BadInputError, LokiError, RefusedError
+from loki_hooks.errors import BadInputError, LokiError, RefusedError, reason_in
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.history import made_here
-from loki_hooks.system.git.merges import commit_tree
+from loki_hooks.system.git.merges import commit_tree, why_unsigned
 from loki_hooks.system.git.operations import git_dir_of, operation_in
+from loki_hooks.system.git.squashed import squashed_within
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.git.submodules import follow_submodules
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
@@ -86,11 +87,16 @@ def _sync(context: Context, lock: PassLock, record: StreamRecord, path: Path) ->
     taken = gone(context, onto).of(tip)
     if not taken.commits and git.is_ancestor(onto, tip):
         return Synced(record, "", tip, tip)
-    how = "rebase" if taken.commits else context.config.working.sync.how
+    squashed = squashed_within(git, onto, tip)
+    how = "rebase" if taken.commits or squashed else context.config.working.sync.how
     if taken.commits:
         words = _replay_words(git, record, onto, tip, frozenset(taken.once))
     else:
-        words = _merge_words(context, onto) if how == "merge" else _rebase_words(git, onto, tip)
+        words = _merge_words(context, onto) if how == "merge" else _rebase_words(git, onto, tip, squashed)
+    if unsigned := why_unsigned(git):
+        raise RefusedError(
+            f"{record.name} is not brought up to date: commits cannot be signed: {unsigned}", "unlock the key"
+        )
     done = git.run(*words, env=_QUIET, timeout=_LONG)
     if done.returncode != 0:
         raise _take_back(git, record, tip, how, done.error_text)
@@ -120,7 +126,11 @@ def _merge_words(context: Context, onto: str) -> tuple[str, ...]:
 _REBASE = ("-c", "rebase.updateRefs=false", "rebase", "--quiet", "--no-autostash", "--no-fork-point")
 
 
-def _rebase_words(git: Git, onto: str, tip: str) -> tuple[str, ...]:
+def _rebase_words(git: Git, onto: str, tip: str, squashed: Sequence[str]) -> tuple[str, ...]:
+    """Return what makes the stream's commits again on ``onto``, but for what landed there ``squashed``."""
+    if squashed:
+        cut = squashed[0] if len(squashed) == 1 else commit_tree(git, git.tree_id(onto), squashed, "what is there\n")
+        return (*_REBASE, "--onto", onto, cut)
     merges = ("--rebase-merges",) if git.out("rev-list", "--merges", "--max-count=1", f"{onto}..{tip}") else ()
     return (*_REBASE, *merges, onto)
 
@@ -202,8 +212,7 @@ def _take_back(git: Git, record: StreamRecord, tip: str, how: str, error: str) -
             f"look into {record.path}; its tip was {tip}",
         )
     if not conflicts:
-        why = (error.strip().splitlines() or ["no reason given"])[-1]
-        return RefusedError(f"git refused the {how} of {record.name}: {why}", "all is as it was before")
+        return RefusedError(f"git refused the {how} of {record.name}: {reason_in(error)}", "all is as it was before")
     where = f" (at {at})" if at else ""
     return RefusedError(
         f"{record.name} conflicts in {', '.join(conflicts[:10])}{where}; all is as it was before",

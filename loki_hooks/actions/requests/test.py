@@ -15,7 +15,8 @@ from loki_hooks.domain.gates.results import GateResult, Outcome
 from loki_hooks.domain.names import shown
 from loki_hooks.domain.streams.status import LIVING
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
-from loki_hooks.system.git.merges import commit_tree, merge_trees
+from loki_hooks.system.git.merges import commit_tree
+from loki_hooks.system.git.squashed import merge_stacked
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def subjects(context: Context, words: tuple[str, ...], *, everything: bool) -> l
         at = git.commit_id(f"refs/heads/{record.branch}")
         if at is None:
             raise LokiError(f"the branch {record.branch} of {record.name} is gone")
-        merged = merge_trees(git, tip, at)
+        merged = merge_stacked(git, tip, at)
         if merged.conflicts:
             raise LokiError(
                 f"{record.name} conflicts with {context.integration} in {', '.join(merged.conflicts[:5])}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import under_way
+from loki_hooks.actions.landing.signing import try_again
 from loki_hooks.actions.reconcile.run import Report, reconcile
 from loki_hooks.actions.sessions.turns import waits_for_a_time
 from loki_hooks.actions.view.telling import Telling
@@ -27,6 +28,7 @@ def passes(site: Site, moves: Callable[[Report], bool], *, say: Callable[[str], 
     start in the next. ``say`` is told what happens meanwhile, whoever does it. The first pass asks the upstream.
     """
     telling = Telling(site, say)
+    try_again(site)
     first, still = True, 0
     while still < 2:
         before = _stamp(site)

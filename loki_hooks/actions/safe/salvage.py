@@ -30,7 +30,7 @@ from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.identity import NOBODY
 from loki_hooks.system.git.snapshots import Trees, trees
 from loki_hooks.system.git.status import LOOK_YOURSELF, Care, entries
-from loki_hooks.system.trees import files_in, remove_tree
+from loki_hooks.system.trees import files_in, folders_with, remove_tree
 from loki_hooks.system.worktrees.registrations import commits_in, keeper_of, registration_of, staged_tree
 from loki_hooks.system.worktrees.secrets import secret_paths, secrets_of
 
@@ -206,6 +206,7 @@ def bring_back(worktree: Path, work: str, index: str, folder: str) -> tuple[str,
     root = Path(folder) if folder else None
     if root is None or root.is_symlink() or not root.is_dir():
         return ()
+    _move_repositories(root, worktree)
     try:
         files = sorted(files_in(root))
     except OSError:  # paths that are too long, say: it stays whole
@@ -235,6 +236,16 @@ def is_ours(git: Git, commit: str, stream: str) -> bool:
     """Whether the commit is of the form of ``W``: nobody's, with its subject."""
     said = git.maybe("log", "-1", "--no-show-signature", "--format=%an%n%ae%n%cn%n%ce%n%s", commit)
     return said is not None and said.splitlines() == [*NOBODY.values(), _subject(stream)]
+
+
+def _move_repositories(root: Path, worktree: Path) -> None:
+    """Move repositories whole: git knows none whose empty folders are missing."""
+    with contextlib.suppress(OSError):
+        for source in [folder for folder in folders_with(root, ".git") if folder != root]:
+            target = worktree / source.relative_to(root)
+            leads_out = any(parent.is_symlink() for parent in target.parents if worktree in parent.parents)
+            if not leads_out and not os.path.lexists(target):
+                _move(source, target)
 
 
 def trailers(git: Git, commit: str) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ it, no stage is left out and none is run twice.
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +51,7 @@ def look_back(
     path = Path(record.path)
     git = Git(path, of=context.site.common)
     branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD") or "a detached HEAD"
-    gone = context.git.commit_id(f"refs/heads/{record.branch}") is None
-    wrong = "" if branch == record.branch else f"{branch}; {record.branch} is gone" if gone else branch
+    wrong = "" if branch == record.branch else branch
     session = context.config.working.session
     agent = context.config.working.agents.get(session.launch(record.kind, record.agent).agent, Agent("", ""))
     said = tail(log)
@@ -60,8 +60,12 @@ def look_back(
     why = ""
     if not wrong:
         left, why = commit_leftovers(context, record, wanted=session.commit == "all" and ended_well(ending))
-    counted = record.base and not gone
-    commits = git.out("rev-list", "--count", f"{record.base}..refs/heads/{record.branch}") if counted else "0"
+    gone = git.commit_id(f"refs/heads/{record.branch}") is None
+    if wrong and gone:
+        back = f"`git -C {shlex.quote(str(path))} branch -m {shlex.quote(record.branch)}` gives it its name back"
+        wrong += f", and {record.branch} is gone: {back}"
+    counted = "HEAD" if gone else f"refs/heads/{record.branch}"
+    commits = git.out("rev-list", "--count", f"{record.base}..{counted}") if record.base else "0"
     words = session.rate_limit.words
     return replace(
         ending,

@@ -15,11 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loki_hooks.domain.secrets import without_credentials
+from loki_hooks.domain.sessions.refusal import why_refused
+from loki_hooks.errors import reason_in
+from loki_hooks.system.files import open_fresh
 from loki_hooks.system.git.git import Git, split_z
+from loki_hooks.system.git.merges import why_unsigned
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import LOOK_YOURSELF, Uncommitted, as_stdin, entries
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees.secrets import scrubber_for, secret_paths, secrets_of
+from loki_hooks.system.worktrees.setup_made import left_by_setup
+from loki_hooks.system.worktrees.variables import variables
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TOTAL = 50 * 1024 * 1024
+COMMIT_TIMEOUT = 600.0
 _NEVER = "secrets, large files and repositories within are never committed by themselves"
 
 
@@ -71,7 +79,8 @@ class _Leftovers:
 
 def _leftovers(git: Git, record: StreamRecord, main: Path | None) -> _Leftovers:
     copied = {name for name, _ in record.copied}
-    found = entries(git, submodules=False)
+    made = left_by_setup(git.cwd)
+    found = [e for e in entries(git, submodules=False) if not (e.untracked and e.path in made)]
     is_secret = secret_paths(git.cwd, secrets_of(main, git.cwd, record.copied))
     kept = {e.path for e in found if e.path in copied or _is_kept(git.cwd / e.path) or is_secret(e.path)}
     return _Leftovers(tuple(e for e in found if e.path not in kept), tuple(e.path for e in found if e.path in kept))
@@ -107,21 +116,51 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     known = set(split_z(git.out("ls-files", "-z")))
     names = [e.path for e in left.todo if e.path in known or os.path.lexists(git.cwd / e.path)]
     words = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
+    if unsigned := why_unsigned(git):
+        return f"the commit cannot be signed: {unsigned}"
     added = git.run(*LOOK_YOURSELF, *words, stdin=as_stdin(f":(literal){name}" for name in names))
     if added.returncode != 0:
-        return f"git add refused: {added.error_text.strip()[-200:]}"
+        return f"git add refused: {reason_in(added.error_text)}"
     with _unstaged(git, left.kept):
         environment = context.config.working.environment
         shown = scrubber_for((context.site.main, git.cwd), (environment,), os.environ)
         title = shown.scrub(record.task.title) or f"Work of {record.stream}"
         body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
-        done = replace(git, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
+        env = _environment_of(context, record)
+        done = replace(git, hooks=True).run(
+            "commit", "--quiet", "-m", title, "-m", body, env=env, timeout=COMMIT_TIMEOUT
+        )
     if done.returncode != 0:
-        return f"the commit was refused: {done.error_text.strip()[-200:]}"
+        said = shown.scrub(f"{done.error_text}\n{without_credentials(done.text)}")
+        return _refused(context, record, said, timed_out=done.timed_out)
     files = [entry.path for entry in left.todo[:50]]
     head = git.commit_id("HEAD") or ""
     events.record(context.site, "leftovers-committed", record.stream, commit=head, evidence={"files": files})
     return ""
+
+
+def _environment_of(context: Context, record: StreamRecord) -> dict[str, str]:
+    """Return what a person in the worktree has: its own tools lead PATH, so its hooks find the project's formatter."""
+    env = variables(
+        Path(record.path),
+        main=context.site.root,
+        stream=record.stream,
+        branch=record.branch,
+        environment=context.config.working.environment,
+        values=context.values_of(record),
+    )
+    own = {name: env[name] for name in ("PATH", "VIRTUAL_ENV", "PYTHONPATH") if name in env}
+    return own | {name: env[name] for name in context.config.working.environment.set}
+
+
+def _refused(context: Context, record: StreamRecord, said: str, *, timed_out: bool) -> str:
+    """Return why a commit was refused: the failing lines; all of what was said is in a log."""
+    log = f"commit-{record.stream}.log"
+    with open_fresh(context.site.folder("logs") / log) as sink:
+        sink.write(said.encode("utf-8", "replace"))
+    why = f"no answer in {COMMIT_TIMEOUT:.0f} s" if timed_out else why_refused(said) or "no reason given"
+    more = f" (all of it: .loki/logs/{log})" if len(said.split("\n")) > 3 else ""
+    return f"the commit was refused: {why}{more}"
 
 
 @contextlib.contextmanager

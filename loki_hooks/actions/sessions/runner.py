@@ -50,7 +50,7 @@ from loki_hooks.system.locks import try_hold
 from loki_hooks.system.processes.alive import identify, myself
 from loki_hooks.system.processes.ancestry import adopt_orphans, reap_adopted
 from loki_hooks.system.processes.detach import LINUX, worker_argv
-from loki_hooks.system.processes.run import SESSION_MARK, scrubbed
+from loki_hooks.system.processes.run import SESSION_MARK, scrubbed, stopped_by
 from loki_hooks.system.processes.session_log import Pump
 from loki_hooks.system.processes.session_tree import SessionTree, mark_of
 from loki_hooks.system.processes.start import Child, has_ended, start_detached, start_waiting
@@ -127,7 +127,8 @@ def _run(
     values = context.values_of(record)
     logs = context.site.folder("logs")
     events.record(context.site, "preparing", record.stream, evidence={"stage": record.stage})
-    _catch_up(context, record)
+    with stopped_by(stop):  # it may wait for a submodule's server
+        _catch_up(context, record)
     furnish(context, record)
     record = copy_environment(context, record)
     tree = SessionTree(myself())

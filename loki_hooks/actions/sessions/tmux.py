@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.work import ViewWork
-from loki_hooks.errors import LokiError, RefusedError
+from loki_hooks.errors import LokiError, RefusedError, reason_in
 from loki_hooks.system.processes.ancestry import WORK_MARK
 from loki_hooks.system.processes.detach import worker_argv
 from loki_hooks.system.processes.run import run, scrubbed
@@ -98,4 +98,4 @@ def _open(context: Context, record: StreamRecord, address: str) -> str:
         env={key: value for key, value in scrubbed().items() if not key.startswith("LOKI_")} | {WORK_MARK: "1"},
         timeout=_TIMEOUT,
     )
-    return "" if done.returncode == 0 else done.error_text.strip()[-200:] or "tmux failed"
+    return "" if done.returncode == 0 else reason_in(done.error_text)

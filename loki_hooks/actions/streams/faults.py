@@ -18,7 +18,7 @@ from loki_hooks.domain.streams.failures import GIVE_UP, LOOK, Failure, delay_aft
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import LIVING, Status
-from loki_hooks.errors import IllegalMoveError, InterruptedRunError, LokiError
+from loki_hooks.errors import GitFailedError, IllegalMoveError, InterruptedRunError, LokiError
 from loki_hooks.system.clock import later, seconds_since
 from loki_hooks.system.store import events
 from loki_hooks.system.store.fault_log import log_fault
@@ -69,12 +69,17 @@ def step_failed(context: Context, step: StreamStep | MainStep, error: Exception)
     if isinstance(error, StreamFaultError):
         stream, error, key = error.stream, error.error, step.word
     reason = in_words(error)
-    if not isinstance(error, LokiError):
+    if not isinstance(error, LokiError) or _says_more(error):
         log_fault(context.site, f"step {step.word} {stream}", error)
     outcome = failed(reason, fail(context, stream, key, reason, at_once=isinstance(error, IllegalMoveError)))
     evidence = {"step": step.word, "hint": getattr(error, "hint", None) or "", "retry_after": outcome.retry_after}
     events.record(context.site, "step-failed", "" if stream == MAIN else stream, detail=reason, evidence=evidence)
     return outcome
+
+
+def _says_more(error: LokiError) -> bool:
+    """Whether git said more than the one line that a reason has room for."""
+    return isinstance(error, GitFailedError) and len(error.stderr.strip().splitlines()) > 1
 
 
 def fail(context: Context, stream: str, what: str, reason: str, *, at_once: bool = False) -> float:

@@ -12,9 +12,10 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.graph import ahead_behind
-from loki_hooks.system.git.merges import merge_trees
+from loki_hooks.system.git.squashed import merge_stacked
 from loki_hooks.system.git.status import Care, entries
 from loki_hooks.system.processes.alive import is_alive
+from loki_hooks.system.worktrees.setup_made import left_by_setup
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,21 @@ def look_ahead(context: Context, record: StreamRecord) -> Outlook:
     if not tip or base is None:
         return Outlook(tip, uncommitted=uncommitted)
     ahead, behind = ahead_behind(context.site, base, [tip])[tip]
-    return Outlook(tip, ahead, behind, merge_trees(context.git, base, tip).conflicts if behind else (), uncommitted)
+    return Outlook(tip, ahead, behind, merge_stacked(context.git, base, tip).conflicts if behind else (), uncommitted)
 
 
 def uncommitted_in(context: Context, record: StreamRecord, care: Care = Care.USUAL) -> tuple[str, ...]:
     """Return the paths in the stream's worktree that are changed, staged or untracked; () where it has no worktree.
 
+    What set-up left there is nobody's work.
     What git was told not to look at hinders no merge: only ``care`` finds it.
     """
     path = Path(record.path)
     if not record.path or not (path / ".git").exists():
         return ()
-    return tuple(entry.path for entry in entries(Git(path, of=context.site.common), care=care, submodules=False))
+    found = entries(Git(path, of=context.site.common), care=care, submodules=False)
+    made = left_by_setup(path) if found else frozenset()
+    return tuple(entry.path for entry in found if not (entry.untracked and entry.path in made))
 
 
 def require_finishable(record: StreamRecord, *, giving_up: bool = False) -> None:

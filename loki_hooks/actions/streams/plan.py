@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.start_commit import base_commit
@@ -14,7 +16,7 @@ from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import IN_SESSION, Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.clock import now
-from loki_hooks.system.git.git import list_worktrees
+from loki_hooks.system.git.git import WorktreeEntry, list_worktrees
 from loki_hooks.system.processes.alive import is_alive
 
 
@@ -107,8 +109,8 @@ class Planner:
             raise RefusedError(
                 f"the branch {branch} exists already", f"use it with --branch {branch}, or take another name"
             )
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
+        _refuse_branch_clash(branch, [*self._heads, *(f"refs/heads/{p.branch}" for p in self._planned)])
+        _refuse_folder_clash(path, self._worktrees)
         if any(p.path == str(path) or p.branch == branch for p in self._planned):
             raise BadInputError(
                 f"two of the streams would share {branch} or {path}", "change the templates, or the names"
@@ -128,6 +130,33 @@ class Planner:
             created_at=now(),
             explicit_base=bool(request.base or request.branch),
             tmux=request.tmux,
+        )
+
+
+def _refuse_branch_clash(branch: str, heads: Iterable[str]) -> None:
+    """git keeps branches as files in folders: one branch's name cannot be the folder of another's."""
+    ref = f"refs/heads/{branch}"
+    for other in heads:
+        if ref.startswith(f"{other}/") or other.startswith(f"{ref}/"):
+            name = other.removeprefix("refs/heads/")
+            raise RefusedError(
+                f"there cannot be a branch {branch} beside the branch {name}",
+                f"rename that one (`git branch -m {name} NEW`), or change the template in [branches]",
+            )
+
+
+def _refuse_folder_clash(path: Path, worktrees: Iterable[WorktreeEntry]) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
+    if any(w.path == path for w in worktrees):
+        raise RefusedError(
+            f"a worktree is registered in {path}, and its folder is not there",
+            f"bring it back, or `git worktree remove {path}` if it was deleted for good",
+        )
+    above = next((parent for parent in path.parents if os.path.lexists(parent)), path)
+    if not above.is_dir():
+        raise RefusedError(
+            f"{above} is no folder, so {path} cannot be made", "change worktrees.path in loki-hooks.toml"
         )
 
 

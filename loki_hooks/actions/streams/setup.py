@@ -20,7 +20,7 @@ from loki_hooks.system.processes.supervise import Output, supervise
 from loki_hooks.system.worktrees import environment as env_files
 from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.secrets import scrubber_for
-from loki_hooks.system.worktrees.setup_made import ignored_paths, remember_made
+from loki_hooks.system.worktrees.setup_made import hide_tools_own, ignored_paths, remember_made, untracked_paths
 
 TIMEOUT = 1800.0
 
@@ -54,7 +54,7 @@ def run_setup(
     if not mark:
         end_runs_for(worktree, none_is_on=False)
     deadline = time.monotonic() + TIMEOUT
-    before = ignored_paths(worktree)
+    before, strewn = ignored_paths(worktree), untracked_paths(worktree)
     with open_fresh(log) as sink:
         if context.site.main is not None and (warm := env_files.warm_up(context.site.main, worktree, plan.warm)):
             _note(sink, f"# cloned from the main worktree: {', '.join(warm)}")
@@ -68,14 +68,17 @@ def run_setup(
                 values=values,
                 ports=ports,
             ) | dict(plan.env)
-            if step.optional and env_files.is_missing(step.argv, env, worktree):
+            where = worktree / step.folder
+            if step.folder:
+                env |= variables.places_in(where)
+            if step.optional and env_files.is_missing(step.argv, env, where):
                 _note(sink, f"# left out, as {step.argv[0]} is not here: {command_text(step.argv)}")
                 continue
             env_files.require_program(step.argv, env, f"set-up ({plan.why})")
-            _note(sink, f"$ {command_text(step.argv)}")
+            _note(sink, f"$ {f'cd {step.folder} && ' if step.folder else ''}{command_text(step.argv)}")
             ended = supervise(
                 step.argv,
-                cwd=worktree,
+                cwd=where,
                 env=env,
                 mark=mark or mark_of(myself(), "set-up"),
                 output=Output(sink),
@@ -84,14 +87,15 @@ def run_setup(
             )
             if ended.timed_out or (stop is not None and stop.is_set()):
                 raise LokiError(f"`{command_text(step.argv)}` was stopped", f"its output is in {log}")
-            env_files.hide_made(worktree)
+            env_files.hide_made(worktree, step.folder)
+            hide_tools_own(worktree, strewn)
             if ended.code != 0 and step.optional:
-                _note(sink, f"# exit status {ended.code}: it would only have warmed a cache")
+                _note(sink, f"# exit status {ended.code}: nothing depends on it")
             elif ended.code != 0:
                 output = (read_plain(log) or b"").decode("utf-8", "replace")
                 shown = scrubber_for((context.site.main, worktree), (environment,), env).scrub(output)
                 raise LokiError(f"`{command_text(step.argv)}` ended with exit status {ended.code}", tail_of(shown, 15))
-    remember_made(worktree, before)
+    remember_made(worktree, before, strewn)
     write_atomic(marker, key + "\n")
     return plan.why
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.continuity import Sibling, continuity_file, siblings, write_continuity
+from loki_hooks.domain.config import Environment
 from loki_hooks.domain.refs import BASE, base_ref
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
@@ -16,7 +17,10 @@ from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.site import LOKI, ensure_loki, make_plain_folder
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees import copies
+from loki_hooks.system.worktrees.environment import packages_in
 from loki_hooks.system.worktrees.registry import WantedWorktree, add_all, clear_half_made, finish, take_back
+
+_WILD = frozenset("*?[")
 
 
 def make_worktree(context: Context, record: StreamRecord) -> None:
@@ -102,6 +106,13 @@ def _furnish(context: Context, record: StreamRecord, others: Sequence[Sibling]) 
     write_continuity(context, record, others)
 
 
+def _of_packages(worktree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same names in the folders of a monorepo's packages, where nobody has said which files are copied."""
+    if patterns != Environment().copy:
+        return ()
+    return tuple(f"{folder}/{p}" for folder in packages_in(worktree) if _WILD.isdisjoint(folder) for p in patterns)
+
+
 def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
     """Copy, or link, the configured untracked files into the worktree, record which, keep them out of git.
 
@@ -112,7 +123,8 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
     path = Path(record.path)
     wanted = context.config.working.environment
     to_link = copies.to_link(context.site.main, path, wanted.link)
-    names = (*to_link, *(n for n in copies.to_copy(context.site.main, path, wanted.copy) if n not in to_link))
+    patterns = (*wanted.copy, *_of_packages(path, wanted.copy))
+    names = (*to_link, *(n for n in copies.to_copy(context.site.main, path, patterns) if n not in to_link))
     if not names:
         return record
     unsafe = copies.exclude(Git(path), context.site.common, names)  # before they are there

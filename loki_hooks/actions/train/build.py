@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.landing.merge import merge, message_of
+from loki_hooks.actions.landing.merge import landing_of, merge
+from loki_hooks.actions.landing.signing import landing_commit
 from loki_hooks.domain.refs import TIP_TRAILER, TRAIN, WITHOUT
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.train.search import Car, Train
 from loki_hooks.system.git.git import Git, split_z
-from loki_hooks.system.git.merges import Merged, commit_tree, merge_pairs
+from loki_hooks.system.git.merges import Merged, merge_pairs
 
 Merges = MutableMapping[tuple[str, str], Merged]
 """What merging gave, by the two commits: asked once."""
@@ -78,7 +79,7 @@ def build_train(context: Context, base: str, members: Sequence[StreamRecord]) ->
             continue
         way = context.config.working.merge.how_of(record.kind)
         parents = (before,) if way.squashes else (before, record.tip)
-        before = commit_tree(context.git, merged.tree, parents, message_of(context, record, way))
+        before = landing_commit(context, merged.tree, parents, landing_of(context, record, way, before))
         cars.append(Car(record.stream, record.tip, before, merged.tree))
     return Train(base, tuple(cars))
 

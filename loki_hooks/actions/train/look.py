@@ -20,7 +20,7 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train.order import train_order
 from loki_hooks.domain.train.search import Train, Without, to_compare
-from loki_hooks.errors import InterruptedRunError, LokiError
+from loki_hooks.errors import CannotSignError, InterruptedRunError, LokiError
 from loki_hooks.system.git.merges import Merged, merge_pairs
 from loki_hooks.system.store import gate_results
 from loki_hooks.system.store.fault_log import log_fault
@@ -140,7 +140,7 @@ def _train_of_all_that_can(
     """
     try:
         return _train(context, memory, tip, able), {}
-    except InterruptedRunError:
+    except (InterruptedRunError, CannotSignError):
         raise
     except Exception:
         alone = [looked_at(context, memory, s, lambda s: _on_a_train(context, memory, tip, s)) for s in able]
@@ -157,7 +157,8 @@ def _on_a_train(context: Context, memory: Memory, tip: str, s: StreamFacts) -> S
 
 def _merge_all(context: Context, memory: Memory, tip: str, members: Sequence[StreamFacts]) -> None:
     """Merge each stream alone into the integration branch, all in one process; what conflicts is left for its turn."""
-    todo = [(tip, s.tip) for s in members if (tip, s.tip) not in memory.merges]
+    plain = [s for s in members if not s.record.explicit_base]  # what was built on another is looked at by itself
+    todo = [(tip, s.tip) for s in plain if (tip, s.tip) not in memory.merges]
     with suppress(LokiError):  # one that git cannot merge says so when it is merged by itself
         merged = zip(todo, merge_pairs(context.git, todo), strict=True)
         memory.merges.update({key: result for key, result in merged if not result.conflicts})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 VENV = ".venv"
@@ -18,10 +18,14 @@ BUNDLE = "vendor/bundle"
 
 @dataclass(frozen=True)
 class SetupStep:
-    """One command. ``optional``: it only warms a cache, so a missing program or a failure costs the stream nothing."""
+    """One command. ``optional``: a missing program or a failure costs the stream nothing (it only warms a cache, say).
+
+    ``folder``: where it runs, from the worktree's root.
+    """
 
     argv: tuple[str, ...]
     optional: bool = False
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ _REQUIREMENTS = (
 )
 _PIP_INPUTS = ("pyproject.toml", "setup.py", "setup.cfg", *_REQUIREMENTS)
 _JVM = ("pom.xml", "mvnw", "gradle.lockfile", "buildscript-gradle.lockfile", "gradlew")
-_LOCKS = tuple(way.lock for ways in _ECOSYSTEMS for way in ways)
-LOOKED_FOR = (*_LOCKS, "package.json", "go.mod", *_PIP_INPUTS, *_JVM)
+LOCKS = tuple(way.lock for ways in _ECOSYSTEMS for way in ways)
+LOOKED_FOR = (*LOCKS, "package.json", "go.mod", *_PIP_INPUTS, *_JVM)
 """Names, from the worktree's root, whose presence decides."""
 READ = ("pyproject.toml", "yarn.lock")
 """Those of them whose content decides, too."""
@@ -128,6 +132,50 @@ def plan_auto(present: Collection[str], texts: Mapping[str, str], python: str) -
     if not steps and not jvm:
         return None
     return Setup((*steps, *jvm), ", ".join([*why, *seen]), (*inputs, *seen), env, tuple(warm))
+
+
+def plan_packages(
+    packages: Mapping[str, tuple[Collection[str], Mapping[str, str]]], python: str, root: Collection[str] = ()
+) -> Setup | None:
+    """Return what to run for the packages below the root: folder → what `plan_auto` takes.
+
+    A package counts only with a lock file: what else is in a folder of a repository may be there to be read. ``root``: the
+    lock files there. An ecosystem that has one is seen to there, and beside it what else is found is optional: the project
+    may well be worked on without.
+    """
+    covered = {way.lock for ways in _ECOSYSTEMS for way in ways if any(other.lock in root for other in ways)}
+    plans = {}
+    for folder, (present, texts) in packages.items():
+        names = set(present) - covered
+        plan = plan_auto(names, texts, python) if names.intersection(LOCKS) else None
+        if plan is not None:
+            plans[folder] = plan
+    if not plans:
+        return None
+    return Setup(
+        tuple(
+            replace(step, folder=folder, optional=step.optional or bool(root))
+            for folder, plan in plans.items()
+            for step in plan.steps
+        ),
+        ", ".join(f"{folder}/{name}" for folder, plan in plans.items() for name in plan.why.split(", ")),
+        tuple(f"{folder}/{name}" for folder, plan in plans.items() for name in plan.inputs),
+        {name: value for plan in plans.values() for name, value in plan.env.items()},
+        tuple(f"{folder}/{name}" for folder, plan in plans.items() for name in plan.warm),
+    )
+
+
+def together(first: Setup | None, second: Setup | None) -> Setup | None:
+    """Return one set-up that does both, one after the other."""
+    if first is None or second is None:
+        return first or second
+    return Setup(
+        (*first.steps, *second.steps),
+        f"{first.why}, {second.why}",
+        (*first.inputs, *second.inputs),
+        {**first.env, **second.env},
+        (*first.warm, *second.warm),
+    )
 
 
 def places(worktree: str, present: Collection[str]) -> dict[str, str]:

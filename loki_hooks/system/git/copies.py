@@ -4,7 +4,8 @@ Asked in this order, cheapest first:
 
 1. *ancestry*: the tip, with commits made on the branch, is in the integration branch. (A later revert does not change
    that: the commits themselves are there.)
-2. *squash*: one commit since the merge base makes the same change as the branch as a whole.
+2. *squash*: one commit since the merge base names the tip and is just what merging it made, or makes the same change as
+   the branch as a whole.
 3. *rebase, cherry-pick*: each of the branch's own commits has a commit there that makes the same change; merges on
    the branch count as nothing of their own only when git would make them just so again.
 4. *contained*: merging the branch into the integration branch, as it is now or was at a commit since the merge base,
@@ -24,6 +25,7 @@ from loki_hooks.domain.landing.copies import CopiedChange, patch_of, standing_co
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.history import has_own_commits
 from loki_hooks.system.git.merges import merge_pairs, merge_trees
+from loki_hooks.system.git.squashed import squashed_as
 
 MAX_COMMITS = 1000
 """More candidates, or own commits, than this are not compared."""
@@ -78,6 +80,8 @@ def _as_copies(git: Git, tip: str, integration_ref: str, into: str) -> str:
     meeting = git.maybe("merge-base", tip, integration_ref)
     if target is None or meeting is None or meeting in {target, tip}:
         return ""
+    if landing := squashed_as(git, tip, target):
+        return f"{landing[:12]} in {into} landed it (squashed)"
     paths = git.changed_paths(meeting, tip)
     own = _commits(git, "--no-merges", f"{target}..{tip}")
     if not paths or any("\n" in path for path in paths):  # git's list of paths on stdin goes by lines

@@ -49,6 +49,12 @@ _NO_CACHE = ("-c", "core.untrackedCache=false")
 """Only for `git status`: a command that writes the index would take the user's cache out of it."""
 _NAMED_BARE = ("-c", "safe.bareRepository=all")
 """The user may allow git no bare repository that it only comes across: ours was named."""
+_PLAIN = (
+    *("-c", "log.showSignature=false", "-c", "merge.verifySignatures=false"),
+    *("-c", "merge.renames=true", "-c", "merge.directoryRenames=conflict", "-c", "merge.ff=true"),
+)
+"""What a user has set for how logs look and what merges do would get into what we read, and into what lands."""
+_NEVER_FROM_OUTSIDE = ("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_ATTR_SOURCE", "GIT_NAMESPACE", "GIT_DEFAULT_HASH")
 _NO_GRAFTS = "/dev/null/none"
 """A file that cannot be there. (For /dev/null itself git prints that grafts are deprecated.)"""
 
@@ -91,6 +97,10 @@ _PATIENCE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Seconds between the tries then. A registration that stays so is damage, and `doctor` names it."""
 
 
+_WAITS_FOR_OTHERS = frozenset({"clone", "fetch", "submodule"})
+"""What may wait for a server for long, and leaves nothing half done when it is ended."""
+
+
 def _verb(args: Sequence[str]) -> str:
     """Return git's subcommand: what follows its own options."""
     words = iter(args)
@@ -131,30 +141,44 @@ class Git:
         unbound = os.pathsep in os.path.realpath(self.cwd) and not any(a.startswith("--git-dir=") for a in args)
         if (writes or unbound or self.of is not None) and (why := astray(self.cwd, self.of)):
             raise RefusedError(f"git would not work in the worktree {self.cwd}: {why}", "nothing was done there")
-        silence = () if self.hooks or _only_reads(args) else _silence(self.cwd)
+        reads, options = _only_reads(args), dict[str, str]()
+        silence = () if self.hooks or reads else _silence(self.cwd)
+        if reads or not self.hooks:  # a user's hook would see them
+            silence = (*_PLAIN, *silence)
         if is_bare_place(self.cwd):
             silence = (*silence, *_NAMED_BARE)
+        if verb == "merge":
+            options = self._without_merge_options()
         if verb == "status":
             silence = (*silence, *_NO_CACHE)
         # Ours are off by a variable in any case: `install` may have configured them after `_silence` was asked.
         full = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", LOKI_HOOKS_DISABLE="1")
+        for name in [n for n in full if n in _NEVER_FROM_OUTSIDE or n.startswith("GIT_TRACE")]:
+            del full[name]
         full[CEILING] = with_ceiling(full, self.cwd)
         if not self.hooks:  # what is tested, landed and compared is what the objects are, not what refs/replace says
             full |= {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": _NO_GRAFTS}
         else:  # a hook is not of our own doing, and an agent may have written it (`asker`)
             full.pop(WORK_MARK, None)
-        full |= dict(env or {})
+        full |= options | dict(env or {})
         words = ["git", *silence, *args]
+        waits = verb in _WAITS_FOR_OTHERS
         for patience in (*_PATIENCE, None):
-            done = run(words, cwd=self.cwd, env=full, stdin=stdin, timeout=timeout)
-            if (
-                patience is None or done.returncode == 0 or args[:2] == ("worktree", "add")
-            ):  # (who adds takes back first)
+            done = run(words, cwd=self.cwd, env=full, stdin=stdin, timeout=timeout, stoppable=waits)
+            if patience is None or done.returncode == 0 or not _HALF_MADE.search(done.stderr):
                 break
-            if not _HALF_MADE.search(done.stderr):
+            if args[:2] == ("worktree", "add"):  # who adds takes back first what the failed one left
                 break
             time.sleep(patience)
         return done
+
+    def _without_merge_options(self) -> dict[str, str]:
+        """Return what takes away `branch.<name>.mergeOptions`: a `--squash` or `-s ours` there would change what lands."""
+        branch = self.maybe("symbolic-ref", "--quiet", "--short", "HEAD")
+        if branch is None:
+            return {}
+        key = f"branch.{branch}.mergeOptions"
+        return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": ""}
 
     def out(
         self,

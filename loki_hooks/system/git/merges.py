@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from loki_hooks.errors import GitFailedError
+from loki_hooks.errors import CannotSignError, GitFailedError, reason_in
 from loki_hooks.system.git.git import Git, git_version, split_z
 
 
@@ -80,11 +80,49 @@ def _by_libgit2(git: Git, ours: str, theirs: str) -> Merged:
     return Merged(str(index.write_tree(repository)))
 
 
-def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, env: Mapping[str, str] | None = None) -> str:
-    """Make a commit object and return its id: with the user's identity, signed where git is configured to sign."""
+SIGN_PATIENCE = 15.0
+"""Seconds for the program that signs: it may ask where nobody sees it, and whoever waits for it holds others up."""
+
+
+def signs(git: Git) -> bool:
+    """Return whether git is configured to sign commits."""
+    return git.maybe("config", "--type=bool", "--get", "commit.gpgSign") == "true"
+
+
+def commit_tree(
+    git: Git,
+    tree: str,
+    parents: Sequence[str],
+    message: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    signed: bool = False,
+) -> str:
+    """Make a commit object and return its id: with the user's identity.
+
+    ``signed``: it is signed where git is configured to sign; raises ``CannotSignError`` where that fails.
+    """
     args = ["commit-tree", tree]
     for parent in parents:
         args += ["-p", parent]
-    if (git.config("commit.gpgSign") or "").lower() in {"true", "yes", "on", "1"}:
-        args.append("-S")
-    return git.out(*args, "-F", "-", stdin=message.encode(), env=env).strip()
+    stdin = message.encode("utf-8", "surrogateescape")
+    if not (signed and signs(git)):
+        return git.out(*args, "-F", "-", stdin=stdin, env=env).strip()
+    done = git.run(*args, "-S", "-F", "-", stdin=stdin, env=env, timeout=SIGN_PATIENCE)
+    if done.timed_out:
+        raise CannotSignError(f"the program that signs did not answer in {SIGN_PATIENCE:.0f} s")
+    if done.returncode != 0:
+        git.out(*args, "-F", "-", stdin=stdin, env=env)  # what also fails unsigned is raised as what it is
+        raise CannotSignError(reason_in(done.error_text))
+    return done.text.strip()
+
+
+def why_unsigned(git: Git) -> str:
+    """Return '' where a commit can be signed now, or need not be. A program that waits for an answer is asked for seconds only."""
+    if not signs(git):
+        return ""
+    try:
+        commit_tree(git, git.tree_id("HEAD"), (), "can this be signed?\n", signed=True)
+    except CannotSignError as error:
+        return error.why
+    return ""

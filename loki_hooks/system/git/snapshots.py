@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.domain.worktrees.safe import fitting
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import LokiError, reason_in
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import OWN_INDEX, Care, as_stdin, ask, index_copy
@@ -241,7 +241,7 @@ def _add(git: Git, update: Sequence[str], paths: Sequence[str], env: Mapping[str
         else:
             todo += [part[: len(part) // 2], part[len(part) // 2 :]]
         if len(bad) > MAX_UNREADABLE:
-            raise LokiError(f"git cannot read {bad[0]} and others: {done.error_text.strip()[-200:]}")
+            raise LokiError(f"git cannot read {bad[0]} and others: {reason_in(done.error_text)}")
     return tuple(bad)
 
 

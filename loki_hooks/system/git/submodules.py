@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.errors import LokiError, why_line
+from loki_hooks.errors import LokiError, reason_in
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git, split_z
 
@@ -195,12 +195,39 @@ def follow_submodules(site: Site, worktree: Path, before: str) -> None:
     bring_submodules(site, worktree, fetch=True)
 
 
+def follow_landing(site: Site, worktree: Path, before: str) -> None:
+    """Have the submodules that moved since the commit ``before`` where HEAD has them, in a worktree of a person's.
+
+    git moves only the index, and what lands next there would wait for that. One that is on a branch, at another commit, or
+    holds anything else stays. Raises ``LokiError`` when one cannot be checked out; nothing is asked of a server.
+    """
+    if not may_have_submodules(worktree):
+        return
+    fields = Git(worktree).out("diff-tree", "-r", "-z", "--raw", "--no-renames", before, "HEAD").split("\0")
+    changes = ((change.split(), path) for change, path in zip(fields[::2], fields[1::2], strict=False))
+    moved = [(path, old) for (was, now, old, *_), path in changes if (was, now) == (":160000", "160000")]
+    only = frozenset(path for path, old in moved if _holds_only(worktree / path, old))
+    if only:
+        _Bringing(site, worktree, fetch=False, move=True, only=only).bring()
+
+
+def _holds_only(there: Path, commit: str) -> bool:
+    if _git_dir(there) is None:
+        return False
+    inside = Git(there)
+    words = ("status", "--porcelain", "--untracked-files=all", "--ignored", "--ignore-submodules=none")
+    detached = inside.maybe("symbolic-ref", "--quiet", "HEAD") is None
+    return detached and inside.commit_id("HEAD") == commit and inside.maybe(*words) == ""
+
+
 @dataclass(frozen=True)
 class _Bringing:
     site: Site
     worktree: Path
     fetch: bool
     move: bool
+    only: frozenset[str] | None = None
+    """The worktree's own submodules that are meant; None: all."""
 
     def bring(self) -> None:
         main = _Holder(self.site.main, self.site.common / "modules")
@@ -214,6 +241,8 @@ class _Bringing:
         for sub in submodules_of(git):
             there = git.cwd / sub.path
             if (there / ".git").exists() and not self.move:
+                continue
+            if self.only is not None and git.cwd == self.worktree and sub.path not in self.only:
                 continue
             clones = [clone for holder in (main, *others) if (clone := holder.clone_of(sub)) is not None]
             has_own = _own_clone(git, sub) is not None
@@ -287,7 +316,9 @@ class _Bringing:
         local = "://" not in sub.url and ":" not in sub.url.partition("/")[0]
         refused = self.fetch and (local or sub.url.startswith("file://")) and _file_is_refused(self.worktree)
         why = (
-            "git takes no submodule from a local path unless protocol.file.allow says so" if refused else why_line(told)
+            "git takes no submodule from a local path unless protocol.file.allow says so"
+            if refused
+            else reason_in(told)
         )
         return LokiError(
             f"the submodule {path} cannot be checked out at {sub.commit[:12]}{where}, and no worktree's clone has that"

@@ -35,7 +35,7 @@ def start_time(pid: int) -> str | None:
     """
     if LINUX:
         found = _stat(pid)
-        return None if found is None or found[1][0] in "ZXx" else f"{_boot_id()}:{found[1][19]}"
+        return None if found is None or found[1][0] in "ZXx" else f"{boot_id()}:{found[1][19]}"
     import psutil
 
     try:
@@ -45,7 +45,8 @@ def start_time(pid: int) -> str | None:
         return None
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Return what is another one after each start of the machine, '-' where that cannot be told."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read(8)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from loki_hooks.errors import BadInputError, LokiError
@@ -140,16 +140,34 @@ def exclude(worktree_git: Git, common: Path, names: tuple[str, ...]) -> tuple[st
     shown = _shown(worktree_git, names)
     if not shown:
         return ()
+    _exclude_lines(common, [f"/{_literal(name)}" for name in shown])
+    return _shown(worktree_git, shown)
+
+
+def exclude_worktree(main: Path, common: Path, worktree: Path) -> None:
+    """Keep a worktree that is inside the main one out of git there: `git add -A` would commit a pointer to it.
+
+    The folder that it is in is left out where that is for worktrees only, so that there is one line for all of them.
+    """
+    git = Git(main)
+    inside = worktree.relative_to(main)
+    if not _shown(git, (f"{inside.as_posix()}/",)):
+        return
+    above = inside.parent.as_posix()
+    shared = above != "." and not git.out("ls-files", "--", f":(literal){above}")
+    _exclude_lines(common, [f"/{_literal(above if shared else inside.as_posix())}/"])
+
+
+def _exclude_lines(common: Path, wanted: Sequence[str]) -> None:
     path = Path(os.path.realpath(common / "info" / "exclude"))
     with hold(common / "loki" / "exclude.lock"):  # many spawns at once
         text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
         have = set(text.splitlines())
-        lines = [line for line in (f"/{_literal(name)}" for name in shown) if line not in have]
+        lines = [line for line in wanted if line not in have]
         if lines:
             mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o644
             added = "".join(f"{EXCLUDED_BY_US}\n{line}\n" for line in lines)
             write_atomic(path, text + ("" if text.endswith("\n") or not text else "\n") + added, mode)
-    return _shown(worktree_git, shown)
 
 
 def unexclude(common: Path) -> bool:

@@ -14,15 +14,25 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.gates.results import command_text
-from loki_hooks.domain.worktrees.setup_plan import BUNDLE, READ, VENV, Setup, SetupStep, plan_auto
+from loki_hooks.domain.worktrees.packages import packages
+from loki_hooks.domain.worktrees.setup_plan import (
+    BUNDLE,
+    READ,
+    VENV,
+    Setup,
+    SetupStep,
+    plan_auto,
+    plan_packages,
+    together,
+)
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
-from loki_hooks.system.git.git import Git
+from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.submodules import may_have_submodules, pinned
 from loki_hooks.system.site import LOKI, ensure_loki
 from loki_hooks.system.worktrees.clone import clone_folder
@@ -41,14 +51,27 @@ def plan_setup(worktree: Path, environment: Environment) -> Setup | None:
     if setup != "auto":
         argv = ("sh", "-c", setup) if isinstance(setup, str) else setup
         return Setup((SetupStep(argv),), command_text(setup), tuple(sorted(present)))
-    texts = {name: (read_plain(worktree / name) or b"").decode("utf-8", "replace") for name in READ if name in present}
-    return plan_auto(present, texts, base_python())
+    plan = plan_auto(present, _texts(worktree, present), base_python())
+    below = {folder: present_names(worktree / folder) for folder in packages_in(worktree)}
+    seen = {folder: (names, _texts(worktree / folder, names)) for folder, names in below.items()}
+    return together(plan, plan_packages(seen, base_python(), present if plan else ()))
+
+
+def _texts(folder: Path, present: Collection[str]) -> dict[str, str]:
+    return {name: (read_plain(folder / name) or b"").decode("utf-8", "replace") for name in READ if name in present}
+
+
+def packages_in(worktree: Path) -> tuple[str, ...]:
+    """Return the folders of the packages below a worktree's root, as git tracks them there; links lead to none."""
+    tracked = Git(worktree).maybe("ls-files", "-z") or ""
+    return tuple(f for f in packages(split_z(tracked)) if Path(os.path.realpath(worktree / f)) == worktree / f)
 
 
 def setup_key(setup: Setup, worktree: Path) -> str:
     """Return the hash over the commands, their input files and the submodules' commits: equal means that nothing has to
     run again."""
     digest = hashlib.sha256(repr(setup.commands).encode())
+    digest.update("\0".join(step.folder for step in setup.steps if step.folder).encode("utf-8", "surrogateescape"))
     for name in setup.inputs:
         digest.update(name.encode() + b"\0" + (read_plain(worktree / name) or b"") + b"\0")
     if may_have_submodules(worktree):
@@ -75,14 +98,18 @@ def warm_up(main: Path, worktree: Path, names: Iterable[str]) -> tuple[str, ...]
 _MADE = (VENV, BUNDLE, "node_modules")
 
 
-def hide_made(worktree: Path) -> None:
-    """Make git ignore what set-up installs, where the project forgot to: as newer ``venv`` and uv do by themselves."""
-    for name in _MADE:
+def hide_made(worktree: Path, within: str = "") -> None:
+    """Make git ignore what set-up installs, where the project forgot to: as newer ``venv`` and uv do by themselves.
+
+    ``within``: the folder of the package that was installed.
+    """
+    for made in _MADE:
+        name = f"{within}/{made}" if within else made
         folder = worktree / name
         if not folder.is_dir() or folder.is_symlink() or (folder / ".gitignore").exists():
             continue
         git = Git(worktree)
-        if name == VENV or not (git.ok("check-ignore", "-q", "--", f"{name}/") or git.maybe("ls-files", "--", name)):
+        if made == VENV or not (git.ok("check-ignore", "-q", "--", f"{name}/") or git.maybe("ls-files", "--", name)):
             write_atomic(folder / ".gitignore", "*\n")
 
 

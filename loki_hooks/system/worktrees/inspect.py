@@ -10,7 +10,6 @@ from pathlib import Path
 
 from loki_hooks.domain.removal.classify import WorktreeFacts
 from loki_hooks.domain.streams.record import StreamRecord
-from loki_hooks.domain.worktrees.caches import CACHES, is_cache
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.copies import how_landed
@@ -22,9 +21,10 @@ from loki_hooks.system.git.submodules import gitlinks
 from loki_hooks.system.processes.alive import identify, is_alive
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.trees import files_in
+from loki_hooks.system.worktrees.rebuilt import is_rebuilt, is_tools_own, repositories_with_work, work_in
 from loki_hooks.system.worktrees.registrations import is_lost, why_away
 from loki_hooks.system.worktrees.registry import lock_is_dead
-from loki_hooks.system.worktrees.setup_made import made_by_setup, mark_of
+from loki_hooks.system.worktrees.setup_made import left_by_setup, made_by_setup, mark_of
 
 _PID = re.compile(r"\bpid[ :=]*(\d+)", re.IGNORECASE)
 
@@ -40,10 +40,10 @@ def look(
 ) -> WorktreeFacts:
     """Return the facts about a stream's worktree and branch. Raises nothing: what fails is named in ``unreadable``.
 
-    ``worktrees`` are all that there are now; ``caches``: patterns of ignored paths that tools rebuild, beside ``CACHES``.
+    ``worktrees`` are all that there are now; ``caches``: the user's patterns of ignored paths that tools rebuild.
     """
     try:
-        return _look(site, record, worktrees, integration_ref, (*CACHES, *caches), care)
+        return _look(site, record, worktrees, integration_ref, caches, care)
     except (LokiError, OSError) as error:
         return WorktreeFacts(unreadable=str(error), session_alive=is_alive(record.session))
 
@@ -82,13 +82,14 @@ def _look(
     there = Git(path, of=site.common)
     uncommitted = entries(there, care=care, ignored=True)
     ignored = tuple(e.path for e in uncommitted if e.ignored)
+    made = left_by_setup(path)
     head = "" if is_null(entry.head) else entry.head
     return _with(
         branch_facts,
         folder=True,
         is_main=path == site.main,
         modified=tuple(e.path for e in uncommitted if not e.untracked and not e.ignored),
-        untracked=tuple(e.path for e in uncommitted if e.untracked),
+        untracked=tuple(e.path for e in uncommitted if e.untracked and e.path not in made),
         precious=_precious(path, ignored, dict(record.copied), caches),
         processes=_processes(path),
         lock=lock,
@@ -114,11 +115,14 @@ def _with(facts: WorktreeFacts, **more: object) -> WorktreeFacts:
 def _precious(
     path: Path, ignored: tuple[str, ...], copied: Mapping[str, str], caches: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the ignored paths that are nobody's cache, not ours, and not an unchanged copy that we made."""
-    found = []
+    """Return the ignored paths that no tool rebuilds, that are not ours, and no unchanged copy that we made."""
+    found: list[str] = []
     made = made_by_setup(path)
     for name in ignored:
-        if name.rstrip("/") == LOKI or name.startswith(f"{LOKI}/") or is_cache(name, caches):
+        if name.rstrip("/") == LOKI or name.startswith(f"{LOKI}/"):
+            continue
+        if is_rebuilt(path, name, caches):
+            found += repositories_with_work(path, name)
             continue
         if made.get(name) and made[name] == mark_of(path / name):
             continue
@@ -141,17 +145,22 @@ def _is_our_link(path: Path, recorded: str | None) -> bool:
 
 def _only_copies(folder: Path, root: Path, copied: Mapping[str, str], caches: Collection[str]) -> bool:
     """Whether a wholly ignored folder holds nothing but caches, empty folders and unchanged copies of ours."""
+
+    def skip(name: str) -> bool:
+        return is_tools_own(name, caches)
+
     try:
-        for path in files_in(folder, skip=is_cache):
+        for path in files_in(folder, skip):
             name = path.relative_to(root).as_posix()
-            if is_cache(path.name, caches) or _is_our_link(path, copied.get(name)):
+            if skip(path.name) or _is_our_link(path, copied.get(name)):
                 continue
             data = None if path.is_symlink() else read_plain(path)
             if data is None or copied.get(name) != hashlib.sha256(data).hexdigest():
                 return False
+        inside = folder.relative_to(root).as_posix()
+        return not repositories_with_work(root, f"{inside}/")
     except OSError:  # what cannot be looked into may be somebody's work
         return False
-    return True
 
 
 def _processes(path: Path) -> tuple[str, ...]:
@@ -194,31 +203,14 @@ def _stashes(git: Git, branch: str) -> tuple[str, ...]:
     )
 
 
-def submodule_work(path: Path, caches: Collection[str] = CACHES) -> tuple[str, ...]:
+def submodule_work(path: Path, caches: Collection[str] = ()) -> tuple[str, ...]:
     """Return the submodules checked out in a worktree that hold something of their own, each with what it is."""
     found = []
     for name in gitlinks(Git(path)):
         there = path / name
         if not (there / ".git").exists():
             continue
-        git = Git(there)
-        uncommitted = entries(git, care=Care.HIDDEN, ignored=True)
-        modified = [e.path for e in uncommitted if not e.untracked and not e.ignored]
-        untracked = [e.path for e in uncommitted if e.untracked]
-        precious = [e.path for e in uncommitted if e.ignored and not is_cache(e.path, caches)]
-        lonely = git.out("rev-list", "--max-count=3", "--all", "HEAD", "--not", "--remotes").split()
-        operation = operation_in(git_dir_of(there))
-        stashes = (git.maybe("stash", "list") or "").splitlines()
-        for what, seen in (
-            ("changes", modified),
-            ("untracked files", untracked),
-            ("ignored files", precious),
-            ("commits on no remote", lonely),
-            ("stashes", stashes),
-            ("an operation in progress", [operation] if operation else []),
-        ):
-            if seen:
-                found.append(f"{name} ({what}: {', '.join(seen[:2])})")
+        found += [f"{name} ({what}: {', '.join(seen[:2])})" for what, seen in work_in(there, caches).items()]
         found += [f"{name}/{deeper}" for deeper in submodule_work(there, caches)]
     modules = git_dir_of(path) / "modules"
     if modules.is_dir() and not gitlinks(Git(path)):  # a clone that no path of the index belongs to any more

@@ -264,6 +264,7 @@ def _start(
     wanted.write_text("".join(f"{entry.oid}\n" for entry in share), encoding="ascii")
     job.write_bytes(b"".join(b"%06o %s\0" % (entry.mode, entry.path) for entry in share))
     env = scrubbed(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C.UTF-8", GIT_NO_LAZY_FETCH="1")
+    env["GIT_NO_REPLACE_OBJECTS"] = "1"
     env[CEILING] = with_ceiling(env, git.cwd)
     with wanted.open("rb") as ids:
         reader = start_piped(["git", "cat-file", "--batch", "--buffer"], cwd=git.cwd, env=env, stdin=ids)

@@ -27,7 +27,9 @@ from loki_hooks.system.locks import Held, hold
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import Site
 from loki_hooks.system.trees import remove_tree
+from loki_hooks.system.worktrees.copies import exclude_worktree
 from loki_hooks.system.worktrees.populate import is_writer, populate, sources
+from loki_hooks.system.worktrees.setup_made import left_by_setup
 
 _RACE = re.compile(
     r"config\.lock|could not lock config file|failed to read .*commondir|\.git/worktrees/", re.IGNORECASE
@@ -124,6 +126,8 @@ def _register(site: Site, git: Git, want: WantedWorktree, taken: Collection[str]
                 )
             done = git.run(*words)
         if done.returncode == 0:
+            if site.main is not None and site.main in path.parents:
+                exclude_worktree(site.main, site.common, path)
             return
         somebodys = "already exists" in done.error_text  # made since we looked
         take_back(site, git, path, branch if want.new_branch and not somebodys else "", want.commit)
@@ -297,6 +301,7 @@ def remove(site: Site, path: Path) -> None:
     commit without them is checked out. (`git submodule deinit` would take them out of the configuration of all worktrees.)
     """
     git = Git(path, of=site.common)
+    _remove_made(git)
     if gitlinks(git):
         branch = git.maybe("symbolic-ref", "-q", "--short", "HEAD")
         words = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none")
@@ -312,6 +317,13 @@ def remove(site: Site, path: Path) -> None:
             raise GitFailedError(("worktree", "remove", str(path)), done.returncode, done.error_text)
         return
     Git(site.root).out("worktree", "remove", str(path))
+
+
+def _remove_made(git: Git) -> None:
+    """Take out what set-up left untracked and nobody wrote to since: git refuses a worktree with untracked files."""
+    for name in left_by_setup(git.cwd):
+        if git.run("ls-files", "--error-unmatch", "--", f":(literal){name}").returncode != 0:
+            (git.cwd / name).unlink(missing_ok=True)
 
 
 def _without_submodules(git: Git) -> str:

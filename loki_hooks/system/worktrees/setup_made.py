@@ -1,16 +1,19 @@
-"""What a worktree's own set-up made: ignored paths that were not there before, with marks that tell if they changed.
+"""What a worktree's own set-up made: paths that were not there before, with marks that tell if they changed.
 
-Kept in the worktree's git dir as ``loki-setup-made`` (JSON: path as git shows it → mark). A mark is made of the sizes
-and times of change of all files there: what somebody wrote to since is somebody's.
+Kept in the worktree's git dir (JSON: path as git shows it → mark): the ignored ones as ``loki-setup-made``, the untracked
+ones as ``loki-setup-left``. A mark is made of the sizes and times of change of all files there: what somebody wrote to
+since is somebody's. What is unchanged is nobody's work: it is not committed, and keeps no worktree.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from loki_hooks.domain.worktrees.caches import is_tools_own_name, ways_to
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git
@@ -19,6 +22,7 @@ from loki_hooks.system.git.status import entries
 from loki_hooks.system.json import dump_json, read_json
 
 FILE = "loki-setup-made"
+LEFT = "loki-setup-left"
 MAX_FILES = 50_000
 
 
@@ -29,6 +33,27 @@ def ignored_paths(worktree: Path) -> frozenset[str]:
     except LokiError:
         return frozenset()
     return frozenset(entry.path for entry in listed if entry.ignored)
+
+
+def untracked_paths(worktree: Path) -> frozenset[str]:
+    """Return the untracked files in a worktree."""
+    try:
+        listed = entries(Git(worktree), submodules=False)
+    except LokiError:
+        return frozenset()
+    return frozenset(entry.path for entry in listed if entry.untracked)
+
+
+def hide_tools_own(worktree: Path, before: frozenset[str]) -> None:
+    """Make git ignore folders that only tools make (`x.egg-info`) and that were not there ``before``.
+
+    As `hide_made`: by a ``.gitignore`` within, so nobody else's rules change.
+    """
+    made = {name for path in untracked_paths(worktree) - before for name in ways_to(path) if is_tools_own_name(name)}
+    for name in made:
+        folder = worktree / name
+        if folder.is_dir() and not folder.is_symlink() and not os.path.lexists(folder / ".gitignore"):
+            write_atomic(folder / ".gitignore", "*\n")
 
 
 def mark_of(path: Path) -> str:
@@ -53,13 +78,24 @@ def mark_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def remember_made(worktree: Path, before: frozenset[str]) -> None:
-    """Record what is ignored now and was not ``before``, beside what an earlier set-up made."""
-    made = {**made_by_setup(worktree), **{name: mark_of(worktree / name) for name in ignored_paths(worktree) - before}}
-    if made:
-        write_atomic(git_dir_of(worktree) / FILE, dump_json(made))
+def remember_made(worktree: Path, ignored: frozenset[str], untracked: frozenset[str]) -> None:
+    """Record what is ignored or untracked now and was not so before, beside what an earlier set-up made."""
+    for file, new in ((FILE, ignored_paths(worktree) - ignored), (LEFT, untracked_paths(worktree) - untracked)):
+        made = {**_read(worktree, file), **{name: mark_of(worktree / name) for name in new}}
+        if made:
+            write_atomic(git_dir_of(worktree) / file, dump_json(made))
 
 
 def made_by_setup(worktree: Path) -> Mapping[str, str]:
-    value = read_json(git_dir_of(worktree) / FILE)
+    """Return the ignored paths that set-up made, each with its mark."""
+    return _read(worktree, FILE)
+
+
+def left_by_setup(worktree: Path) -> frozenset[str]:
+    """Return the untracked files that set-up made and nobody wrote to since."""
+    return frozenset(name for name, mark in _read(worktree, LEFT).items() if mark and mark == mark_of(worktree / name))
+
+
+def _read(worktree: Path, file: str) -> dict[str, str]:
+    value = read_json(git_dir_of(worktree) / file)
     return {k: v for k, v in value.items() if isinstance(v, str)} if isinstance(value, dict) else {}

@@ -69,6 +69,11 @@ def variables(
     return env
 
 
+def places_in(folder: Path) -> dict[str, str]:
+    """Return the variables that keep a package's installed dependencies in its own folder."""
+    return {key: value for key, value in places(str(folder), present_names(folder)).items() if value}
+
+
 def is_python(worktree: Path) -> bool:
     return any((worktree / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini"))
 

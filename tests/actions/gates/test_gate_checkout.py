@@ -189,6 +189,22 @@ def test_what_sync_brings_moves_the_submodules_too(made: Yard, library: Repo) ->
     assert not (made.tree_of("x") / "lib").exists()
 
 
+@pytest.mark.parametrize("how", ["--detach", "-Bmine"])
+def test_a_landing_moves_the_submodules_that_hold_nothing_else(made: Yard, library: Repo, how: str) -> None:
+    made.open("x")
+    before, bumped = library.git("rev-parse", "HEAD"), library.commit("Two", {"lib.py": "2\n"})
+    tree = made.tree_of("x")
+    made.repo.git("submodule", "--quiet", "update", "--init", cwd=tree)
+    made.repo.git("fetch", "-q", cwd=tree / "lib")
+    made.repo.git("checkout", "-q", bumped, cwd=tree / "lib")
+    made.repo.commit("Bump lib", cwd=tree)
+    made.repo.git("checkout", "-q", how, before, cwd=made.path / "lib")
+    done = made.repo.loki("finish", "x", "--merge", "--ungated")
+    assert done.code == 0, done.err
+    assert made.repo.git("rev-parse", "main:lib") == bumped
+    assert made.repo.git("rev-parse", "HEAD", cwd=made.path / "lib") == (before if how == "-Bmine" else bumped)
+
+
 @pytest.mark.parametrize("how", ["cone", "patterns", "sparse index", "shared configuration"])
 def test_a_gates_worktree_is_never_sparse(repo: Repo, how: str) -> None:
     repo.commit("Files", {"in/a": "a\n", "out/b": "b\n", "out/deep/c": "c\n"})

@@ -156,6 +156,22 @@ def test_what_was_only_rewritten_was_not_taken_out(repo: Repo) -> None:
     assert made.landed() == ["a"]
 
 
+def test_a_key_that_was_in_a_message_does_not_come_back(repo: Repo) -> None:
+    made = begun(repo)
+    repo.commit("Use the server\n\nwith ghp_0123456789abcdefABCDEF", {"code.txt": "code\n"})
+    made.open("a")
+    repo.commit("Work", {"a.txt": "a\n"}, cwd=made.tree_of("a"))
+    repo.git("commit", "-q", "--amend", "-m", "Use the server")
+    made.ready("a")
+    made.run()
+    assert made.landed() == []
+    assert "loki-hooks sync a" in made.record("a")["reason"]
+    assert repo.loki("sync", "a").code == 0
+    made.run()
+    assert made.landed() == ["a"]
+    assert "ghp_" not in repo.git("log", "--format=%B", "main")
+
+
 def test_the_train_that_was_under_way_goes_on_without_it(repo: Repo) -> None:
     made = leaked(repo, "a")
     repo.git("worktree", "add", "-q", "-b", "feature/b", str(made.tree_of("b")), "main~1")

@@ -33,6 +33,83 @@ def test_a_squashed_stream_is_one_commit_that_names_its_tip_and_goes_away(repo: 
     assert len(made.runs()) == 1
 
 
+def test_a_squashed_commit_is_its_authors_and_keeps_the_footers(repo: Repo) -> None:
+    made = yard(repo, more='[merge]\nhow = "squash"\n')
+    made.open("auth")
+    tree = made.tree_of("auth")
+    repo.write("a.txt", "1", tree)
+    repo.git("add", "-A", cwd=tree)
+    footers = "Co-authored-by: Bob <bob@example.org>\nSigned-off-by: Ada <ada@example.org>"
+    words = ("-m", "feat: a", "-m", "BREAKING CHANGE: the wire format is new", "-m", footers)
+    repo.git("commit", "-q", "--author", "Ada <ada@example.org>", "--date", "@1700000000 +0100", *words, cwd=tree)
+    tip = repo.git("rev-parse", "HEAD", cwd=tree)
+    made.ready("auth")
+    made.run()
+    assert (
+        repo.git("log", "-1", "--format=%an <%ae> %ad", "--date=raw", "main")
+        == "Ada <ada@example.org> 1700000000 +0100"
+    )
+    body = repo.git("log", "-1", "--format=%B", "main")
+    assert "\n\nBREAKING CHANGE: the wire format is new\n\n" in body
+    kept = repo.git("log", "-1", "--format=%(trailers:only,unfold)", "main").splitlines()
+    assert {*footers.splitlines(), f"Loki-Tip: {tip}", "Loki-Stream: feature-auth"} <= set(kept)
+    assert not repo.git("for-each-ref", "refs/heads/feature/auth")
+
+
+def test_what_was_built_on_a_stream_survives_its_squashed_landing(repo: Repo) -> None:
+    made = yard(repo, more='[merge]\nhow = "squash"\nauto = false\n')
+    repo.commit("Begin", {"f": "zero\n"})
+    made.open("a")
+    repo.commit("A1", {"f": "one\ntwo\n"}, cwd=made.tree_of("a"))
+    repo.commit("A2", {"f": "one\nTWO\n"}, cwd=made.tree_of("a"))
+    made.spawn("b", "c", "--no-launch", "--base", "feature/a")
+    repo.commit("B1", {"f": "ONE\nTWO\n"}, cwd=made.tree_of("b"))
+    repo.commit("C1", {"f": "one\nTWO\nthree\n"}, cwd=made.tree_of("c"))
+    assert repo.loki("finish", "a", "--merge").code == 0
+    assert repo.git("show", "main:f") == "one\nTWO"
+    done = repo.loki("finish", "b", "--merge")
+    assert done.code == 0, done.err
+    assert repo.git("show", "main:f") == "ONE\nTWO"
+    assert "A1" not in repo.git("log", "-1", "--format=%B", "main")
+    assert not made.tree_of("b").exists(), "it is known to have landed"
+    synced = repo.loki("sync", "c")
+    assert synced.code == 0, synced.err
+    assert (made.tree_of("c") / "f").read_text() == "ONE\nTWO\nthree\n"
+    assert repo.git("log", "--format=%s", "main..feature/c") == "C1"
+
+
+def test_a_trailer_alone_makes_nothing_count_as_landed(repo: Repo) -> None:
+    made = yard(repo)
+    made.open("a")
+    first = repo.commit("A1", {"a.txt": "1"}, cwd=made.tree_of("a"))
+    made.spawn("b", "--no-launch", "--base", "feature/a")
+    repo.commit(f"Other\n\nLoki-Tip: {first}", {"o.txt": "o"})
+    made.work("b", {"b.txt": "2"})
+    made.run()
+    assert {"a.txt", "b.txt", "o.txt"} <= made.on_main()
+
+
+def test_who_cannot_sign_holds_nobody_up_and_lands_what_was_tested_when_it_can(repo: Repo, tmp_path: Path) -> None:
+    made = yard(repo)
+    made.streams({"one": {"a.txt": "1"}})
+    signer = repo.write("gpg", "#!/bin/sh\n[ -e \"$0.on\" ] || { echo 'gpg: no pinentry' >&2; exit 2; }\n", tmp_path)
+    signer.write_text(
+        signer.read_text() + 'echo "[GNUPG:] SIG_CREATED D 1 8 00 1 X" >&2\ncat >/dev/null\n'
+        'printf -- "-----BEGIN PGP SIGNATURE-----\\n\\nx\\n-----END PGP SIGNATURE-----\\n"\n'
+    )
+    signer.chmod(0o755)
+    for key, value in (("gpg.program", str(signer)), ("commit.gpgSign", "true"), ("log.showSignature", "true")):
+        repo.git("config", key, value)
+    made.run()
+    assert "gpg failed to sign" in made.record("one")["reason"]
+    (tmp_path / "gpg.on").touch()
+    made.run()
+    assert "a.txt" in made.on_main()
+    landed = repo.git("rev-parse", "main")
+    assert "gpgsig" in repo.git("cat-file", "commit", landed)
+    assert landed in {event["commit"] for event in made.events("testing")}
+
+
 def test_how_may_be_set_per_kind(repo: Repo) -> None:
     made = yard(repo, more='[merge.how]\nqa = "squash"\n')
     made.open("auth")

@@ -106,6 +106,46 @@ def test_what_set_up_made_goes_and_what_was_written_since_stays(repo: Repo) -> N
     assert (made.tree_of("b") / "local.db").read_text() == "db\nrow\n"
 
 
+def test_a_folder_that_is_only_called_like_a_cache_is_somebodys(repo: Repo) -> None:
+    names = ("results", "alone", "beneath", "product", "venv")
+    made = begun(repo, *names, more="[cleanup]\nauto = false\n")
+    repo.write(".gitignore", "data/\ntarget/\nresults/\nvenv/\n")
+    repo.commit("Ignore", {"crate/Cargo.toml": "[package]\n", "build/kept.txt": "k"})
+    merge(repo, *names)
+    for name in names:
+        repo.git("merge", "-q", "--ff-only", "main", cwd=made.tree_of(name))
+    repo.write("data/target/labels.csv", "six hours", made.tree_of("results"))
+    repo.write("target/labels.csv", "six hours", made.tree_of("alone"))
+    repo.write("build/results/labels.csv", "six hours", made.tree_of("beneath"))
+    repo.write("crate/target/debug/x", "built", made.tree_of("product"))
+    repo.write("venv/pyvenv.cfg", "home = /usr\n", made.tree_of("venv"))
+    found = cleanup(made)
+    assert {n: a for n, (a, _) in found.items() if n in names} == {
+        **dict.fromkeys(("results", "alone", "beneath"), "keep"),
+        **dict.fromkeys(("product", "venv"), "remove"),
+    }, found
+
+
+def test_a_repository_in_a_cache_stays_while_it_has_something_of_its_own(repo: Repo) -> None:
+    made = begun(repo, "lonely", "pushed", more="[cleanup]\nauto = false\n")
+    repo.write(".gitignore", ".venv/\n")
+    repo.commit("Ignore")
+    merge(repo, "lonely", "pushed")
+    for name in ("lonely", "pushed"):
+        repo.git("merge", "-q", "--ff-only", "main", cwd=made.tree_of(name))
+        library = made.tree_of(name) / ".venv" / "src" / "lib"
+        repo.git("clone", "-q", str(repo.path), str(library))
+        repo.write("lib.egg-info/PKG-INFO", "x", library)
+    mended = made.tree_of("lonely") / ".venv" / "src" / "lib"
+    tip = repo.commit("Mend", {"fix.py": "fix"}, cwd=mended)
+    found = cleanup(made)
+    assert found["pushed"][0] == "remove", found
+    assert ".venv/src/lib/" in found["lonely"][1]
+    assert repo.loki("finish", "lonely", "--abandon").code == 0
+    assert repo.loki("restore", "lonely").code == 0
+    assert repo.git("rev-parse", "HEAD", cwd=mended) == tip
+
+
 # How merged work is recognised ----------------------------------------------------------------------------
 
 

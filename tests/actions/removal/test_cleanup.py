@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import call
 from support.scripted import Yard, snapshot, yard
 
 if TYPE_CHECKING:
@@ -186,6 +188,42 @@ def test_what_was_copied_in_is_no_reason_until_somebody_changed_it(repo: Repo) -
     assert not made.tree_of("x").exists()
     assert ".env" in made.record("y")["reason"]
     assert (made.tree_of("y") / ".env").read_text() == "A=1\nB=2\n"
+
+
+def test_what_an_agent_wrote_beside_our_files_is_archived_and_comes_back(repo: Repo) -> None:
+    made = yard(repo)
+    made.agent(
+        "x", "mkdir -p .loki/memory; echo found > .loki/memory/research.md; ln -s ../a .loki/link; echo x > x.txt\n"
+    )
+    made.spawn("x")
+    made.run()
+    made.quiet()
+    assert not made.tree_of("x").exists()
+    (archive,) = (made.loki_dir / "archive").iterdir()
+    assert (archive / "loki" / "memory" / "research.md").read_text() == "found\n"
+    assert (archive / "loki" / "link").is_symlink()
+    assert repo.loki("restore", "x").code == 0
+    assert (made.tree_of("x") / ".loki" / "memory" / "research.md").read_text() == "found\n"
+
+
+def test_what_cannot_be_deleted_stays_whole_and_is_named(repo: Repo) -> None:
+    """As root nothing but a mount or a flag resists; the flag is asked for as a file system may have none."""
+    made = merged(repo, "x")
+    tree = made.tree_of("x")
+    repo.write(".git/info/exclude", "node_modules\n")
+    stuck = repo.write("node_modules/dep/a.js", "x", tree).parent
+    lock, free = (["chattr", "+i"], ["chattr", "-i"]) if os.geteuid() == 0 else (["chmod", "500"], ["chmod", "700"])
+    if call([*lock, str(stuck)], repo.path).code:
+        pytest.skip("no file system flags here")
+    try:
+        entry = cleanup(made)["x"]
+        assert entry["action"] == "keep"
+        assert "can be deleted" in entry["reasons"][0]
+        assert str(stuck) in entry["reasons"][0]
+        assert (tree / "x.txt").exists()
+    finally:
+        call([*free, str(stuck)], repo.path)
+    assert cleanup(made)["x"]["action"] == "remove"
 
 
 def test_a_dry_run_says_what_would_go_and_takes_nothing(repo: Repo) -> None:

@@ -15,7 +15,7 @@ from support.finishing import begun, listed
 from support.scripted import Yard
 
 from loki_hooks.actions.removal.retention import expire, expire_when_due
-from loki_hooks.domain.removal.retention import Retained, age_of_stamp, expired
+from loki_hooks.domain.removal.retention import LOOKS, Retained, age_of_stamp, due_for_long, expired
 
 
 @pytest.fixture(autouse=True)
@@ -33,30 +33,35 @@ def aged(path: Path, days: int = 40) -> Path:
     return path
 
 
+def let_expire(made: Yard) -> int:
+    """What three passes on three days do."""
+    return sum(expire(made.context()) for _ in range(LOOKS))
+
+
 def trash(made: Yard, stream: str, when: str) -> str:
     ref = f"refs/loki/trash/{stream}/{when}"
     made.repo.git("update-ref", "--create-reflog", ref, "main")
     for kind in ("archive", "trash"):
-        made.repo.write(f".loki/{kind}/{stream}-{when}/file", "x")
+        made.repo.write(f".loki/{kind}/{stream}-{when}/record.json", "{}")
     return ref
 
 
 def test_what_is_older_than_the_retention_goes_and_the_rest_stays(repo: Repo) -> None:
     made = begun(repo, "a", more="[cleanup]\nretention_days = 30\n")
     old, young = trash(made, "feature-x", long_ago(31)), trash(made, "feature-x", long_ago(29))
-    done = repo.write(".loki/queue/docs/done/abc.json", "{}")
-    repo.write(".loki/queue/docs/done/def.json", "{}")
-    log = repo.write(".loki/logs/gate-x.log", "x")
+    done = repo.write(f".loki/queue/docs/done/{'a' * 16}.json", "{}")
+    repo.write(f".loki/queue/docs/done/{'d' * 16}.json", "{}")
+    log = repo.write(".loki/logs/gate-unit.log", "x")
     mine = repo.write(".loki/logs/session-feature-a.log", "x")
     for path in (done, log, mine):
         aged(path)
-    assert expire(made.context()) > 0
+    assert let_expire(made) > 0
     assert repo.git("for-each-ref", "--format=%(refname)", "refs/loki/trash") == young
     kept = young.replace("refs/loki/trash/feature-x/", "feature-x-")
     assert [p.name for p in (made.loki_dir / "archive").iterdir()] == [kept]
     assert len(list((made.loki_dir / "trash").iterdir())) == 1
     assert not done.exists()
-    assert (done.parent / "def.json").exists()
+    assert (done.parent / f"{'d' * 16}.json").exists()
     assert not log.exists()
     assert mine.exists(), "a living stream's log"
     assert repo.try_git("rev-parse", "-q", "--verify", old).code
@@ -72,7 +77,7 @@ def test_gate_results_that_may_still_be_needed_stay(repo: Repo) -> None:
     repo.git("update-ref", "--create-reflog", other, repo.git("rev-parse", refs[0]))
     for ref in (*refs, other):
         aged(repo.path / ".git" / "logs" / ref)
-    expire(made.context())
+    let_expire(made)
     assert repo.git("for-each-ref", "--format=%(refname)", "refs/loki/gates").splitlines() == refs
     assert repo.git("rev-parse", "refs/loki/base/feature-a")
 
@@ -83,8 +88,10 @@ def test_a_pass_does_it_once_a_day(repo: Repo) -> None:
     old = trash(made, "feature-x", long_ago())
     made.run()
     assert repo.git("rev-parse", old), "it was done today"
-    (repo.path / ".git" / "loki" / "expired").write_text("2020-01-01T00:00:00Z\n")
-    made.run()
+    for _ in range(LOOKS):
+        assert repo.git("rev-parse", old)
+        (repo.path / ".git" / "loki" / "expired").write_text("2020-01-01T00:00:00Z\n")
+        made.run()
     assert repo.try_git("rev-parse", "-q", "--verify", old).code
     assert expire_when_due(made.context()) == 0
     assert made.events("expired")
@@ -93,7 +100,7 @@ def test_a_pass_does_it_once_a_day(repo: Repo) -> None:
 def test_nothing_expires_by_age_with_zero_days(repo: Repo) -> None:
     made = begun(repo, more="[cleanup]\nretention_days = 0\n")
     trash(made, "feature-x", long_ago(4000))
-    expire(made.context())
+    let_expire(made)
     assert len(listed(made)) == 1
 
 
@@ -103,7 +110,7 @@ def test_links_are_not_followed(repo: Repo) -> None:
     repo.write("file", "mine", outside)
     (made.loki_dir / "archive").mkdir(parents=True, exist_ok=True)
     (made.loki_dir / "archive" / f"feature-x-{long_ago()}").symlink_to(outside)
-    expire(made.context())
+    let_expire(made)
     assert (outside / "file").read_text() == "mine"
 
 
@@ -132,3 +139,45 @@ def test_the_age_of_a_stamp() -> None:
     assert age_of_stamp("feature-x-20261119T201500000000Z", now) == 1
     assert age_of_stamp("refs/loki/trash/feature-x/20261119T201500000000Z", now) == 1
     assert age_of_stamp("feature-x", now) is None
+    assert age_of_stamp("run-20261119T201500", now) is None, "somebody else's"
+
+
+@given(st.lists(st.sets(st.sampled_from("abcd")), max_size=8))
+def test_what_goes_was_due_at_each_of_the_last_looks(looks: list[set[str]]) -> None:
+    counts: dict[str, int] = {}
+    for number, due in enumerate(looks, 1):
+        gone, counts = due_for_long(due, counts)
+        assert set(gone) | counts.keys() == due
+        assert all(name in earlier for name in gone for earlier in looks[max(number - LOOKS, 0) : number])
+        assert number >= LOOKS or not gone
+
+
+def test_no_jump_of_the_clock_empties_the_trash(repo: Repo) -> None:
+    made = begun(repo)
+    old = trash(made, "feature-x", long_ago())
+    marker = repo.path / ".git" / "loki" / "expired"
+    expire_when_due(made.context())
+    for _ in range(LOOKS):  # the clock goes on by years, the machine has not run for a day
+        marker.write_text(" ".join(["2020-01-01T00:00:00Z", *marker.read_text().split()[1:]]) + "\n")
+        assert expire_when_due(made.context()) == 0
+    assert repo.git("rev-parse", old)
+
+
+def test_only_our_own_files_expire(repo: Repo) -> None:
+    made = begun(repo, "a")
+    when = long_ago()
+    names: tuple[str, ...] = (
+        "logs/autonomy-20260901.log",
+        "logs/gate-keeper.log",
+        "logs/session-20260901.log",
+        "logs/setup-notes.log",
+    )
+    names += (
+        "queue/docs/done/theirs.json",
+        "state/cache.corrupt-1",
+        f"archive/theirs-{when}/notes",
+        "archive/x-20260901T101010/n",
+    )
+    others = [aged(repo.write(f".loki/{name}", "theirs")) for name in names]
+    let_expire(made)
+    assert all(path.exists() for path in others)

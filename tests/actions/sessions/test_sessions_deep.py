@@ -462,6 +462,35 @@ echo fine > fine.txt
     assert (made.tree_of("x") / "a/b/notes.txt").exists()
 
 
+def test_a_refused_commit_says_the_failing_lines_and_keeps_all_in_a_log(repo: Repo) -> None:
+    made = yard(repo)
+    hook = 'echo "one.....Passed"; echo "lint....Failed"; echo "- hook id: lint"; echo "x.txt:1 is bad"; echo; mytool; exit 1'
+    repo.write(".git/hooks/pre-commit", f"#!/bin/sh\n{hook}\n").chmod(0o755)
+    tool = "mkdir -p .venv/bin; printf '#!/bin/sh\\necho from the worktree\\n' > .venv/bin/mytool; chmod +x .venv/bin/mytool\n"
+    repo.write(".git/info/exclude", ".venv/\n")
+    made.agent("x", f"{tool}echo x > x.txt\n")
+    made.spawn("x")
+    made.wait_for("x", "escalated")
+    reason = made.record("x")["reason"]
+    assert "lint: x.txt:1 is bad from the worktree" in reason
+    assert "one" in (made.loki_dir / "logs" / "commit-feature-x.log").read_text()
+    assert "logs/commit-feature-x.log" in reason
+
+
+def test_an_agent_that_renames_its_branch_is_told_how_to_get_it_back(repo: Repo) -> None:
+    made = yard(repo, more="[merge]\nauto = false\n")
+    made.agent("x", f"{COMMIT}git branch -m feature/better\n")
+    made.spawn("x")
+    made.wait_for("x", "escalated")
+    reason = made.record("x")["reason"]
+    assert "feature/better" in reason
+    assert "branch -m feature/x" in reason
+    repo.git("branch", "-m", "feature/x", cwd=made.tree_of("x"))
+    made.ready("x")
+    made.run()
+    assert made.status("x") == "passed"
+
+
 def test_never_more_than_a_documented_size_is_committed_at_once(repo: Repo) -> None:
     made = yard(repo, gate=False)
     made.agent("x", "for i in 1 2 3 4 5 6; do head -c 9000000 /dev/zero > part$i.bin; done\n")

@@ -116,6 +116,64 @@ def test_set_up_runs_before_the_agent_and_its_failure_fails_that_stream_alone(re
     assert "broken" in (made.loki_dir / "logs" / "setup-feature-bad.log").read_text()
 
 
+def test_a_monorepos_packages_are_set_up_each_in_its_folder_and_get_their_environment_files(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tool in ("npm", "uv"):
+        ran = f'echo "{tool} $1 $UV_PROJECT_ENVIRONMENT in $PWD" >> {tmp_path}/ran'
+        fake(tmp_path / "bin", tool, f"{ran}\nmkdir node_modules\ntouch node_modules/x")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    made = yard(repo)
+    (repo.path / "loki-hooks.toml").write_text((repo.path / "loki-hooks.toml").read_text().replace("setup = false", ""))
+    files = (
+        "apps/web/package.json",
+        "apps/web/package-lock.json",
+        "services/api/uv.lock",
+        "tests/fixtures/x/package-lock.json",
+    )
+    repo.commit("Packages", dict.fromkeys(files, "{}"))
+    repo.write("apps/web/.env.local", "A=1\n")
+    made.agent("x", "cat apps/web/.env.local; echo x > x.txt\n")
+    made.spawn("x")
+    made.run()
+    tree = made.tree_of("x")
+    lines = [line for line in (tmp_path / "ran").read_text().splitlines() if str(tree) in line]
+    assert lines == [f"npm ci  in {tree}/apps/web", f"uv sync {tree}/services/api/.venv in {tree}/services/api"]
+    assert "x.txt" in made.on_main()
+    assert not any("node_modules" in name or ".env" in name for name in made.on_main())
+
+
+def test_worktrees_inside_the_main_one_are_kept_out_of_its_git(repo: Repo) -> None:
+    made = yard(repo, more='[worktrees]\npath = ".worktrees/{stream}"\n')
+    made.spawn("a", "b", "--no-launch")
+    assert (repo.path / ".worktrees" / "feature-b" / "app.py").exists()
+    assert repo.git("status", "--porcelain", "--untracked-files=all") == ""
+    text = (repo.path / ".git" / "info" / "exclude").read_text()
+    assert text.count("/.worktrees/\n") == 1
+    for name in ("a", "b"):
+        assert repo.loki("finish", name, "--abandon").code == 0
+    assert repo.loki("uninstall").code == 0
+    assert ".worktrees" not in (repo.path / ".git" / "info" / "exclude").read_text()
+
+
+def test_what_set_up_leaves_is_nobodys_work_until_somebody_writes_to_it(repo: Repo) -> None:
+    made = yard(repo)
+    text = (repo.path / "loki-hooks.toml").read_text()
+    command = "mkdir -p src/x.egg-info && echo made > src/x.egg-info/PKG-INFO && echo made > lock.json"
+    repo.commit("Set up", {"loki-hooks.toml": text.replace("setup = false", f'setup = "{command}"')})
+    made.agent("x", "echo x > x.txt\n")
+    made.agent("y", "echo y > y.txt; echo more >> lock.json\n")
+    made.agent("z", "true\n")
+    made.spawn("x", "y", "z")
+    made.run()
+    made.quiet()
+    assert "x.txt" in made.on_main()
+    assert not any("egg-info" in name for name in made.on_main())
+    assert not made.tree_of("x").exists()
+    assert repo.git("show", "main:lock.json") == "made\nmore", "y wrote to it"
+    assert repo.git("rev-list", "--count", "feature/z", "^main") == "0"
+
+
 def test_a_missing_tool_is_named(repo: Repo) -> None:
     made = configured(repo, 'setup = "auto"', **{"uv.lock": "", "pyproject.toml": "[project]\nname='x'\n"})
     path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "uv").exists())

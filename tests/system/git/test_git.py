@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loki_hooks.errors import GitFailedError, LokiError, why_line
+from loki_hooks.errors import GitFailedError, LokiError, reason_in
 from loki_hooks.system.git.git import Git, is_null, list_worktrees, require_branch_name
 from loki_hooks.system.git.merges import commit_tree, merge_pairs, merge_trees
+from loki_hooks.system.git.status import entries
 
 if TYPE_CHECKING:
     from conftest import Repo
@@ -34,6 +35,39 @@ def test_what_git_exports_into_hooks_never_reaches_our_git(repo: Repo, monkeypat
         monkeypatch.setenv(name, "/nowhere")
     monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'core.bare=true'")
     assert Git(repo.path).commit_id("HEAD") == tip
+
+
+def test_nothing_of_the_users_gets_into_what_is_read_or_lands(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each setting, and each variable, that changes what git says or does here."""
+    git = Git(repo.path)
+    first = repo.git("rev-parse", "HEAD")
+    second = repo.commit("Two", {"b.txt": "b"})
+    other = repo.git("commit-tree", "-m", "other", f"{first}^{{tree}}")
+    repo.git("replace", second, other)
+    repo.write(".git/info/grafts", f"{second} {other}\n")
+    for key, value in (
+        ("log.showSignature", "true"),
+        ("gpg.program", "/bin/false"),
+        ("core.fsmonitor", "echo never"),
+        ("core.untrackedCache", "true"),
+        ("merge.verifySignatures", "true"),
+        ("branch.main.mergeOptions", "--no-commit --squash"),
+        ("merge.ff", "false"),
+        ("status.showUntrackedFiles", "no"),
+    ):
+        repo.git("config", key, value)
+    for name in ("GIT_EXTERNAL_DIFF", "GIT_TRACE", "GIT_NAMESPACE", "GIT_CONFIG_COUNT", "GIT_LITERAL_PATHSPECS"):
+        monkeypatch.setenv(name, "1")
+    repo.write("c.txt", "c")
+    assert git.out("log", "-2", "--format=%H", second).split() == [second, first]
+    assert [entry.path for entry in entries(git)] == ["c.txt"]
+    assert git.changed_paths(first, second) == ("b.txt",)
+    assert git.run("rev-parse", "HEAD").error_text == ""
+    assert git.update_ref(
+        "refs/heads/ahead", git.out("commit-tree", "-p", second, "-m", "x", f"{second}^{{tree}}"), "", "x"
+    )
+    git.out("merge", "--ff-only", "--quiet", "ahead")
+    assert git.commit_id("HEAD") == git.commit_id("ahead")
 
 
 @pytest.mark.parametrize(
@@ -150,4 +184,4 @@ def test_merges_touch_no_worktree_and_name_what_conflicts(repo: Repo) -> None:
     ],
 )
 def test_why_git_gave_up_is_its_first_word_of_trouble(said: str, why: str) -> None:
-    assert why_line(said) == why
+    assert reason_in(said) == why

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
+from conftest import eventually
 
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.processes.alive import identify, is_alive, kill_group, wait_until_gone
+from loki_hooks.system.processes.run import run, stopped_by
 from loki_hooks.system.processes.start import start_detached, start_waiting
 
 
@@ -68,3 +71,20 @@ def test_who_lives_long_collects_no_dead_children(tmp_path: Path) -> None:
         os.waitid(os.P_PID, pids[-1], os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has waited for it
     assert psutil.Process(pids[-1]).status() == psutil.STATUS_ZOMBIE
     assert not any(psutil.pid_exists(pid) for pid in pids[:-1])
+
+
+def test_what_waits_for_others_ends_when_it_is_told_to_stop(tmp_path: Path) -> None:
+    stop = threading.Event()
+    script = f"trap 'echo taken back > {tmp_path}/told; exit 1' TERM; touch {tmp_path}/ready; sleep 60 & wait"
+
+    def tell() -> None:
+        eventually((tmp_path / "ready").exists)
+        stop.set()
+
+    threading.Thread(target=tell, daemon=True).start()
+    with stopped_by(stop), pytest.raises(InterruptedRunError):
+        run(["sh", "-c", script], cwd=tmp_path, stoppable=True)
+    assert (tmp_path / "told").read_text() == "taken back\n"
+    with stopped_by(stop):
+        assert run(["echo", "x"], cwd=tmp_path).text == "x\n", "what does not wait for others goes on"
+    assert run(["echo", "x"], cwd=tmp_path, stoppable=True).text == "x\n"
