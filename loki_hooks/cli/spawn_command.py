@@ -16,7 +16,7 @@ from loki_hooks.actions.streams.make import Spawned
 from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.cli.task_text import task_text
-from loki_hooks.system.site import discover
+from loki_hooks.system.site import discover, require_own
 
 
 @click.command("spawn")
@@ -68,7 +68,7 @@ def spawn(
     What the cap does not allow to run now waits, and starts by itself. Returns at once.
     """
     text = task_text(task, prompt_file)
-    site = discover()
+    site = require_own(discover())
     context = Context(site)
     for warning in context.config.working.warnings:
         say(warning)

@@ -246,3 +246,15 @@ def test_an_empty_key_is_no_key(repo: Repo) -> None:
     done = repo.loki("test", "main")
     assert done.code != 0
     assert "is empty" in done.err
+
+
+def test_what_is_another_users_is_left_alone(repo: Repo) -> None:
+    yard(repo).once()
+    key = repo.path / ".git" / "loki" / "key"
+    key.unlink()
+    key.symlink_to("/nowhere/that/can/be/read")
+    before = sorted((repo.path / ".loki").rglob("*"))
+    for words in (("run", "--once"), ("status",), ("spawn", "x", "--no-launch"), ("signal", "emit", "FEATURE_READY_x")):
+        done = repo.loki(*words)
+        assert (done.code, "is another user's" in done.err) == (1, True), words
+    assert sorted((repo.path / ".loki").rglob("*")) == before
