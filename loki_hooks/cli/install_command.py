@@ -11,7 +11,7 @@ from loki_hooks.actions.landing.upstream import keep_integration
 from loki_hooks.cli.console import answer, hint, printable, say
 from loki_hooks.domain.install.values import InstallWay
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.site import discover
+from loki_hooks.system.site import discover, require_own
 from loki_hooks.system.store.asker import in_session
 
 
@@ -28,7 +28,7 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
     """
     if native and pre_commit:
         raise BadInputError("--native and --pre-commit exclude each other", "give one, or none")
-    site = discover()
+    site = require_own(discover())
     plan = plan_install(site, InstallWay.NATIVE if native else InstallWay.PRE_COMMIT if pre_commit else None)
     say(f"found {plan.detected}; {_how(plan.way)}")
     if dry_run:

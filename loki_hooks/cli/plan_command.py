@@ -12,7 +12,7 @@ from loki_hooks.actions.requests.plan import Planned, enter_plan, look_at_plan, 
 from loki_hooks.actions.streams.make import Spawned
 from loki_hooks.cli.console import answer, answer_json, hint, say, table
 from loki_hooks.domain.plan.task import Grain, OnOverlap, Why
-from loki_hooks.system.site import discover
+from loki_hooks.system.site import discover, require_own
 
 grain_option = click.option(
     "--grain",
@@ -35,7 +35,7 @@ def plan(source: str, grain: str, as_json: bool) -> None:
 
     Example: loki-hooks plan specs/001-login/tasks.md
     """
-    planned = look(Context(discover()), source, grain)
+    planned = look(Context(require_own(discover())), source, grain)
     show_plan(planned, as_json=as_json)
     if planned.plan.problems:
         sys.exit(1)

@@ -11,7 +11,7 @@ from loki_hooks.actions.requests.watch import passes, something_moves
 from loki_hooks.cli.console import answer_json, say
 from loki_hooks.cli.plan_command import enter, grain_option
 from loki_hooks.domain.reconcile.streams import Note
-from loki_hooks.system.site import discover, require_enabled
+from loki_hooks.system.site import discover, require_enabled, require_own
 
 
 @click.command("run")
@@ -27,7 +27,7 @@ def run(once: bool, source: str, grain: str, as_json: bool) -> None:
     It is not needed for that (hooks and the ends of sessions do the same); it shows what happens.
     """
     if source:
-        enter(Context(discover()), source, grain)
+        enter(Context(require_own(discover())), source, grain)
     site = require_enabled()
     for warning in gate_warnings(Context(site)):
         say(warning)

@@ -18,7 +18,7 @@ from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.cli.plan_command import enter, grain_option, look, show_plan
 from loki_hooks.cli.task_text import task_text
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.site import discover
+from loki_hooks.system.site import discover, require_own
 
 
 @click.command("spawn")
@@ -75,7 +75,7 @@ def spawn(
 
     What the cap does not allow to run now waits, and starts by itself. Returns at once.
     """
-    site = discover()
+    site = require_own(discover())
     context = Context(site)
     if source:
         given = {

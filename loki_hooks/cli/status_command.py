@@ -12,7 +12,7 @@ from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.domain.sessions.evidence import infer
 from loki_hooks.domain.streams.status import IN_SESSION, WORDS, Status
 from loki_hooks.domain.train.radar import shown_files
-from loki_hooks.system.site import discover
+from loki_hooks.system.site import discover, require_own
 
 MAX_SHARED = 10
 UNFINISHED = {Status.QUEUED, *IN_SESSION, Status.FAILED, Status.STOPPED, Status.ESCALATED}
@@ -26,7 +26,7 @@ UNFINISHED = {Status.QUEUED, *IN_SESSION, Status.FAILED, Status.STOPPED, Status.
 def status(watch: bool, as_json: bool) -> None:
     """Show the streams, and what each of them waits for."""
     while True:
-        found = overview(Context(discover()))
+        found = overview(Context(require_own(discover())))
         if as_json:
             answer_json(found.to_json())
         else:

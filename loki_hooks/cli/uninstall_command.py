@@ -8,7 +8,7 @@ from loki_hooks.actions.consent import require_person
 from loki_hooks.actions.install.uninstall import uninstall as undo
 from loki_hooks.cli.console import answer, say
 from loki_hooks.domain.asker import Deed
-from loki_hooks.system.site import discover
+from loki_hooks.system.site import discover, require_own
 
 
 @click.command("uninstall")
@@ -19,7 +19,7 @@ def uninstall() -> None:
     have in .loki/; work that was removed stays pinned in refs/loki/trash. Worktrees and refs that stay are named, each
     with the command that removes it. While a session or a test runs, it refuses.
     """
-    site = discover()
+    site = require_own(discover())
     require_person(site, Deed.TURN_OFF)
     undone = undo(site)
     for line in undone.done:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from loki_hooks.hooks.caller import NATIVE, cleaned, framework
-from loki_hooks.system.site import Site, discover
+from loki_hooks.system.site import Site, discover, require_own
 
 
 def say(text: str) -> None:
@@ -23,7 +23,7 @@ def enter() -> tuple[Site, str]:
     """Return the site and who runs us. From here on the environment is the user's own again, for all that we start."""
     env = dict(os.environ)
     by = framework(env)
-    site = discover()
+    site = require_own(discover())
     if by != NATIVE:
         site.enable(by)
     os.environ.clear()

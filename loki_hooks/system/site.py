@@ -180,4 +180,15 @@ def require_on(site: Site) -> Site:
     """Return ``site`` if loki-hooks is on there, else raise ``NotEnabledError``."""
     if not site.enabled:
         raise NotEnabledError(f"loki-hooks is not on in {site.root}", "turn it on with `loki-hooks install`")
+    return require_own(site)
+
+
+def require_own(site: Site) -> Site:
+    """Return ``site`` unless what is there of loki-hooks is another user's: files of ours beside theirs would lock both out."""
+    key = site.private / "key"
+    if os.path.lexists(key) and not os.access(key, os.R_OK):
+        raise NotEnabledError(
+            f"loki-hooks in {site.root} is another user's: {key} cannot be read",
+            "each user works in a clone of their own, or pushes from there",
+        )
     return site

@@ -208,7 +208,11 @@ def test_a_renamed_branch_is_followed(repo: Repo) -> None:
     assert events(repo, "branch-renamed")[0]["detail"] == "feature/x is called feature/better now"
     left = stream(repo, "gone")
     assert left is not None
-    assert (left["status"], left["reason"]) == ("escalated", "the agent left the worktree on fix; feature/gone is gone")
+    assert (left["status"], left["reason"]) == (
+        "escalated",
+        f"the agent left the worktree on fix, and feature/gone is gone: `git -C {made.tree_of('gone')} branch -m feature/gone` "
+        "gives it its name back",
+    )
 
 
 def test_a_squashed_trailer_in_a_branch_is_no_uncommitted_work(repo: Repo) -> None:
@@ -246,3 +250,15 @@ def test_an_empty_key_is_no_key(repo: Repo) -> None:
     done = repo.loki("test", "main")
     assert done.code != 0
     assert "is empty" in done.err
+
+
+def test_what_is_another_users_is_left_alone(repo: Repo) -> None:
+    yard(repo).once()
+    key = repo.path / ".git" / "loki" / "key"
+    key.unlink()
+    key.symlink_to("/nowhere/that/can/be/read")
+    before = sorted((repo.path / ".loki").rglob("*"))
+    for words in (("run", "--once"), ("status",), ("spawn", "x", "--no-launch"), ("signal", "emit", "FEATURE_READY_x")):
+        done = repo.loki(*words)
+        assert (done.code, "is another user's" in done.err) == (1, True), words
+    assert sorted((repo.path / ".loki").rglob("*")) == before

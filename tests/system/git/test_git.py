@@ -178,7 +178,7 @@ def test_merges_touch_no_worktree_and_name_what_conflicts(repo: Repo) -> None:
             "remote: \nremote: POLICY: no\nTo /r.git\n ! [remote rejected] main\nerror: failed to push",
             "remote: POLICY: no",
         ),
-        (" ! [rejected] main -> main (fetch first)\nerror: failed to push", "! [rejected] main -> main (fetch first)"),
+        (" ! [rejected] main -> main (fetch first)\nerror: failed to push", "[rejected] main -> main (fetch first)"),
         ("one\ntwo\n", "two"),
         ("", "no reason given"),
     ],
