@@ -61,6 +61,7 @@ def _move_logs(context: Context, record: StreamRecord, archive: Path) -> None:
         f"session-{record.stream}.log",
         f"session-{record.stream}.log.[0-9]*",
         f"setup-{record.stream}.log",
+        f"commit-{record.stream}.log",
     ):
         for log in sorted(logs.glob(pattern)):
             if not log.is_symlink():

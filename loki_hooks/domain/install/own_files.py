@@ -37,7 +37,7 @@ _RECORDS = {
 _BY_NAME = re.compile(r"state/fetched|state/notices/(checkout|commit)-[^/]+|state/prompts/[^/]+\.md|logs/hooks\.log")
 _KEEPSAKES = re.compile(
     r"CONTINUITY\.md|trash/.+|archive/[^/]+-\d{8}T\d{6,}\w*/.+|queue/\w+/((claimed|done)/)?[0-9a-f]{8,}\.json"
-    r"|logs/((session|setup|gate)-[^/]+\.log(\.\d+)?|runner\.log)"
+    r"|logs/((session|setup|gate|commit)-[^/]+\.log(\.\d+)?|runner\.log)"
 )
 _EVENT = {"time", "event", "stream", "evidence"}
 _RESULT = {"outcome", "tree", "gates"}
