@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
-from loki_hooks.actions.consent import asked, give_trust
+from loki_hooks.actions.consent import Asked, asked, give_trust
 from loki_hooks.actions.install.install import carry_out, plan_install
 from loki_hooks.cli.console import answer, hint, printable, say
-from loki_hooks.domain.install.values import InstallWay
+from loki_hooks.domain.install.values import InstallWay, Write
+from loki_hooks.domain.sessions.agents import is_unguarded
 from loki_hooks.errors import BadInputError
-from loki_hooks.system.site import discover
+from loki_hooks.system.config.load import FILE
+from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store.asker import in_session
 
 
@@ -29,30 +34,47 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
     site = discover()
     plan = plan_install(site, InstallWay.NATIVE if native else InstallWay.PRE_COMMIT if pre_commit else None)
     say(f"found {plan.detected}; {_how(plan.way)}")
+    person = not in_session(site)
+    proposed = next((s.data for s in plan.steps if isinstance(s, Write) and Path(s.path).name == FILE), None)
+    found = asked(site, proposed) if person else Asked((), ())
     if dry_run:
         for step in plan.steps:
             answer(str(step))
-        for item in asked(site).new:
+        for item in found.new:
             answer(printable(f"trust {item.kind} {item.name}: {item.command}", keep=""))
-        if not plan.steps:
+        if not plan.steps and not found.new:
             say("nothing to do")
         _tell(plan.notes)
         return
     carry_out(site, plan, say)
-    trusted = 0
-    if in_session(site):
+    trusted = _trust(site, found) if person else 0
+    if not person:
         say("nothing was trusted: a session cannot do that in its user's name")
-    else:
-        given = give_trust(site).new
-        trusted = len(given)
-        for item in given:
-            say(printable(f"trusts {item.kind} {item.name}: {item.command}", keep=""))
     if not plan.steps and not trusted:
         say("nothing to do")
     _tell(plan.notes)
     if plan.steps:
         answer(f"loki-hooks is on in {site.root}")
         hint('next: loki-hooks spawn NAME --task "..."')
+
+
+def _trust(site: Site, found: Asked) -> int:
+    """Show what is new, ask for agents that ask nobody, record the user's word for the rest; return how much is trusted."""
+    for item in found.new:
+        say(printable(f"trusts {item.kind} {item.name}: {item.command}", keep=""))
+    terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    unguarded = [item for item in found.new if terminal and item.kind == "agent" and is_unguarded(item.command)]
+    declined = [
+        item
+        for item in unguarded
+        if not click.confirm(
+            f"The agent {item.name} does everything without asking. Trust it?", default=False, err=True
+        )
+    ]
+    if declined:
+        names = " and ".join(item.name for item in declined)
+        say(f"{names} is not trusted: `loki-hooks trust` does it; another agent or command: [agents] in {FILE}")
+    return len(give_trust(site, found.without(declined)).new)
 
 
 def _how(way: InstallWay) -> str:

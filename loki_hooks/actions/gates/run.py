@@ -19,7 +19,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import Registered, end_orphans, waiting_for
-from loki_hooks.actions.gates.worktrees import prepare, tidy
+from loki_hooks.actions.gates.worktrees import MAX_WORKTREES, prepare, tidy
 from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, judge, tail_of
@@ -38,7 +38,6 @@ from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.run_made import note_what_is_there
 from loki_hooks.system.worktrees.secrets import scrubber_for
 
-MAX_WORKTREES = 4
 _BUCKETS = 256
 """How many locks the trees share, so that lock files do not pile up: two trees of one bucket go one after the other."""
 _KEEP_BYTES = 200_000

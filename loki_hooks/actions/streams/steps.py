@@ -60,7 +60,7 @@ def adopt(context: Context, _lock: PassLock, step: Adopt) -> StepOutcome:
     context.store.update(add)
     furnish(context, record)
     evidence = {"path": found.path, "branch": found.branch}
-    events.record(site, "adopted", record.stream, commit=found.head, evidence=evidence)
+    events.record(site, "adopted", record.stream, commit=found.head, detail=found.note, evidence=evidence)
     untrusted = untrusted_reason(context)
     if untrusted:
         change(context, record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))

@@ -5,6 +5,7 @@ Changes nothing but what the radar remembers.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,14 +14,14 @@ from typing import Any, TypeVar
 
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import MAX_WORKTREES
+from loki_hooks.actions.gates.worktrees import is_of_gate
 from loki_hooks.actions.landing.upstream import why_not_pushed
 from loki_hooks.actions.radar.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.radar.survey import Picture, names_of, survey
 from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.sessions.evidence import gather_evidence
+from loki_hooks.actions.streams.adoption import strangers
 from loki_hooks.actions.streams.faults import MAIN
-from loki_hooks.actions.streams.identity import identify
 from loki_hooks.actions.view.orphans import Orphan, orphans
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.sessions.evidence import Evidence
@@ -34,13 +35,14 @@ from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.config.load import FILE, PYPROJECT
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.git.graph import ahead_behind, merge_bases
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import entries
 from loki_hooks.system.git.touched import touched_paths
 from loki_hooks.system.locks import holder_of_pass
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.store import gate_results
 from loki_hooks.system.store import queues as queue_files
-from loki_hooks.system.worktrees.registrations import why_away
+from loki_hooks.system.worktrees.registrations import is_here, why_away
 
 T = TypeVar("T")
 
@@ -192,7 +194,7 @@ def overview(context: Context) -> Overview:
         },
         orphans=_tried(notes, "orphans", lambda: orphans(context, records, heads, list_worktrees(git))) or (),
         notes=(
-            *_notes(context, records),
+            *_notes(context),
             *_gated_by_another(streams, context.integration),
             *_aged(streams, context.integration),
             *_troubles(context, state.streams.get(MAIN), seen.trouble),
@@ -306,7 +308,7 @@ def _gates(context: Context, trees: Mapping[str, str]) -> dict[str, dict[str, Ga
     return found
 
 
-def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]:
+def _notes(context: Context) -> tuple[str, ...]:
     config = context.config
     notes = list(config.working.warnings)
     if not context.site.enabled:
@@ -322,20 +324,9 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
-    known = {r.path for r in records} | {str(context.site.main)} | _gate_worktrees(context)
-    standing = {r.path for r in context.store.read().streams.values() if r.standing}
-    for entry in list_worktrees(context.git):
-        if entry.bare or str(entry.path) in known | standing:
-            continue
-        fits = entry.branch and identify(context, entry.branch)
-        if not fits:
-            notes.append(
-                f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]"
-            )
+    notes += [
+        f"not a stream: {entry.path} is on no branch: `git -C {shlex.quote(str(entry.path))} switch -c NAME` makes it one"
+        for entry in strangers(context, context.store.read(), list_worktrees(context.git), partial(is_of_gate, context))
+        if not entry.branch and is_here(context.site, entry.path) and not operation_in(git_dir_of(entry.path))
+    ]
     return tuple(notes)
-
-
-def _gate_worktrees(context: Context) -> set[str]:
-    """Return where gates run: those worktrees are ours, and no streams."""
-    names = {gate.worktree for gate in context.config.in_force.gates.values()}
-    return {str(context.worktree_of_gate(name, number + 1)) for name in names for number in range(MAX_WORKTREES)}

@@ -75,6 +75,7 @@ def make_plan(facts: InstallFacts, asked: InstallWay | None) -> Plan:
     if facts.proposal is not None:
         steps.append(facts.proposal)
         notes.append("commit loki-hooks.toml: its gate counts once it is on the integration branch")
+    notes += facts.shortfalls
     return Plan(way, detected(facts), tuple(steps), tuple(notes))
 
 

@@ -154,6 +154,8 @@ class InstallFacts:
     prek_toml: bool = False
     proposal: Write | None = None
     """A ``loki-hooks.toml`` with a proposed gate, where no configuration exists."""
+    shortfalls: tuple[str, ...] = ()
+    """What will not happen here by itself, as sentences."""
     frameworks: tuple[str, ...] = ()
     """The frameworks (``pre-commit``, ``prek``) that own a script in the hooks folder, for whatever hook."""
     installed_way: InstallWay | None = None

@@ -14,13 +14,14 @@ from loki_hooks.domain.writing.rounds import Writer
 
 @dataclass(frozen=True)
 class Found:
-    """A worktree that git lists and the state does not have, whose branch fits a kind's template."""
+    """A worktree that git lists and the state does not have. ``note``: why it is called otherwise than its branch."""
 
     path: str
     branch: str
     kind: str
     name: str
     head: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ is one more function in `ending.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -77,6 +78,17 @@ PRESETS: Mapping[str, Agent] = {
         Agent("opencode", ("opencode", "run", "--auto", "{args}", "{prompt}"), ("--model", "{model}")),
     )
 }
+
+
+_UNGUARDED = re.compile(
+    r"--(dangerously-[a-z-]+|allow-dangerously-[a-z-]+|yolo|yes-always|auto|skip-trust)(?![\w-])"
+    r"|bypassPermissions|danger-full-access|--approval-mode[= ]yolo|--ask-for-approval[= ]never"
+)
+
+
+def is_unguarded(command: str) -> bool:
+    """Return whether an agent's command line has it do everything without asking."""
+    return bool(_UNGUARDED.search(command))
 
 
 @dataclass(frozen=True)

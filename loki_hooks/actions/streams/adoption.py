@@ -1,0 +1,64 @@
+"""Which worktrees are adopted, whoever made them, and what their streams are called.
+
+All but the main one, those of gates, of the integration branch, and those on a branch of ``branches.ignore``. One that is on
+no branch has nothing that could land: it is adopted as soon as it gets one (``git switch -c NAME``), and `status` says so.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.streams.identity import identify
+from loki_hooks.domain.names import flat, free_name, name_of_branch, stream_id
+from loki_hooks.domain.reconcile.facts import Found
+from loki_hooks.domain.streams.state import State
+from loki_hooks.domain.streams.status import Status
+from loki_hooks.system.git.git import WorktreeEntry
+from loki_hooks.system.worktrees.registrations import is_here
+
+
+def strangers(
+    context: Context, state: State, worktrees: Sequence[WorktreeEntry], is_ours: Callable[[Path], bool]
+) -> Iterator[WorktreeEntry]:
+    """Yield the worktrees that are no stream's, nor to be left out. ``is_ours`` tells those that we run things in."""
+    known = {r.path for r in state.streams.values() if r.status is not Status.ARCHIVED}
+    ignored = context.config.working.ignored_branches
+    for entry in worktrees:
+        if entry.bare or str(entry.path) in known or entry.path == context.site.main:
+            continue
+        if entry.branch == context.integration or any(fnmatch.fnmatchcase(entry.branch, glob) for glob in ignored):
+            continue
+        if not is_ours(entry.path):
+            yield entry
+
+
+def found(
+    context: Context, state: State, worktrees: Sequence[WorktreeEntry], is_ours: Callable[[Path], bool]
+) -> list[Found]:
+    """Return the worktrees that are no stream yet and shall be, each with its stream's name."""
+    living = [r for r in state.streams.values() if r.status is not Status.ARCHIVED and not r.resting]
+    branches = {r.branch for r in living}
+    ids, names = {r.stream for r in living}, {flat(r.name) for r in living}
+    finds = []
+    for entry in strangers(context, state, worktrees, is_ours):
+        if not entry.branch or entry.branch in branches or not is_here(context.site, entry.path):
+            continue
+        identity = identify(context, entry.branch)
+        if identity is not None and identity.kind == "testing":
+            continue
+        kind, wanted = (identity.kind, identity.name) if identity else ("feature", name_of_branch(entry.branch))
+        taken = ids if identity else ids | {stream_id(kind, name) for name in names}
+        name = free_name(wanted, partial(_is_free, kind, taken))
+        note = "" if name == wanted else f"it is called so because there is a {wanted} already"
+        ids.add(stream_id(kind, name))
+        names.add(flat(name))
+        finds.append(Found(str(entry.path), entry.branch, kind, name, entry.head, note))
+    return finds
+
+
+def _is_free(kind: str, taken: Collection[str], name: str) -> bool:
+    return stream_id(kind, name) not in taken
