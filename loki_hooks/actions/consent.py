@@ -80,8 +80,10 @@ def untrusted_reason(context: Context, *, gates_only: bool = False) -> str:
     missing = trust.missing(context.site, items)
     if not missing:
         return ""
+    from loki_hooks.domain.streams.record import YOUR_WORD
+
     names = ", ".join(f"{item.kind} {item.name}".strip() for item in missing[:4])
-    return f"waits for your word (`loki-hooks trust`): {names}"
+    return f"{YOUR_WORD} (`loki-hooks trust`): {names}"
 
 
 def require_trust(context: Context) -> None:

@@ -27,6 +27,7 @@ from loki_hooks.domain.reconcile.streams import (
     Ready,
     Seen,
     SeenMerged,
+    SetUp,
     Unseen,
     Vanished,
 )
@@ -50,6 +51,7 @@ STEPS: dict[type, Callable[[Context, PassLock, Any], StepOutcome]] = {
     Unseen: streams.unseen,
     Seen: streams.seen,
     Adopt: streams.adopt,
+    SetUp: streams.set_up,
     Prepare: streams.prepare,
     Moved: streams.moved,
     Vanished: removal.vanished,

@@ -24,6 +24,7 @@ from loki_hooks.actions.streams.signals import said_ready, says_ready_itself
 from loki_hooks.actions.train.look import Memory, TrainLook, join_seen, look_at_tip, look_at_train, looked_at
 from loki_hooks.actions.writing.rounds import writers
 from loki_hooks.domain.reconcile.facts import Facts, StreamFacts
+from loki_hooks.domain.reconcile.streams import waits_for_setup
 from loki_hooks.domain.refs import PROCESSED
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
@@ -99,7 +100,10 @@ def gather(context: Context, memory: Memory) -> Facts:
         cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees.max,
         untrusted=untrusted_reason(context)
-        if queued or pushes or any(s.in_train for s in streams) or any(w.begins for w in writing)
+        if queued
+        or pushes
+        or any(s.in_train or waits_for_setup(s.record) for s in streams)
+        or any(w.begins for w in writing)
         else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,

@@ -6,16 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loki_hooks.actions.requests.wake import wake
 from loki_hooks.actions.streams.here import streams_here
 from loki_hooks.domain.names import DEFAULT_BRANCHES, identify_branch, stream_id
 from loki_hooks.domain.streams.signals import SignalName
-from loki_hooks.domain.work import ReconcileWork
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.git import Git
-from loki_hooks.system.processes.detach import worker_argv
-from loki_hooks.system.processes.run import scrubbed
-from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.site import Site
 from loki_hooks.system.store import signals
 from loki_hooks.system.store.state import StateStore
@@ -40,7 +37,7 @@ def emit(site: Site, name: SignalName, about: str | None = None) -> Path:
     if about is not None and name.kind != "BLOG_POST_QUEUED":
         raise BadInputError("--about goes with BLOG_POST_QUEUED", f"leave it out for {name.file}")
     path = signals.emit(site, name, _body(site, name) | (_queued(site, about) if about else {}))
-    start_detached(worker_argv(ReconcileWork("signal", "native", str(site.here))), cwd=site.root, env=scrubbed())
+    wake(site, "signal")
     return path
 
 

@@ -13,10 +13,10 @@ from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.streams.worktree import copy_environment, furnish, make_worktree
 from loki_hooks.domain.reconcile.facts import Found
 from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, failed, waits
-from loki_hooks.domain.reconcile.streams import Adopt, Moved, Note, Prepare, Ready, Seen, SeenMerged, Unseen
+from loki_hooks.domain.reconcile.streams import Adopt, Moved, Note, Prepare, Ready, Seen, SeenMerged, SetUp, Unseen
 from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.failures import LOOK
-from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.record import SETUP_WAITS, StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
@@ -63,10 +63,20 @@ def adopt(context: Context, _lock: PassLock, step: Adopt) -> StepOutcome:
     events.record(site, "adopted", record.stream, commit=found.head, detail=found.note, evidence=evidence)
     untrusted = untrusted_reason(context)
     if untrusted:
-        change(context, record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
+        change(context, record.stream, lambda r: replace(r, reason=f"{SETUP_WAITS}{untrusted}"))
         return done(untrusted)
+    return _set_up(context, record)
+
+
+def set_up(context: Context, _lock: PassLock, step: SetUp) -> StepOutcome:
+    record = change(context, step.stream, lambda r: replace(r, reason=""))
+    return _set_up(context, record) if record is not None else waits("it is gone")
+
+
+def _set_up(context: Context, record: StreamRecord) -> StepOutcome:
     copy_environment(context, record)
-    start_detached(worker_argv(SetupWork(record.stream, str(site.root))), cwd=site.root, env=scrubbed())
+    root = context.site.root
+    start_detached(worker_argv(SetupWork(record.stream, str(root))), cwd=root, env=scrubbed())
     return DONE
 
 

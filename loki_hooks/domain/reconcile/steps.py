@@ -15,13 +15,14 @@ from loki_hooks.domain.reconcile.streams import (
     Ready,
     Seen,
     SeenMerged,
+    SetUp,
     Unseen,
     Vanished,
 )
 from loki_hooks.domain.reconcile.train import Conflict, LetPass, Reject
 from loki_hooks.domain.reconcile.writing import Begin, CloseItems, Rest
 
-OfStreams = Unseen | Seen | Adopt | Prepare | Moved | Vanished | SeenMerged | Ready | Note
+OfStreams = Unseen | Seen | Adopt | SetUp | Prepare | Moved | Vanished | SeenMerged | Ready | Note
 OfTrain = Conflict | Test | Cancel | LetPass | Reject
 OfLanding = Land | Propose | Forward | PushTip | Follow
 Step = OfStreams | Fail | Start | OfTrain | OfLanding | CloseItems | Rest | Begin | Clean

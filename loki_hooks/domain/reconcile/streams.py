@@ -9,6 +9,7 @@ from typing import ClassVar
 from loki_hooks.domain.reconcile.base import MainStep, StreamStep
 from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
 from loki_hooks.domain.streams.failures import LOOK
+from loki_hooks.domain.streams.record import SETUP_WAITS, StreamRecord
 from loki_hooks.domain.streams.status import IN_TRAIN, LIVING, Status
 
 _MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
@@ -43,6 +44,13 @@ class Adopt(MainStep):
     @property
     def subject(self) -> str:
         return self.found.name
+
+
+@dataclass(frozen=True)
+class SetUp(StreamStep):
+    """Set up an adopted worktree that waited for the user's word."""
+
+    word: ClassVar[str] = "set-up"
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,11 @@ class Note(StreamStep):
     reason: str
 
 
+def waits_for_setup(record: StreamRecord) -> bool:
+    """Return whether the stream's worktree was adopted before the user trusted what sets it up."""
+    return record.status in LIVING and record.reason.startswith(SETUP_WAITS)
+
+
 def looks(facts: Facts) -> Iterator[Unseen | Seen]:
     """Say once that a stream cannot be looked at, and once that it can again.
 
@@ -106,12 +119,14 @@ def looks(facts: Facts) -> Iterator[Unseen | Seen]:
             yield Seen(s.record.stream)
 
 
-def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Vanished]:
+def come_and_go(facts: Facts) -> Iterator[Adopt | SetUp | Prepare | Moved | Vanished]:
     """Bring the table up to what others made, moved and removed."""
     for found in facts.found:
         yield Adopt(found)
     for s in facts.streams:
         record = s.record
+        if waits_for_setup(record) and s.worktree and not facts.untrusted:
+            yield SetUp(record.stream)
         if record.status is Status.PLANNED and not s.claim_alive:
             yield Prepare(record.stream)
         elif s.session_alive or s.claim_alive:
