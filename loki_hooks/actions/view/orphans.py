@@ -35,6 +35,7 @@ from loki_hooks.system.worktrees.registrations import is_here, moved_to, registr
 _WAITING = frozenset({Status.FAILED, Status.STOPPED, Status.ESCALATED})
 _HAS_WORKTREE = LIVING - {Status.PLANNED} | {Status.MERGED}
 MAX_FOLDERS = 2000
+LONE_BRANCH = "a branch without worktree and without stream"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _branches(
             continue
         kind = "" if identity.kind == "feature" else f" --kind {identity.kind}"
         command = f"loki-hooks spawn {shlex.quote(identity.name)} --branch {shlex.quote(branch)}{kind} --no-launch"
-        yield Orphan("a branch without worktree and without stream", branch, command)
+        yield Orphan(LONE_BRANCH, branch, command)
 
 
 def _registrations(

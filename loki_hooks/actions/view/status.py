@@ -23,8 +23,10 @@ from loki_hooks.actions.sessions.evidence import gather_evidence
 from loki_hooks.actions.streams.adoption import strangers
 from loki_hooks.actions.streams.faults import MAIN
 from loki_hooks.actions.view.orphans import Orphan, orphans
+from loki_hooks.actions.view.reasons import Reasons
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.sessions.evidence import Evidence
+from loki_hooks.domain.streams.advice import advice
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import shown_stage
@@ -76,6 +78,11 @@ class StreamStatus:
         """Why it stands as it does."""
         return "; ".join(dict.fromkeys(filter(None, (self.away, self.record.reason))))
 
+    @property
+    def advice(self) -> str:
+        """What a person can do about it, '' where nothing is to be said."""
+        return advice(self.record, self.tip) if not self.session_alive else ""
+
     def to_json(self) -> dict[str, Any]:
         r = self.record
         process = r.session or r.claim
@@ -102,6 +109,7 @@ class StreamStatus:
             "gate": self.gate,
             "not_in_force": list(self.not_in_force),
             "reason": self.reason,
+            "advice": self.advice,
             "agent": r.agent,
             "origin": r.origin,
             "commit": self.tip,
@@ -125,6 +133,8 @@ class Overview:
     orphans: tuple[Orphan, ...] = ()
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Files that several living streams touch: path → their names."""
+    over: tuple[str, ...] = ()
+    """Streams that wait for nothing any more: a pass goes on with them."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -150,6 +160,8 @@ def overview(context: Context) -> Overview:
     records = [r for _, r in sorted(state.streams.items()) if not r.standing and r.status is not Status.ARCHIVED]
     tips = {r.stream: heads.get(f"refs/heads/{r.branch}", "") for r in records}
     notes: list[str] = []
+    reasons = Reasons(context)
+    records = [_tried(notes, r.stream, partial(reasons.look_again, r)) or r for r in records]
     counts = _tried(notes, "distances", lambda: _distances(context, base, tips)) or {}
     seen = _tried(notes, "conflicts", lambda: survey(context, records, tips, base)) or Picture()
     gates = _tried(notes, "gate results", lambda: _gates(context, seen.alone)) or {}
@@ -201,6 +213,7 @@ def overview(context: Context) -> Overview:
             *notes,
         ),
         shared=_shared(records, touched),
+        over=tuple(reasons.over),
     )
 
 
