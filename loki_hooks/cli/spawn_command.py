@@ -11,11 +11,12 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.requests.spawn import preview
 from loki_hooks.actions.requests.spawn import spawn as do_spawn
+from loki_hooks.actions.sessions.prompt import needs_task
 from loki_hooks.actions.sessions.tmux import require_tmux
 from loki_hooks.actions.streams.make import Spawned
 from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.cli.console import answer, answer_json, say, table
-from loki_hooks.cli.task_text import task_text
+from loki_hooks.cli.task_text import ask_for_task, task_text
 from loki_hooks.system.site import discover
 
 
@@ -70,6 +71,8 @@ def spawn(
     text = task_text(task, prompt_file)
     site = discover()
     context = Context(site)
+    if not (text.strip() or no_launch) and needs_task(context, kind, agent):
+        text = ask_for_task(names)
     for warning in context.config.working.warnings:
         say(warning)
     request = Request(
@@ -113,5 +116,7 @@ def _show(made: list[Spawned]) -> None:
         ("STREAM", "STATUS", "BRANCH", "LOOK IN"),
         [(m.stream, m.status, m.branch, f"cd {m.path}" if not m.error else m.error) for m in made],
     )
-    if any(m.status in {"running", "queued"} for m in made):
-        say("`loki-hooks status` shows how it goes, `loki-hooks logs NAME -f` what a session prints")
+    begun = [m for m in made if m.status in {"running", "queued"}]
+    if begun:
+        name = shlex.quote(begun[0].name)
+        say(f"`loki-hooks status` shows how it goes, `loki-hooks logs {name} -f` what a session prints")

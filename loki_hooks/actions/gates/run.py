@@ -32,6 +32,7 @@ from loki_hooks.system.locks import BusyError, hold, try_hold
 from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.processes.session_tree import mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
+from loki_hooks.system.site import Site
 from loki_hooks.system.store import events, gate_results
 from loki_hooks.system.store.leases import NoPortsError, leased_ports
 from loki_hooks.system.worktrees import variables
@@ -231,6 +232,8 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             outcome, reason = judge(ended.code, timed_out=ended.timed_out, output=output)
             if outcome is Outcome.PASSED and failed_before:
                 outcome, reason = Outcome.FLAKY, f"it failed, then passed at run {runs} of the same tree"
+            if outcome in {Outcome.FAILED, Outcome.COULD_NOT_RUN}:
+                _keep_log(log, log_of(context.site, job.tree, job.gate.name))
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
                 break
             failed_before = True
@@ -270,6 +273,18 @@ def _execute(
     if tell is not None:
         tell(shown.rest())
     return ended, output.text
+
+
+def log_of(site: Site, tree: str, gate: str) -> Path:
+    """Return where the whole output of a gate that did not pass on a tree is kept."""
+    return site.loki / "logs" / f"gate-{tree[:20]}-{gate}.log"
+
+
+def _keep_log(log: Path, kept: Path) -> None:
+    """Keep a run's log: the next run of the gate begins a new one."""
+    with contextlib.suppress(OSError):  # it only shows; the end of it is in the result
+        kept.unlink(missing_ok=True)
+        os.link(log, kept)
 
 
 def _mark_of_run(path: Path) -> str:

@@ -19,9 +19,13 @@ Command = Text | Annotated[tuple[Text, ...], Limit(min_length=1)]
 
 
 RATE_WORDS = (
-    r"\brate[ _-]?limit",
+    r"\b(exceed(ed|s)?|hit|reached|over) (your |the |an? )?([\w']+ )?rate[ -]limits?\b",
+    r"\brate[ -]limit (was |has been )?(reached|exceeded|hit)\b",
+    r"(?<![\w.])rate_limit_(error|exceeded)\b",
+    r"\bRateLimit(ed)?Error\b",
+    r"\b(been|being|are) rate[ -]limited\b",
     r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
-    r"hit your (usage |session |weekly )?limit",
+    r"\bhit your (usage |session |weekly )?limit",
     r"\b(status|error|code|http|rejected)\W{1,3}429\b",
     r"\btoo many requests\b",
     r"\bRESOURCE_EXHAUSTED\b",
