@@ -48,6 +48,8 @@ COMMANDS: dict[str, str] = {
     "lock": "Run a command that only one stream may run at a time.",
     "cleanup": "Remove the worktrees of streams that are finished.",
     "restore": "Bring back what was removed.",
+    "report": "Print what has happened, and go on as it happens.",
+    "completion": "Print the script by which a shell completes our commands.",
     "demo": "Watch the whole journey in a scratch repository.",
 }
 """Name → one-line help, in the order of a journey. The command is ``<name>`` in ``loki_hooks.cli.<name>_command``."""
@@ -123,7 +125,7 @@ def _write_as_it_can(error: UnicodeError) -> tuple[str | bytes, int]:
 
 def _run(words: list[str]) -> int:
     try:
-        if not words:
+        if not words and not os.environ.get("_LOKI_HOOKS_COMPLETE"):
             click.echo(commands.get_help(commands.make_context(PROGRAM, [], resilient_parsing=True)), err=True)
             return 2
         _leave_trust_outside()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
+from dataclasses import replace
 
 import click
 
@@ -71,8 +72,6 @@ def spawn(
     text = task_text(task, prompt_file)
     site = discover()
     context = Context(site)
-    if not (text.strip() or no_launch) and needs_task(context, kind, agent):
-        text = ask_for_task(names)
     for warning in context.config.working.warnings:
         say(warning)
     request = Request(
@@ -100,6 +99,9 @@ def spawn(
                 answer(f"  runs {shlex.join(shown['argv'])}")
                 answer("  with this prompt:\n" + textwrap.indent(shown["prompt"], "    "))
         return
+    if not (text.strip() or no_launch) and needs_task(context, kind, agent):
+        plan_streams(context, request)  # what is wrong with the rest is said first
+        request = replace(request, task=ask_for_task(names))
     if site.in_linked_worktree:
         say(f"working on {site.root}, the main worktree of the one you are in")
     made = do_spawn(context, request, say=say)

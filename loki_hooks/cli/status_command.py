@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +11,7 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.requests.wake import wake
 from loki_hooks.actions.view.orphans import LONE_BRANCH, Orphan
+from loki_hooks.actions.view.since import looked
 from loki_hooks.actions.view.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table_with_notes
 from loki_hooks.domain.sessions.evidence import infer
@@ -41,6 +43,8 @@ def status(watch: bool, as_json: bool) -> None:
             if watch:
                 click.clear()
             show(found)
+            if sys.stdout.isatty() and context.site.enabled:
+                looked(context.site)
         if not watch:
             return
         time.sleep(1)
@@ -59,6 +63,8 @@ def show(found: Overview) -> None:
         table_with_notes(heads, [_row(s) for s in found.streams])
     else:
         answer('no streams now: `loki-hooks spawn NAME --task "…"` starts one')
+    for line in found.went:
+        answer(f"since you last looked: {line}")
     waiting = ", ".join(f"{count} {name}" for name, count in found.queues.items() if count)
     if waiting:
         answer(f"\nqueued: {waiting}")

@@ -24,6 +24,7 @@ from loki_hooks.actions.streams.adoption import strangers
 from loki_hooks.actions.streams.faults import MAIN
 from loki_hooks.actions.view.orphans import Orphan, orphans
 from loki_hooks.actions.view.reasons import Reasons
+from loki_hooks.actions.view.since import went_since
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.sessions.evidence import Evidence
 from loki_hooks.domain.streams.advice import advice
@@ -135,6 +136,8 @@ class Overview:
     """Files that several living streams touch: path → their names."""
     over: tuple[str, ...] = ()
     """Streams that wait for nothing any more: a pass goes on with them."""
+    went: tuple[str, ...] = ()
+    """What landed or went since a person last looked, as sentences."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -146,6 +149,7 @@ class Overview:
             "streams": [s.to_json() for s in self.streams],
             "queues": self.queues,
             "notes": list(self.notes),
+            "went": list(self.went),
             "orphans": [o.to_json() for o in self.orphans],
             "shared_files": {path: list(names) for path, names in self.shared.items()},
         }
@@ -214,6 +218,7 @@ def overview(context: Context) -> Overview:
         ),
         shared=_shared(records, touched),
         over=tuple(reasons.over),
+        went=_tried(notes, "events", lambda: went_since(context)) or (),
     )
 
 
