@@ -37,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "cap": "Print how many sessions may run now.",
     "status": "Show the streams, and what each of them waits for.",
     "logs": "Print what a stream's session has printed.",
-    "stop": "End a stream's session; its work stays.",
+    "stop": "End a stream's session, or take its merge back; its work stays.",
     "resume": "Go on with a stream that ended unfinished.",
     "signal": "Emit, list, clear or wait for signals.",
     "test": "Run the gates on streams and show the results.",

@@ -109,6 +109,9 @@ def gather(context: Context, memory: Memory) -> Facts:
         merge_push=context.config.working.merge.push,
         cleanup_auto=context.config.working.cleanup.auto,
         kept=frozenset(memory.kept),
+        given_up=frozenset(
+            stream for stream, r in state.streams.items() if r.status is Status.ARCHIVED and not r.landed
+        ),
         writers=writing,
         now=now(),
         put_off=put_off(state.streams.get(MAIN)),

@@ -90,6 +90,12 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> MergeResult:
     return _until_landed(context, record, say)
 
 
+def is_wished(context: Context, record: StreamRecord) -> bool:
+    """Return whether a person's wish to merge the stream stands, and it has not landed yet."""
+    current = context.store.read().streams.get(record.stream)
+    return current is not None and bool(current.wanted) and current.status in IN_TRAIN
+
+
 def _until_landed(context: Context, record: StreamRecord, say: Say) -> MergeResult:
     current = record
 

@@ -124,6 +124,8 @@ class Facts:
     cleanup_auto: bool = True
     kept: frozenset[str] = field(default_factory=frozenset)
     """Streams whose removal was already refused on the same facts in this pass."""
+    given_up: frozenset[str] = frozenset()
+    """Archived streams that never landed."""
     writers: tuple[Writer, ...] = ()
     """The streams that write what landed: ``docs``, ``blog``."""
     now: str = ""

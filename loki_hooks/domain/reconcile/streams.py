@@ -153,6 +153,25 @@ def merged_or_ready(facts: Facts) -> Iterator[SeenMerged | Ready]:
             yield Ready(record.stream, "FEATURE_READY", s.tip)
 
 
+def why_not_ready(record: StreamRecord, tip: str) -> str:
+    """Return why FEATURE_READY changes nothing for a stream whose branch is at ``tip``, '' where it does, or may yet."""
+    if record.status in {Status.MERGED, Status.ARCHIVED, Status.ABANDONED}:
+        return "has landed already" if record.landed or record.status is Status.MERGED else f"is {record.status}"
+    if record.status not in _MENDED:
+        return (
+            f"is {record.status}: `loki-hooks finish {record.name} --merge` lands it"
+            if record.status is Status.KEPT
+            else ""
+        )
+    if not tip:
+        return f"has no branch {record.branch} any more"
+    if tip == record.base:
+        return "has no commit of its own yet"
+    if tip == record.tip and record.status is not Status.OPEN:
+        return f"is {record.status} as it is, and has no new commit since"
+    return ""
+
+
 def note(streams: Iterable[StreamFacts], reason: str) -> Iterator[Note]:
     """Say of each of the streams what it waits for, where it does not say so yet."""
     for s in streams:
