@@ -15,6 +15,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.identity import identify
 from loki_hooks.domain.names import flat, free_name, name_of_branch, stream_id
 from loki_hooks.domain.reconcile.facts import Found
+from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.system.git.git import WorktreeEntry
@@ -25,15 +26,23 @@ def strangers(
     context: Context, state: State, worktrees: Sequence[WorktreeEntry], is_ours: Callable[[Path], bool]
 ) -> Iterator[WorktreeEntry]:
     """Yield the worktrees that are no stream's, nor to be left out. ``is_ours`` tells those that we run things in."""
-    known = {r.path for r in state.streams.values() if r.status is not Status.ARCHIVED}
+    known = {r.path: r for r in state.streams.values() if r.status is not Status.ARCHIVED}
     ignored = context.config.working.ignored_branches
     for entry in worktrees:
-        if entry.bare or str(entry.path) in known or entry.path == context.site.main:
+        record = known.get(str(entry.path))
+        if entry.bare or entry.path == context.site.main or (record and not goes_on(context, record, entry)):
             continue
         if entry.branch == context.integration or any(fnmatch.fnmatchcase(entry.branch, glob) for glob in ignored):
             continue
         if not is_ours(entry.path):
             yield entry
+
+
+def goes_on(context: Context, record: StreamRecord, entry: WorktreeEntry) -> bool:
+    """Return whether new work was begun in an adopted worktree, on the same branch, after the stream had landed."""
+    if record.status is not Status.MERGED or record.origin != "adopted" or entry.branch != record.branch:
+        return False
+    return entry.head not in {"", record.tip} and not context.git.is_ancestor(entry.head, context.integration_ref)
 
 
 def found(
@@ -45,6 +54,10 @@ def found(
     ids, names = {r.stream for r in living}, {flat(r.name) for r in living}
     finds = []
     for entry in strangers(context, state, worktrees, is_ours):
+        before = next((r for r in living if r.path == str(entry.path)), None)
+        if before is not None:  # it is the same stream, once more
+            finds.append(Found(str(entry.path), entry.branch, before.kind, before.name, entry.head, again=True))
+            continue
         if not entry.branch or entry.branch in branches or not is_here(context.site, entry.path):
             continue
         identity = identify(context, entry.branch)

@@ -54,7 +54,8 @@ def adopt(context: Context, _lock: PassLock, step: Adopt) -> StepOutcome:
 
     def add(state: State) -> State:
         there = state.streams.get(record.stream, record)
-        replaced = there.status in {Status.ARCHIVED, Status.OPEN} or there.resting
+        over = Status.MERGED if found.again else Status.ARCHIVED
+        replaced = there.status in {over, Status.OPEN} or there.resting
         return state.with_stream(record) if replaced else state
 
     context.store.update(add)
@@ -85,7 +86,7 @@ def _adopted(context: Context, found: Found) -> StreamRecord:
     record = StreamRecord(
         found.kind, found.name, Status.OPEN, found.path, found.branch, origin="adopted", created_at=now()
     )
-    known = git.commit_id(base_ref(record.stream))
+    known = git.commit_id(base_ref(record.stream)) if not found.again else None
     if known is not None and git.is_ancestor(known, found.head):
         # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known, but
         # not whether somebody chose it.

@@ -22,6 +22,8 @@ class Found:
     name: str
     head: str
     note: str = ""
+    again: bool = False
+    """Its stream had landed, and new work was begun in it."""
 
 
 @dataclass(frozen=True)
