@@ -88,8 +88,8 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
         context.site, "resumed", after.stream, detail=after.before, evidence={"task": bool(task), "path": after.path}
     )
     reconcile(context.site, wait=WAIT_FOR_PASS)
-    now = context.store.read().streams.get(record.stream)
-    if now is None or now.status in {Status.MERGED, Status.ARCHIVED}:
+    now = context.store.read().streams.get(record.stream, after)
+    if now.status in {Status.MERGED, Status.ARCHIVED} and now.started_at == record.started_at:  # no session has begun
         raise _landed(record)
     return now
 

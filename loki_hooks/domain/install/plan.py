@@ -12,8 +12,8 @@ from loki_hooks.domain.install.frameworks import configured, through_framework, 
 from loki_hooks.domain.install.values import HOOKS, InstallFacts, InstallStep, InstallWay, Owner, Plan, TurnOn, Write
 from loki_hooks.errors import RefusedError
 
-SHOWN_BY_FRAMEWORK = ("post-checkout", "post-commit")
-"""Their line must be seen, and a framework hides what a passing hook prints."""
+SHOWN_BY_FRAMEWORK = ("post-checkout",)
+"""Its line must be seen, and a framework hides what a passing hook prints."""
 
 
 def choose_way(facts: InstallFacts, asked: InstallWay | None) -> InstallWay:

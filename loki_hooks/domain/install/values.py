@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 HOOKS = ("post-checkout", "post-merge", "post-rewrite", "pre-push", "pre-merge-commit", "post-commit")
+BESIDE_FRAMEWORK = "post-commit"
+"""A framework prints lines of its own for each hook that it runs: this one is git's, and silent when there is nothing to say."""
+THROUGH_FRAMEWORK = tuple(name for name in HOOKS if name != BESIDE_FRAMEWORK)
 
 
 class InstallWay(Enum):
