@@ -9,13 +9,11 @@ import click
 
 from loki_hooks.actions.consent import Asked, asked, give_trust
 from loki_hooks.actions.install.install import carry_out, plan_install
-from loki_hooks.actions.requests.wake import wake
 from loki_hooks.cli.console import answer, hint, printable, say
 from loki_hooks.domain.install.values import InstallWay, Write
 from loki_hooks.domain.sessions.agents import is_unguarded
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.config.load import FILE
-from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.site import Site, discover
 from loki_hooks.system.store.asker import in_session
 
@@ -55,8 +53,6 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
     if not plan.steps and not trusted:
         say("nothing to do")
     _tell(plan.notes)
-    if site.enabled and len(list_worktrees(Git(site.root))) > 1:
-        wake(site, "install")  # the worktrees that are there already are adopted
     if plan.steps:
         answer(f"loki-hooks is on in {site.root}")
         hint('next: loki-hooks spawn NAME --task "..."')

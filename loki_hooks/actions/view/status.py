@@ -20,7 +20,7 @@ from loki_hooks.actions.radar.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.radar.survey import Picture, names_of, survey
 from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.sessions.evidence import gather_evidence
-from loki_hooks.actions.streams.adoption import strangers
+from loki_hooks.actions.streams.adoption import found, strangers
 from loki_hooks.actions.streams.faults import MAIN
 from loki_hooks.actions.view.orphans import Orphan, orphans
 from loki_hooks.actions.view.reasons import Reasons
@@ -36,7 +36,7 @@ from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.config.load import FILE, PYPROJECT
-from loki_hooks.system.git.git import Git, list_worktrees
+from loki_hooks.system.git.git import Git, WorktreeEntry, list_worktrees
 from loki_hooks.system.git.graph import ahead_behind, merge_bases
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import entries
@@ -135,7 +135,7 @@ class Overview:
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Files that several living streams touch: path → their names."""
     over: tuple[str, ...] = ()
-    """Streams that wait for nothing any more: a pass goes on with them."""
+    """Streams that wait for nothing any more, or are to be made of worktrees: a pass goes on with them."""
     went: tuple[str, ...] = ()
     """What landed or went since a person last looked, as sentences."""
 
@@ -164,6 +164,10 @@ def overview(context: Context) -> Overview:
     records = [r for _, r in sorted(state.streams.items()) if not r.standing and r.status is not Status.ARCHIVED]
     tips = {r.stream: heads.get(f"refs/heads/{r.branch}", "") for r in records}
     notes: list[str] = []
+    worktrees = list_worktrees(git)
+    is_ours = partial(is_of_gate, context)
+    coming = _tried(notes, "worktrees", lambda: found(context, state, worktrees, is_ours)) if site.enabled else None
+    coming = coming or []
     reasons = Reasons(context)
     records = [_tried(notes, r.stream, partial(reasons.look_again, r)) or r for r in records]
     counts = _tried(notes, "distances", lambda: _distances(context, base, tips)) or {}
@@ -208,16 +212,18 @@ def overview(context: Context) -> Overview:
         queues={
             queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")
         },
-        orphans=_tried(notes, "orphans", lambda: orphans(context, records, heads, list_worktrees(git))) or (),
+        orphans=_tried(notes, "orphans", lambda: orphans(context, records, heads, worktrees)) or (),
         notes=(
             *_notes(context),
+            *(_tried(notes, "worktrees", lambda: _loose(context, worktrees)) or ()),
+            *(f"{f.path} becomes the stream {f.name} in a moment" for f in coming),
             *_gated_by_another(streams, context.integration),
             *_aged(streams, context.integration),
             *_troubles(context, state.streams.get(MAIN), seen.trouble),
             *notes,
         ),
         shared=_shared(records, touched),
-        over=tuple(reasons.over),
+        over=(*reasons.over, *(f.name for f in coming)),
         went=_tried(notes, "events", lambda: went_since(context)) or (),
     )
 
@@ -342,9 +348,13 @@ def _notes(context: Context) -> tuple[str, ...]:
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
-    notes += [
-        f"not a stream: {entry.path} is on no branch: `git -C {shlex.quote(str(entry.path))} switch -c NAME` makes it one"
-        for entry in strangers(context, context.store.read(), list_worktrees(context.git), partial(is_of_gate, context))
-        if not entry.branch and is_here(context.site, entry.path) and not operation_in(git_dir_of(entry.path))
-    ]
     return tuple(notes)
+
+
+def _loose(context: Context, worktrees: Sequence[WorktreeEntry]) -> tuple[str, ...]:
+    """Say of worktrees that are on no branch, so nothing of them could land, how they become streams."""
+    return tuple(
+        f"not a stream: {entry.path} is on no branch: `git -C {shlex.quote(str(entry.path))} switch -c NAME` makes it one"
+        for entry in strangers(context, context.store.read(), worktrees, partial(is_of_gate, context))
+        if not entry.branch and is_here(context.site, entry.path) and not operation_in(git_dir_of(entry.path))
+    )

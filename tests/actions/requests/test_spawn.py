@@ -118,7 +118,7 @@ def test_a_branch_that_git_cannot_make_is_reported_and_leaves_nothing(repo: Repo
 
 def test_a_program_that_is_missing_is_said_before_anything_is_made(repo: Repo) -> None:
     made = yard(repo, more="[agents.ghost]\ncommand = ['no-such-program', '{prompt}']\n")
-    done = repo.loki("spawn", "x", "--agent", "ghost")
+    done = repo.loki("spawn", "x", "--task", "t", "--agent", "ghost")
     assert done.code == 1
     assert "no-such-program" in done.err
     assert not made.tree_of("x").exists()
