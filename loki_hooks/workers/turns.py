@@ -25,7 +25,7 @@ from loki_hooks.system.site import Site, discover
 
 OFTEN = 20.0
 """A look takes at most one of so many seconds: in a large repository looks are more seldom."""
-ANYWAY, ANYWAY_MOST = 60.0, 900.0
+ANYWAY, ANYWAY_MOST = 300.0, 3600.0
 """Seconds after which a pass is made though nothing that is looked at has changed: at first, and at most."""
 LONGEST = 86400.0
 """Seconds after which nobody waits any more for a person who does nothing; the next pass waits again."""
@@ -69,10 +69,9 @@ def wait_for_turns(site: Site, stop: threading.Event) -> bool:
     lock = try_hold(site.private / LOCK)
     if lock is None:
         return False
-    waiting, began = _Waiting(), time.monotonic()
+    context, waiting, began = Context(site), _Waiting(), time.monotonic()
     with lock:
         while site.enabled and not stop.is_set():
-            context = Context(site)
             left, somebody = waits_for_a_time(context), waits_for_somebody(context)
             if somebody and time.monotonic() - began > LONGEST:
                 return False

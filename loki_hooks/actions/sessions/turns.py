@@ -49,7 +49,8 @@ def waits_for_a_time(context: Context, since: str = "") -> float | None:
 
 def waits_for_somebody(context: Context) -> bool:
     """Return whether a stream waits for what a person does in a worktree, or says."""
-    return any(waits_for_person(r) for r in context.store.read().streams.values())
+    records = context.store.read().streams.values()
+    return any(waits_for_person(r) and r.status is not Status.OPEN for r in records)  # that is looked at by passes
 
 
 def what_people_change(context: Context) -> tuple[str, ...]:
