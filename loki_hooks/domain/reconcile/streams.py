@@ -157,12 +157,10 @@ def why_not_ready(record: StreamRecord, tip: str) -> str:
     """Return why FEATURE_READY changes nothing for a stream whose branch is at ``tip``, '' where it does, or may yet."""
     if record.status in {Status.MERGED, Status.ARCHIVED, Status.ABANDONED}:
         return "has landed already" if record.landed or record.status is Status.MERGED else f"is {record.status}"
-    if record.status not in _MENDED:
-        return (
-            f"is {record.status}: `loki-hooks finish {record.name} --merge` lands it"
-            if record.status is Status.KEPT
-            else ""
-        )
+    if record.status is Status.KEPT:
+        return f"is {record.status}: `loki-hooks finish {record.name} --merge` lands it"
+    if record.status not in _MENDED | {Status.CONFLICTED}:
+        return ""
     if not tip:
         return f"has no branch {record.branch} any more"
     if tip == record.base:
