@@ -60,17 +60,17 @@ def install(native: bool, pre_commit: bool, dry_run: bool) -> None:
 
 def _trust(site: Site, found: Asked) -> int:
     """Show what is new, ask for agents that ask nobody, record the user's word for the rest; return how much is trusted."""
-    for item in found.new:
-        say(printable(f"trusts {item.kind} {item.name}: {item.command}", keep=""))
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
-    unguarded = [item for item in found.new if terminal and item.kind == "agent" and is_unguarded(item.command)]
-    declined = [
-        item
-        for item in unguarded
-        if not click.confirm(
-            f"The agent {item.name} does everything without asking. Trust it?", default=False, err=True
-        )
-    ]
+    declined = []
+    for item in found.new:
+        shown = printable(f"{item.kind} {item.name}: {item.command}", keep="")
+        if terminal and item.kind == "agent" and is_unguarded(item.command):
+            say(f"this repository's {shown}")
+            question = f"The agent {item.name} does everything without asking. Trust it?"
+            if not click.confirm(question, default=False, err=True):
+                declined.append(item)
+                continue
+        say(f"trusts {shown}")
     if declined:
         names = " and ".join(item.name for item in declined)
         say(f"{names} is not trusted: `loki-hooks trust` does it; another agent or command: [agents] in {FILE}")
