@@ -172,8 +172,11 @@ _made: list[Path] = []
 
 
 @pytest.fixture
-def repo(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    """A repository called ``project`` with one commit on ``main``; its worktrees will stand beside it."""
+def repo(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repo]:
+    """A repository called ``project`` with one commit on ``main``; its worktrees will stand beside it.
+
+    At the end loki-hooks is off there: whoever waits in it for a person leaves.
+    """
     if not _made:
         first = Repo(tmp_path_factory.mktemp("first"))
         first.git("init", "-q")
@@ -182,4 +185,5 @@ def repo(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     made = Repo(tmp_path / "work" / "project")
     shutil.copytree(_made[0], made.path)
     made.git("update-index", "-q", "--refresh")  # the index knows files by their inodes, too
-    return made
+    yield made
+    (made.path / ".git" / "loki" / "enabled").unlink(missing_ok=True)

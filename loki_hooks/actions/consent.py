@@ -9,13 +9,15 @@ from loki_hooks.actions.context import Context
 from loki_hooks.domain.asker import Deed, SessionAsks, refused
 from loki_hooks.errors import LokiError, RefusedError
 from loki_hooks.system.config import trust
-from loki_hooks.system.config.load import load
+from loki_hooks.system.config.load import FILE, load, parse
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import Site
 from loki_hooks.system.store import events
 from loki_hooks.system.store.asker import who_asks
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from loki_hooks.system.config.trust import TrustItem
     from loki_hooks.system.site import Site
 
@@ -29,11 +31,21 @@ class Asked:
     held: tuple[str, ...] = ()
     """The tables of the gate configuration that a stream changed, and that are not in force yet."""
 
+    def without(self, items: Collection[TrustItem]) -> Asked:
+        """Return it without what the user does not want."""
+        kept, new = ([i for i in some if i not in items] for some in (self.items, self.new))
+        return Asked(tuple(kept), tuple(new), self.held)
 
-def asked(site: Site) -> Asked:
-    """Return what there is to trust: what is in force, and what will be once the working copy is committed."""
+
+def asked(site: Site, proposed: bytes | None = None) -> Asked:
+    """Return what there is to trust: what is in force, and what will be once the working copy is committed.
+
+    ``proposed``: the configuration file that is about to be written.
+    """
     effective = load(site, Git(site.root))
     working = effective.working
+    if proposed is not None:
+        working = replace(parse(proposed, FILE), session=working.session)
     both = (*trust.items_of(working, effective.in_force), *trust.items_of(working, working))
     if effective.landed is not None:
         both += trust.items_of(working, effective.landed)
@@ -41,10 +53,10 @@ def asked(site: Site) -> Asked:
     return Asked(items, trust.missing(site, items), effective.held)
 
 
-def give_trust(site: Site) -> Asked:
-    """Record the user's word for all of it. Raises ``RefusedError`` inside a session."""
+def give_trust(site: Site, found: Asked | None = None) -> Asked:
+    """Record the user's word for what was shown (default: all there is). Raises ``RefusedError`` inside a session."""
     require_person(site, Deed.TRUST)
-    found = asked(site)
+    found = found or asked(site)
     if found.new or trust.by_environment(site):  # the word is given for later, too, when the variable is not there
         trust.grant(site, found.items)
     approve_gates(Context(site), anew=True)
@@ -83,7 +95,9 @@ def require_person(site: Site, deed: Deed, stream: str = "") -> None:
 def untrusted_reason(context: Context, *, gates_only: bool = False) -> str:
     """Return '' or why nothing that the repository brings may be run: the user has not said so yet (README, "Consent")."""
     names = _untrusted(context, gates_only=gates_only)
-    return f"waits for your word (`loki-hooks trust`): {names}" if names else ""
+    from loki_hooks.domain.streams.record import YOUR_WORD
+
+    return f"{YOUR_WORD} (`loki-hooks trust`): {names}" if names else ""
 
 
 def _untrusted(context: Context, *, gates_only: bool = False) -> str:

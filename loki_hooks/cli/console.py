@@ -89,3 +89,48 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         console.print(made)
     for line in captured.get().splitlines():
         print(line.rstrip())
+
+
+def table_with_notes(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose last column may be long: on a terminal too narrow for it, that stands below each row.
+
+    There the first column is never cut, empty ones are left out, and others are cut with "…". Elsewhere it is as ``table``.
+    """
+    if not sys.stdout.isatty():
+        table(headers, rows)
+        return
+    import shutil
+    import textwrap
+
+    shown = [[printable(without_credentials(cell), keep="") for cell in row] for row in rows]
+    kept = [at for at in range(len(headers)) if at in {0, len(headers) - 1} or any(row[at] for row in shown)]
+    lines = [[line[at] for at in kept] for line in (headers, *shown)]
+    widths = [max(_width(line[at]) for line in lines) for at in range(len(kept))]
+    room = shutil.get_terminal_size().columns - 1
+    below = sum(widths) + _GAP * (len(kept) - 1) > room
+    fixed = len(kept) - 1 if below else len(kept)
+    while sum(widths[:fixed]) + _GAP * (fixed - 1) > room and max(widths[1:fixed], default=0) > _NARROWEST:
+        widest = max(range(1, fixed), key=lambda at: widths[at])
+        widths[widest] -= 1
+    for number, line in enumerate(lines):
+        cells = (_fitted(cell, width) for cell, width in zip(line[:fixed], widths, strict=False))
+        text = (" " * _GAP).join(cells).rstrip()
+        print(text if number else f"\x1b[1m{text}\x1b[0m")
+        if below and number and line[-1]:
+            print(textwrap.fill(line[-1], room, initial_indent="    ", subsequent_indent="    "))
+
+
+_GAP = 2
+_NARROWEST = 8
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _fitted(text: str, width: int) -> str:
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width) if _width(text) <= width else f"{set_cell_size(text, width - 1)}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -76,7 +77,14 @@ def _merge(context: Context, record: StreamRecord, ungated: bool) -> None:
         commit = finishing.merge_ungated(context, record, say=say)
         say(f"{record.name} has landed on {context.integration} as {commit[:12]}, without a gate")
         return
-    result = finishing.merge(context, record, say=say)
+    try:
+        result = finishing.merge(context, record, say=say)
+    except KeyboardInterrupt:
+        if finishing.is_wished(context, record):
+            name = shlex.quote(record.name)
+            say(f"{record.name} is still to be merged, and lands by itself once it has passed")
+            hint(f"`loki-hooks stop {name}` takes that back; `loki-hooks status` shows how it goes")
+        raise
     if result.landed:
         say(f"{record.name} has landed on {context.integration}")
         return

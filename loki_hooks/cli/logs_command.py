@@ -16,6 +16,7 @@ import click
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.view import log
 from loki_hooks.cli.console import answer, printable, say
+from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import require_enabled
 
 _COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,32}m)")
@@ -27,7 +28,8 @@ _UNFINISHED = re.compile(r"(\x1b(\[[0-9;:]{0,32})?|\r)\Z")
 @click.argument("name")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the session has ended.")
 @click.option("--path", "only_path", is_flag=True, help="Print where the log is instead.")
-def logs(name: str, follow: bool, only_path: bool) -> None:
+@click.option("--gate", is_flag=True, help="Print what the gates said when they ran for it last.")
+def logs(name: str, follow: bool, only_path: bool, gate: bool) -> None:
     """Print what the session of the stream NAME (a name, an id or a branch) has printed.
 
     Of an archived stream it is what the archive has. A terminal is shown colours but no other control sequence; a pipe
@@ -35,15 +37,18 @@ def logs(name: str, follow: bool, only_path: bool) -> None:
     """
     context = Context(require_enabled())
     record = context.require_stream(name)
+    if gate and (follow or only_path):
+        raise BadInputError("--gate goes with neither --follow nor --path", "give one of them")
     if only_path:
         answer(str(log.log_of(context.site, record.stream)))
         return
-    attach = log.how_to_attach(context, record)
+    attach = "" if gate else log.how_to_attach(context, record)
     if attach:
         say(f"to watch it in tmux, and type to it: {attach}")
     shower = _Shower()
+    read = log.follow if follow else log.read
     try:
-        for chunk in (log.follow if follow else log.read)(context, record, say=say):
+        for chunk in log.of_gates(context, record) if gate else read(context, record, say=say):
             shower.show(chunk)
     finally:
         shower.end()

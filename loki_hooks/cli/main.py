@@ -38,7 +38,7 @@ COMMANDS: dict[str, str] = {
     "cap": "Print how many sessions may run now.",
     "status": "Show the streams, and what each of them waits for.",
     "logs": "Print what a stream's session has printed.",
-    "stop": "End a stream's session; its work stays.",
+    "stop": "End a stream's session, or take its merge back; its work stays.",
     "resume": "Go on with a stream that ended unfinished.",
     "signal": "Emit, list, clear or wait for signals.",
     "test": "Run the gates on streams and show the results.",
@@ -49,6 +49,8 @@ COMMANDS: dict[str, str] = {
     "lock": "Run a command that only one stream may run at a time.",
     "cleanup": "Remove the worktrees of streams that are finished.",
     "restore": "Bring back what was removed.",
+    "report": "Print what has happened, and go on as it happens.",
+    "completion": "Print the script by which a shell completes our commands.",
     "demo": "Watch the whole journey in a scratch repository.",
 }
 """Name → one-line help, in the order of a journey. The command is ``<name>`` in ``loki_hooks.cli.<name>_command``."""
@@ -124,7 +126,7 @@ def _write_as_it_can(error: UnicodeError) -> tuple[str | bytes, int]:
 
 def _run(words: list[str]) -> int:
     try:
-        if not words:
+        if not words and not os.environ.get("_LOKI_HOOKS_COMPLETE"):
             click.echo(commands.get_help(commands.make_context(PROGRAM, [], resilient_parsing=True)), err=True)
             return 2
         _leave_trust_outside()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
+from dataclasses import replace
 
 import click
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.requests.spawn import preview
 from loki_hooks.actions.requests.spawn import spawn as do_spawn
+from loki_hooks.actions.sessions.prompt import needs_task
 from loki_hooks.actions.sessions.tmux import require_tmux
 from loki_hooks.actions.streams.make import Spawned
 from loki_hooks.actions.streams.plan import Request, plan_streams
 from loki_hooks.cli.console import answer, answer_json, say, table
 from loki_hooks.cli.plan_command import enter, grain_option, look, show_plan
-from loki_hooks.cli.task_text import task_text
+from loki_hooks.cli.task_text import ask_for_task, task_text
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.site import discover, require_own
 
@@ -119,6 +121,9 @@ def spawn(
                 answer(f"  runs {shlex.join(shown['argv'])}")
                 answer("  with this prompt:\n" + textwrap.indent(shown["prompt"], "    "))
         return
+    if not (text.strip() or no_launch) and needs_task(context, kind, agent):
+        plan_streams(context, request)  # what is wrong with the rest is said first
+        request = replace(request, task=ask_for_task(names))
     if site.in_linked_worktree:
         say(f"working on {site.root}, the main worktree of the one you are in")
     made = do_spawn(context, request, say=say)
@@ -155,5 +160,7 @@ def _show(made: list[Spawned]) -> None:
         ("STREAM", "STATUS", "BRANCH", "LOOK IN"),
         [(m.stream, m.status, m.branch, m.error or _where(m)) for m in made],
     )
-    if any(m.status in {"running", "queued"} for m in made):
-        say("`loki-hooks status` shows how it goes, `loki-hooks logs NAME -f` what a session prints")
+    begun = [m for m in made if m.status in {"running", "queued"}]
+    if begun:
+        name = shlex.quote(begun[0].name)
+        say(f"`loki-hooks status` shows how it goes, `loki-hooks logs {name} -f` what a session prints")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator, Sequence
 
 import click
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.requests.wake import wake
+from loki_hooks.actions.view.orphans import LONE_BRANCH, Orphan
+from loki_hooks.actions.view.since import looked
 from loki_hooks.actions.view.status import Overview, StreamStatus, overview
-from loki_hooks.cli.console import answer, answer_json, say, table
+from loki_hooks.cli.console import answer, answer_json, say, table_with_notes
 from loki_hooks.domain.sessions.evidence import infer
+from loki_hooks.domain.streams.advice import one_line
 from loki_hooks.domain.streams.status import IN_SESSION, WORDS, Status
 from loki_hooks.domain.train.radar import shown_files
 from loki_hooks.system.site import discover, require_own
 
 MAX_SHARED = 10
+MAX_BRANCHES = 2
 UNFINISHED = {Status.QUEUED, *IN_SESSION, Status.FAILED, Status.STOPPED, Status.ESCALATED}
 
 
@@ -26,13 +33,18 @@ UNFINISHED = {Status.QUEUED, *IN_SESSION, Status.FAILED, Status.STOPPED, Status.
 def status(watch: bool, as_json: bool) -> None:
     """Show the streams, and what each of them waits for."""
     while True:
-        found = overview(Context(require_own(discover())))
+        context = Context(require_own(discover()))
+        found = overview(context)
+        if found.over and context.site.enabled:
+            wake(context.site, "status")
         if as_json:
             answer_json(found.to_json())
         else:
             if watch:
                 click.clear()
             show(found)
+            if sys.stdout.isatty() and context.site.enabled:
+                looked(context.site)
         if not watch:
             return
         time.sleep(1)
@@ -47,9 +59,12 @@ def show(found: Overview) -> None:
     answer(f"sessions: {found.active} running, cap {found.cap}")
     if found.streams:
         answer("")
-        table(("STREAM", "STATUS", "BRANCH", "±", "GATE", "CONFLICTS", "WHY / TASK"), [_row(s) for s in found.streams])
+        heads = ("STREAM", "STATUS", "BRANCH", "±", "GATE", "CONFLICTS", "WHY / TASK")
+        table_with_notes(heads, [_row(s) for s in found.streams])
     else:
         answer('no streams now: `loki-hooks spawn NAME --task "…"` starts one')
+    for line in found.went:
+        answer(f"since you last looked: {line}")
     waiting = ", ".join(f"{count} {name}" for name, count in found.queues.items() if count)
     if waiting:
         answer(f"\nqueued: {waiting}")
@@ -62,8 +77,17 @@ def show(found: Overview) -> None:
         answer(f"  … and {len(found.shared) - MAX_SHARED} more files that several streams touch")
     for note in found.notes:
         say(note)
-    for orphan in found.orphans:
-        say(str(orphan))
+    for line in _folded(found.orphans):
+        say(line)
+
+
+def _folded(orphans: Sequence[Orphan]) -> Iterator[str]:
+    """Yield each orphan's line; of many branches, which may all be the user's own, one line."""
+    branches = [orphan for orphan in orphans if orphan.what == LONE_BRANCH]
+    yield from (str(orphan) for orphan in orphans if orphan not in branches or len(branches) <= MAX_BRANCHES)
+    if len(branches) > MAX_BRANCHES:
+        names = ", ".join(orphan.about for orphan in branches[:MAX_BRANCHES])
+        yield f"{len(branches)} branches without worktree and without stream ({names} …): `{branches[0].command}` takes one up"
 
 
 def _row(s: StreamStatus) -> tuple[str, ...]:
@@ -73,10 +97,21 @@ def _row(s: StreamStatus) -> tuple[str, ...]:
         gate = f"{gate} (its own is not in force)".strip()
     return (
         s.record.stream,
-        WORDS[s.record.status] + (f" ({s.shown_stage})" if s.shown_stage and s.record.status in UNFINISHED else ""),
+        _status(s),
         s.record.branch,
         f"+{s.ahead} -{s.behind}{dirt}",
         gate,
         "; ".join(f"{name} ({shown_files(files)})" for name, files in s.conflicts.items()),
-        s.reason or (str(infer(s.evidence)) if s.evidence else s.record.task.title),
+        _why(s) or (str(infer(s.evidence)) if s.evidence else s.record.task.title),
     )
+
+
+def _status(s: StreamStatus) -> str:
+    if s.record.status is Status.PROPOSED and not s.record.reason.startswith("http"):
+        return "pushed, no pull request"
+    stage = f" ({s.shown_stage})" if s.shown_stage and s.record.status in UNFINISHED else ""
+    return WORDS[s.record.status] + stage
+
+
+def _why(s: StreamStatus) -> str:
+    return "; ".join(filter(None, (one_line(s.reason), s.advice)))

@@ -14,9 +14,10 @@ from loki_hooks.system.site import require_enabled
 @click.command("stop")
 @click.argument("name")
 def stop(name: str) -> None:
-    """End the session of NAME, or take NAME out of the queue. Worktree, branch and work stay as they are.
+    """End the session of NAME, take it out of the queue, or take back what `finish NAME --merge` asked for.
 
-    A stream that is still being made gets its worktree, and no session. A session may stop its own stream only.
+    Worktree, branch and work stay as they are. A stream that is still being made gets its worktree, and no session. A
+    session may stop its own stream only.
     """
     record = stop_stream(Context(require_enabled()), name)
     if record.status is Status.PLANNED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from loki_hooks.domain.names import shown
@@ -23,6 +24,21 @@ def task_text(task: str, prompt_file: str) -> str:
     except UnicodeEncodeError as error:
         raise BadInputError("the task is not UTF-8 text", "a task is text") from error
     return task
+
+
+def ask_for_task(names: Sequence[str]) -> str:
+    """Return the task that a person types. Raises ``BadInputError`` where nobody can, or says nothing."""
+    import click
+
+    text = ""
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        text = click.prompt(f"What shall {' and '.join(names)} do?", default="", show_default=False, err=True)
+    if not text.strip():
+        raise BadInputError(
+            f"{' and '.join(names)} has nothing to do: a session needs a task",
+            'give it --task "…" or --prompt-file F; --no-launch makes the worktree alone',
+        )
+    return task_text(text, "")
 
 
 def _read(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from loki_hooks.actions.consent import asked, give_trust
+from loki_hooks.actions.requests.wake import wake
 from loki_hooks.cli.console import answer, printable, say
 from loki_hooks.system.site import require_enabled
 
@@ -32,3 +33,4 @@ def trust(show: bool) -> None:
         say("nothing is new" if not found.new else f"{len(found.new)} not trusted yet: say so with `loki-hooks trust`")
     else:
         say("all of it was trusted already" if not found.new else f"trusted: {len(found.new)}")
+        wake(site, "trust")  # what waited for it goes on

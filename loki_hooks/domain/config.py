@@ -93,11 +93,15 @@ class Gate:
     fresh: bool = False
     """Whether each run has a worktree made for it."""
 
-    def guards(self, branch: str, *, integration: str, is_stream: bool) -> bool:
-        """Return whether a push of ``branch`` (short name) is gated by this gate."""
+    def guards(self, branch: str, *, integration: str, is_stream: bool, is_adopted: bool) -> bool:
+        """Return whether a push of ``branch`` (short name) is gated by this gate.
+
+        ``is_stream``: it is one by its name, or we made it; ``is_adopted``: another one's worktree has been adopted.
+        """
+        words = {"{streams}": is_stream, "{adopted}": is_adopted}
         for pattern in self.branches:
-            if pattern == "{streams}":
-                if is_stream:
+            if pattern in words:
+                if words[pattern]:
                     return True
             elif fnmatch.fnmatchcase(branch, pattern.replace("{integration}", integration)):
                 return True
@@ -179,5 +183,7 @@ class Config:
     sync: Sync = field(default_factory=Sync)
     docs: Docs = field(default_factory=Docs)
     blog: Blog = field(default_factory=Blog)
+    ignored_branches: tuple[Text, ...] = field(default=(), metadata=OURS)
+    """``branches.ignore``: worktrees on such branches (globs) are not adopted."""
     source: str = field(default="", metadata=OURS)
     warnings: tuple[str, ...] = field(default=(), metadata=OURS)

@@ -117,7 +117,7 @@ EVENTS: Mapping[str, Callable[[_Told], str] | None] = {
     "plan-entered": lambda t: f"a plan was entered: {t.detail}",
     "spawn-failed": None,
     "rolled-back": None,
-    "adopted": None,
+    "adopted": lambda t: f"{t.name}: adopted from {t.facts.get('path')}" + (f"; {t.detail}" if t.detail else ""),
     "registered": None,
     "environment-copied": None,
     "environment-not-copied": None,

@@ -6,13 +6,16 @@ git ref (git-check-ref-format(1)) and as an argument.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from loki_hooks.errors import BadInputError
 
 MAX_NAME = 64
+_ROOM = 5
+"""Characters that a name leaves for its number, where another one has it."""
 STANDARD_KINDS = ("feature", "testing", "qa", "docs", "blog")
 DEFAULT_BRANCHES: Mapping[str, str] = {
     "feature": "feature/{name}",
@@ -72,6 +75,20 @@ def flat(name: str) -> str:
 def slug(text: str, limit: int = 40) -> str:
     """Return ``text`` as a short lower-case path component made of letters, digits and dashes (may be empty)."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:limit].strip("-")
+
+
+def name_of_branch(branch: str) -> str:
+    """Return what a stream on ``branch`` is called where no template says it: ``/``, and what no name has, as ``-``."""
+    text = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", branch)).lstrip("._-")[: MAX_NAME - _ROOM]
+    while text.endswith((".", ".lock")):
+        text = text.removesuffix(".").removesuffix(".lock")
+    return text or "worktree"
+
+
+def free_name(name: str, is_free: Callable[[str], bool]) -> str:
+    """Return ``name``, or where it is taken the first of ``name-2``, ``name-3`` … that is free."""
+    numbered = (f"{name[: MAX_NAME - _ROOM]}-{number}" for number in itertools.count(2))
+    return next(filter(is_free, itertools.chain((name,), numbered)))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

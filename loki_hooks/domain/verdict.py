@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.reconcile.landing import NO_GATE
+from loki_hooks.domain.reconcile.train import BY_HAND, PRE_EXISTING
+from loki_hooks.domain.streams.advice import one_line
+from loki_hooks.domain.streams.record import StreamRecord, waits_for_person
 from loki_hooks.domain.streams.status import NEEDS_PERSON, Status
 
 REJECTIONS_TO_PIVOT = 3
@@ -44,6 +47,9 @@ _ACTIVE = frozenset(
 )
 
 
+_FOR_PERSONS = (PRE_EXISTING, NO_GATE, BY_HAND)
+
+
 def judge_streams(records: Iterable[StreamRecord]) -> Verdict:
     """Return the verdict: PIVOT when the same work keeps failing, ESCALATE when only a person can go on,
     CONTINUE while something is on its way, COMPLETE when nothing is left.
@@ -52,14 +58,21 @@ def judge_streams(records: Iterable[StreamRecord]) -> Verdict:
     again = [r for r in living if r.rejections >= REJECTIONS_TO_PIVOT]
     if again:
         return Verdict(Word.PIVOT, tuple(f"{r.stream}: its tests failed {r.rejections} times" for r in again))
-    stuck = tuple(
-        f"{r.stream}: {r.status}{f', {r.reason}' if r.reason else ''}" for r in living if r.status in NEEDS_PERSON
-    )
-    active = tuple(
-        f"{r.stream}: {r.status}{f', {r.reason}' if r.reason else ''}" for r in living if r.status in _ACTIVE
-    )
+    stuck = tuple(_said(r) for r in living if _needs_person(r))
+    active = tuple(_said(r) for r in living if r.status in _ACTIVE and not _needs_person(r))
     if active:
         return Verdict(Word.CONTINUE, active + stuck)
     if stuck:
         return Verdict(Word.ESCALATE, stuck)
     return Verdict(Word.COMPLETE, ("nothing is left to do",))
+
+
+def _needs_person(record: StreamRecord) -> bool:
+    """Whether nothing moves the stream but a person's doing."""
+    waits = record.status in _ACTIVE and record.reason.startswith(_FOR_PERSONS)
+    return record.status in NEEDS_PERSON or waits or (record.status in _ACTIVE and waits_for_person(record))
+
+
+def _said(record: StreamRecord) -> str:
+    reason = one_line(record.reason)
+    return f"{record.stream}: {record.status}{f', {reason}' if reason else ''}"

@@ -94,4 +94,18 @@ def show_notice(place: HookPlace, notice: str) -> None:
     if line.strip():
         text = line if len(line) <= MAX_NOTICE else line[: MAX_NOTICE - 1] + "…"
         safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-        print(f"loki-hooks: {safe}", file=sys.stderr)
+        _print(f"loki-hooks: {safe}")
+
+
+def _print(line: str) -> None:
+    """Print the line on stderr; where a framework would hide that, on the terminal, if there is one."""
+    if framework(dict(os.environ)) != NATIVE and not sys.stderr.isatty():
+        try:
+            terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY)
+        except OSError:
+            pass  # nobody looks on
+        else:
+            os.write(terminal, f"{line}\n".encode("utf-8", "replace"))
+            os.close(terminal)
+            return
+    print(line, file=sys.stderr)

@@ -144,7 +144,7 @@ def test_standard_input(made: Yard, tmp_path: Path, given: bytes, words: str) ->
 def test_agents(made: Yard, capfd: pytest.CaptureFixture[str]) -> None:
     assert "did you mean claude?" in refused(made, capfd, "spawn", "x", "--agent", "cluade")
     assert "no agent called" in refused(made, capfd, "spawn", "x", "--agent", "\x1b[31m")
-    said = refused(made, capfd, "spawn", "x", "--agent", "ghost", code=1)
+    said = refused(made, capfd, "spawn", "x", "--task", "t", "--agent", "ghost", code=1)
     assert "no-such-program, which is not on PATH" in said
     assert "plain is given the model" in refused(made, capfd, "spawn", "x", "--kind", "docs")
     assert "no kind" in refused(made, capfd, "spawn", "x", "--kind", "feture")

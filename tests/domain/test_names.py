@@ -16,8 +16,10 @@ from loki_hooks.domain.names import (
     BranchIdentity,
     check_template,
     fill,
+    free_name,
     identify_branch,
     is_name,
+    name_of_branch,
     nearest,
     shown,
     slug,
@@ -209,3 +211,32 @@ def test_what_is_no_signal_is_refused_with_the_list_of_signals(word: str) -> Non
 
 def test_plain_signals_are_signals() -> None:
     assert [parse_signal(name) for name in PLAIN] == [SignalName(name) for name in PLAIN]
+
+
+@given(st.text(min_size=1))
+def test_any_branch_gives_a_name(branch: str) -> None:
+    name = name_of_branch(branch)
+    assert validate_name(name) == name
+    assert "/" not in name
+    assert validate_name(free_name(name, lambda other: other != name)) != name
+
+
+@given(st.lists(st.sampled_from(["x", "a/b", "a-b", "ü", "y" * 80]), max_size=12))
+def test_names_that_are_given_one_after_the_other_differ(branches: list[str]) -> None:
+    taken: set[str] = set()
+    for branch in branches:
+        taken.add(free_name(name_of_branch(branch), lambda name: name not in taken))
+    assert len(taken) == len(branches)
+
+
+@pytest.mark.parametrize(
+    ("branch", "name"),
+    [
+        ("worktree-fox", "worktree-fox"),
+        ("jane/fix/login", "jane-fix-login"),
+        ("fix#12..3", "fix-12.3"),
+        ("日本", "worktree"),
+    ],
+)
+def test_a_name_is_the_branch_with_dashes(branch: str, name: str) -> None:
+    assert name_of_branch(branch) == name

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Repo, eventually
+from conftest import Repo, call, eventually
 from support.clients import npm_client
 
 from loki_hooks.system.locks import hold
@@ -262,3 +262,37 @@ def test_claude_code_that_is_turned_away_is_started_again(
     lands(repo)
     (away,) = [event for event in events_of(repo) if event["event"] == "turned-away"]
     assert "429" in away["detail"] or "rate limit" in away["detail"]
+
+
+def test_the_worktree_that_claude_code_makes_itself_lands_by_its_word_and_is_stopped_red(
+    repo: Repo, client: dict[str, str]
+) -> None:
+    """With nothing but `install`: its own folder, its own branch, no edit of the configuration's templates."""
+    repo.commit("Configure", {"loki-hooks.toml": CONFIG})
+    assert repo.loki("install", "--native").code == 0
+    repo.commit("Turn loki-hooks on")
+    words = ["claude", "--worktree", "farewell", "--dangerously-skip-permissions", "-p", TASK]
+    done = call(words, repo.path, client)
+    assert done.code == 0, done
+
+    def adopted() -> dict[str, Any] | None:
+        streams = json.loads(repo.loki("status", "--json").out)["streams"]
+        return next((s for s in streams if s["branch"] == "worktree-farewell"), None)
+
+    eventually(adopted, 30, f"its worktree to be adopted: {repo.git('worktree', 'list')}")
+    found = adopted()
+    assert found is not None
+    assert (found["name"], found["path"]) == (
+        "worktree-farewell",
+        str(repo.path / ".claude" / "worktrees" / "farewell"),
+    )
+    assert repo.git("log", "-1", "--format=%s", "worktree-farewell") == "Say goodbye"
+    done = repo.loki("signal", "emit", "FEATURE_READY_worktree-farewell", cwd=Path(found["path"]))
+    assert done.code == 0, done
+    assert repo.loki("run").code == 0
+    assert "goodbye" in repo.git("show", "main:app.py")
+    repo.commit("Break it", {"app.py": "def greet():\n    return 1 / 0\n"}, cwd=Path(found["path"]))
+    eventually(lambda: (adopted() or {}).get("status") == "open", 30, "new work to be seen")
+    assert repo.loki("finish", "worktree-farewell", "--merge").code == 1
+    assert "goodbye" in repo.git("show", "main:app.py")
+    assert Path(found["path"]).is_dir()

@@ -12,6 +12,10 @@ import psutil
 import pytest
 from conftest import Repo, eventually
 
+from loki_hooks.actions.context import Context
+from loki_hooks.actions.sessions.turns import waits_for_somebody
+from loki_hooks.system.site import discover
+
 
 def status(repo: Repo) -> dict[str, Any]:
     """Return `status --json`."""
@@ -81,13 +85,16 @@ def our_processes(repo: Repo) -> list[str]:
 
 
 def quiet(repo: Repo, timeout: float = 60) -> None:
-    """Wait until no process of ours has anything to do with the repository any more."""
+    """Wait until no process of ours has anything to do with the repository any more, but for one that waits for a person."""
     calm = 0
     left: list[str] = []
+    site = discover(repo.path)
 
     def nothing_runs() -> bool:
         nonlocal calm, left
         left = our_processes(repo)
+        if any(" worker turns " in words for words in left) and waits_for_somebody(Context(site)):
+            left = [words for words in left if " worker turns " not in words]
         calm = 0 if left else calm + 1
         return calm >= 2  # one that ends may have started the next
 

@@ -18,6 +18,7 @@ from typing import Any
 from conftest import Done, Repo, eventually
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.sessions.turns import waits_for_somebody
 from loki_hooks.system.processes.alive import identify
 from loki_hooks.system.site import discover
 
@@ -57,6 +58,10 @@ timeout = %(gate_timeout)s
 """
 
 
+TASK = "Do your work."
+"""What a session is told where a test does not say."""
+
+
 @dataclass(frozen=True)
 class Yard:
     """A repository with a committed configuration, loki-hooks on, and a folder ``outside`` of it for scripts."""
@@ -86,7 +91,8 @@ class Yard:
     # What people type ----------------------------------------------------------------------------------
 
     def spawn(self, *words: str, env: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        done = self.repo.loki("spawn", "--json", *words, env=env)
+        given = {"--task", "--prompt-file", "--no-launch", "--dry-run"} & set(words)
+        done = self.repo.loki("spawn", "--json", *(() if given else ("--task", TASK)), *words, env=env)
         assert done.code in {0, 1}, done.err
         assert done.out, done.err
         return list(json.loads(done.out))
@@ -135,8 +141,13 @@ class Yard:
         eventually(lambda: self.status(name) in statuses, timeout, f"{name} to be {statuses}, is {self.status(name)}")
 
     def quiet(self, timeout: float = 30) -> None:
-        """Wait until no process of ours is left."""
-        eventually(lambda: not self.ours(), timeout, f"our processes to end: {self.ours()}")
+        """Wait until no process of ours is left, but for one that waits for a person."""
+
+        def left() -> list[str]:
+            waits = waits_for_somebody(self.context())
+            return [words for words in self.ours() if not (waits and " turns " in words)]
+
+        eventually(lambda: not left(), timeout, f"our processes to end: {self.ours()}")
 
     def ours(self) -> list[str]:
         """Return the processes of ours that work on this repository."""

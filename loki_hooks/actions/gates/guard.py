@@ -103,11 +103,17 @@ def _merge_heads(git: Git) -> list[str]:
 
 def _gates_for(context: Context, branch: str) -> tuple[Gate, ...]:
     config = context.config.in_force
-    is_stream = identify(context, branch) is not None or any(
-        r.branch == branch and not r.standing for r in context.store.read().streams.values()
-    )
+    of_branch = [r for r in context.store.read().streams.values() if r.branch == branch and not r.standing]
+    is_stream = identify(context, branch) is not None or any(r.origin == "spawned" for r in of_branch)
     return tuple(
-        g for g in config.gates.values() if g.guards(branch, integration=context.integration, is_stream=is_stream)
+        gate
+        for gate in config.gates.values()
+        if gate.guards(
+            branch,
+            integration=context.integration,
+            is_stream=is_stream,
+            is_adopted=bool(of_branch) and not is_stream,
+        )
     )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import Registered, end_orphans, waiting_for
-from loki_hooks.actions.gates.worktrees import prepare, tidy
+from loki_hooks.actions.gates.worktrees import MAX_WORKTREES, prepare, tidy
 from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, judge, tail_of
@@ -33,13 +33,13 @@ from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.processes.run import stopped_by
 from loki_hooks.system.processes.session_tree import mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
+from loki_hooks.system.site import Site
 from loki_hooks.system.store import events, gate_results
 from loki_hooks.system.store.leases import NoPortsError, leased_ports
 from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.run_made import note_what_is_there
 from loki_hooks.system.worktrees.secrets import scrubber_for
 
-MAX_WORKTREES = 4
 _BUCKETS = 256
 """How many locks the trees share, so that lock files do not pile up: two trees of one bucket go one after the other."""
 _KEEP_BYTES = 200_000
@@ -236,6 +236,8 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             outcome, reason = judge(ended.code, timed_out=ended.timed_out, output=output)
             if outcome is Outcome.PASSED and failed_before:
                 outcome, reason = Outcome.FLAKY, f"it failed, then passed at run {runs} of the same tree"
+            if outcome in {Outcome.FAILED, Outcome.COULD_NOT_RUN}:
+                _keep_log(log, log_of(context.site, job.tree, job.gate.name))
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
                 break
             failed_before = True
@@ -275,6 +277,18 @@ def _execute(
     if tell is not None:
         tell(shown.rest())
     return ended, output.text
+
+
+def log_of(site: Site, tree: str, gate: str) -> Path:
+    """Return where the whole output of a gate that did not pass on a tree is kept."""
+    return site.loki / "logs" / f"gate-{tree[:20]}-{gate}.log"
+
+
+def _keep_log(log: Path, kept: Path) -> None:
+    """Keep a run's log: the next run of the gate begins a new one."""
+    with contextlib.suppress(OSError):  # it only shows; the end of it is in the result
+        kept.unlink(missing_ok=True)
+        os.link(log, kept)
 
 
 def _mark_of_run(path: Path) -> str:

@@ -36,6 +36,8 @@ from loki_hooks.system.worktrees.whole_checkout import make_whole
 MARK = "loki-gate"
 """In the git dir of a gate worktree, and of its submodules: the commit that we checked out there last and, until that run is
 tidied up, ``running`` and which folder it runs in."""
+MAX_WORKTREES = 4
+"""So many of one name are there at most."""
 _LOCKS = ("index.lock", "HEAD.lock")
 _PATIENCE = 5.0
 """Seconds that a git at work in a gate worktree, a person's perhaps, has to end."""
@@ -76,6 +78,14 @@ def prepare(context: Context, path: Path, commit: str, standing: str, *, fresh: 
     bring_submodules(context.site, path, fetch=True)
     _mark_submodules(path)
     return True
+
+
+def is_of_gate(context: Context, path: Path) -> bool:
+    """Return whether the worktree is one that gates run in: by its place, or because one has run in it."""
+    names = {gate.worktree for gate in context.config.in_force.gates.values()}
+    places = (context.worktree_of_gate(name, number + 1) for name in names for number in range(MAX_WORKTREES))
+    admin = registration_of(context.site, path)
+    return path in places or (admin is not None and os.path.lexists(admin / MARK))
 
 
 def _marked(git_dir: Path | None) -> tuple[str, str]:

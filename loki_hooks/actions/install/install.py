@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loki_hooks.assets import asset_dir, package_dir, template_text
 from loki_hooks.domain.install.chain import SHIM_ID, legacy, owner_of
 from loki_hooks.domain.install.plan import make_plan
-from loki_hooks.domain.install.proposal import LOOKED_AT, propose
+from loki_hooks.domain.install.proposal import LOOKED_AT, PACKAGES, propose, shortfalls
 from loki_hooks.domain.install.values import (
     HOOKS,
     Configure,
@@ -27,9 +27,9 @@ from loki_hooks.domain.install.values import (
     Write,
 )
 from loki_hooks.errors import LokiError, reason_in
-from loki_hooks.system.config.load import FILE, PYPROJECT
+from loki_hooks.system.config.load import FILE, PYPROJECT, load
 from loki_hooks.system.files import read_plain, write_atomic
-from loki_hooks.system.git.git import Git, has_config_hooks
+from loki_hooks.system.git.git import Git, has_config_hooks, split_z
 from loki_hooks.system.hooks.files import chains, configured, content, hooks_folder, hooks_path
 from loki_hooks.system.hooks.framework import find_config, read_config
 from loki_hooks.system.hooks.record import (
@@ -86,6 +86,8 @@ def gather(site: Site) -> InstallFacts:
     found = chains(folder)
     record = read_record(site)
     scripts = _scripts()
+    files = _texts(base) if base is not None else {}
+    proposal = _proposal(base, files)
     config = find_config(base) if base is not None else None
     installed = _framework_hooks(folder)
     facts = InstallFacts(
@@ -112,7 +114,8 @@ def gather(site: Site) -> InstallFacts:
         if config is None
         else read_config(config, template_text("install/pre-commit-hook.yaml"), tuple(installed)),
         prek_toml=base is not None and (base / "prek.toml").is_file(),
-        proposal=_proposal(base),
+        proposal=proposal,
+        shortfalls=_shortfalls(site, base, files, proposed=proposal is not None),
         frameworks=tuple(sorted({owner.value for owner in installed.values()})),
         installed_way=InstallWay(record.way) if record.way else None,
     )
@@ -152,16 +155,29 @@ def _programs() -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
-def _proposal(base: Path | None) -> Write | None:
+def _texts(base: Path) -> dict[str, str]:
+    """Return the files at the root that say how the project is built and tested, by name."""
+    found = {name: read_plain(base / name, _SMALL) for name in LOOKED_AT if (base / name).is_file()}
+    return {name: raw.decode("utf-8", "replace") for name, raw in found.items() if raw is not None}
+
+
+def _shortfalls(site: Site, base: Path | None, files: dict[str, str], *, proposed: bool) -> tuple[str, ...]:
+    """Return what will not happen here by itself; nothing where the configuration cannot be read, which is said elsewhere."""
+    try:
+        effective = load(site, Git(site.root))
+    except LokiError:
+        return ()
+    has_gate = proposed or bool(effective.working.gates) or bool(effective.in_force.gates)
+    listed = (
+        Git(base).maybe("ls-files", "-z", "--", *(f"*/{name}" for name in PACKAGES)) if base and not has_gate else ""
+    )
+    packages = {str(Path(name).parent) for name in split_z(listed or "")}
+    return shortfalls(files, packages, has_gate=has_gate, automatic=effective.working.environment.setup == "auto")
+
+
+def _proposal(base: Path | None, files: dict[str, str]) -> Write | None:
     """Return a ``loki-hooks.toml`` with the gate that this project suggests; None when it has one, or suggests none."""
-    if base is None or os.path.lexists(base / FILE):
-        return None
-    files = {}
-    for name in LOOKED_AT:
-        raw = read_plain(base / name, _SMALL) if (base / name).is_file() else None
-        if raw is not None:
-            files[name] = raw.decode("utf-8", "replace")
-    if "[tool.loki-hooks" in files.get(PYPROJECT, ""):
+    if base is None or os.path.lexists(base / FILE) or "[tool.loki-hooks" in files.get(PYPROJECT, ""):
         return None
     tests = any(
         next((base / folder).glob(pattern), None) is not None

@@ -17,7 +17,7 @@ from loki_hooks.domain.reconcile.gates import Cancel, Test
 from loki_hooks.domain.reconcile.landing import Forward, Land, Propose, PushTip
 from loki_hooks.domain.reconcile.outcome import StepOutcome, done
 from loki_hooks.domain.reconcile.removal import Clean
-from loki_hooks.domain.reconcile.sessions import Fail, Start
+from loki_hooks.domain.reconcile.sessions import Fail, GivenUp, Start
 from loki_hooks.domain.reconcile.steps import Step
 from loki_hooks.domain.reconcile.streams import (
     Adopt,
@@ -29,6 +29,7 @@ from loki_hooks.domain.reconcile.streams import (
     Renamed,
     Seen,
     SeenMerged,
+    SetUp,
     Unseen,
     Vanished,
 )
@@ -52,6 +53,7 @@ STEPS: dict[type, Callable[[Context, PassLock, Any], StepOutcome]] = {
     Unseen: streams.unseen,
     Seen: streams.seen,
     Adopt: streams.adopt,
+    SetUp: streams.set_up,
     Prepare: streams.prepare,
     Moved: streams.moved,
     Renamed: streams.renamed,
@@ -62,6 +64,7 @@ STEPS: dict[type, Callable[[Context, PassLock, Any], StepOutcome]] = {
     Note: streams.note,
     Fail: sessions.fail,
     Start: sessions.start,
+    GivenUp: sessions.given_up,
     Conflict: train.conflict,
     Test: train.test,
     Cancel: train.cancel,

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import MAX_WORKTREES
 from loki_hooks.actions.gates.runners import runners
+from loki_hooks.actions.gates.worktrees import MAX_WORKTREES, is_of_gate
 from loki_hooks.actions.landing.upstream import UpstreamState, compared
 from loki_hooks.actions.safe.away import moved_by_git
 from loki_hooks.actions.safe.snapshot import is_only_place
 from loki_hooks.actions.sessions.cap import current_cap
+from loki_hooks.actions.streams.adoption import found
 from loki_hooks.actions.streams.faults import MAIN, contained, put_off
-from loki_hooks.actions.streams.identity import identify
 from loki_hooks.actions.streams.renamed import made_anew, renamed_to
 from loki_hooks.actions.streams.signals import said_ready, says_ready_itself
 from loki_hooks.actions.train.look import Memory, TrainLook, join_seen, look_at_tip, look_at_train, looked_at
 from loki_hooks.actions.writing.rounds import writers
-from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
+from loki_hooks.domain.reconcile.facts import Facts, StreamFacts
+from loki_hooks.domain.reconcile.streams import waits_for_setup
 from loki_hooks.domain.refs import PROCESSED
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
@@ -78,7 +80,9 @@ def gather(context: Context, memory: Memory) -> Facts:
     return Facts(
         tip=tip,
         streams=look.streams,
-        found=tuple(_found(context, context.store.read(), worktrees)),  # again: a spawn may have made one meanwhile
+        found=tuple(
+            found(context, context.store.read(), worktrees, partial(is_of_gate, context))
+        ),  # again: a spawn may have made one meanwhile
         upstream=upstream.commit,
         behind=upstream.behind,
         diverged=upstream.diverged,
@@ -97,12 +101,18 @@ def gather(context: Context, memory: Memory) -> Facts:
         cap=_cap(context, memory) if queued else 0,
         worktrees_max=context.config.working.worktrees.max,
         untrusted=untrusted_reason(context)
-        if queued or pushes or any(s.in_train for s in streams) or any(w.begins for w in writing)
+        if queued
+        or pushes
+        or any(s.in_train or waits_for_setup(s.record) for s in streams)
+        or any(w.begins for w in writing)
         else "",
         merge_auto=context.config.working.merge.auto,
         merge_push=context.config.working.merge.push,
         cleanup_auto=context.config.working.cleanup.auto,
         kept=frozenset(memory.kept),
+        given_up=frozenset(
+            stream for stream, r in state.streams.items() if r.status is Status.ARCHIVED and not r.landed
+        ),
         writers=writing,
         now=now(),
         put_off=put_off(state.streams.get(MAIN)),
@@ -174,20 +184,3 @@ def _inside(context: Context, memory: Memory, tip: str) -> frozenset[tuple[str, 
         listed = context.git.out("for-each-ref", form, f"--merged={tip}", "refs/heads/").splitlines()
         memory.inside[tip] = frozenset((name, at) for name, _, at in (line.partition("\0") for line in listed))
     return memory.inside[tip]
-
-
-def _found(context: Context, state: State, worktrees: Sequence[WorktreeEntry]) -> list[Found]:
-    """Return the worktrees that fit a kind's template and are no stream yet, whoever made them."""
-    known = {r.path for r in state.streams.values() if r.status is not Status.ARCHIVED}
-    found = []
-    for entry in worktrees:
-        if entry.bare or not entry.branch or str(entry.path) in known or entry.path == context.site.main:
-            continue
-        identity = identify(context, entry.branch)
-        if identity is None or identity.kind == "testing" or not is_here(context.site, entry.path):
-            continue
-        taken = state.streams.get(identity.stream)
-        if taken is not None and taken.status is not Status.ARCHIVED and not taken.resting:
-            continue
-        found.append(Found(str(entry.path), entry.branch, identity.kind, identity.name, entry.head))
-    return found

@@ -96,6 +96,12 @@ def merge(context: Context, record: StreamRecord, *, say: Say) -> MergeResult:
     return _until_landed(context, record, say)
 
 
+def is_wished(context: Context, record: StreamRecord) -> bool:
+    """Return whether a person's wish to merge the stream stands, and it has not landed yet."""
+    current = context.store.read().streams.get(record.stream)
+    return current is not None and bool(current.wanted) and current.status in IN_TRAIN
+
+
 def _until_landed(context: Context, record: StreamRecord, say: Say) -> MergeResult:
     current = record
 
@@ -179,6 +185,16 @@ def _refuse_diverged(context: Context, ours: str) -> None:
         )
 
 
+def _unfinished(context: Context, record: StreamRecord) -> StreamRecord:
+    """Return the stream as it is now that no pass runs. Raises ``RefusedError`` where it has come to its end meanwhile."""
+    current = context.store.read().streams.get(record.stream)
+    if current is None or (current.status is not record.status and current.status in _OVER):
+        became = "has landed" if current is None or current.landed else f"is {current.status}"
+        raise RefusedError(f"{record.name} {became} meanwhile", "`loki-hooks status` shows what became of it")
+    require_finishable(current)
+    return current
+
+
 def keep(context: Context, record: StreamRecord) -> None:
     """Give the worktree back and keep the branch. Raises ``RefusedError`` by the classifier's reasons."""
     require_person(context.site, Deed.FINISH, record.stream)
@@ -187,6 +203,7 @@ def keep(context: Context, record: StreamRecord) -> None:
     if context.git.commit_id(f"refs/heads/{record.branch}") is None:
         raise LokiError(f"the branch {record.branch} of {record.name} is gone", "there is nothing to keep")
     with hold_pass(context.site) as lock:
+        record = _unfinished(context, record)
         removal = judge(context, record, Going.WORKTREE)
         if removal.remove:
             removal = retire(context, lock, record, Going.WORKTREE, removal, time=stamp())
@@ -209,6 +226,7 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
     require_finishable(record, giving_up=True)
     time = stamp()
     with hold_pass(context.site) as lock:
+        record = _unfinished(context, record)
         facts = facts_of(context, record, Care.CONTENT)
         removal = classify(facts, Going.TO_TRASH)
         if not removal.remove:

@@ -46,6 +46,9 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
     if "\0" in task:
         raise BadInputError("the task is binary", "a task is text")
     require_trust(context)
+    reconcile(context.site, wait=WAIT_FOR_PASS)  # it may have landed: who resumes it then has something else in mind
+    record = context.require_stream(word)
+    _require_resumable(record)
     wanted = replace(record, agent=agent or record.agent, tmux=tmux or record.tmux, again=task.strip() or record.again)
     require_agent(context, wanted)
     made = _worktree_of(context, wanted)
@@ -88,7 +91,17 @@ def resume_stream(context: Context, word: str, *, task: str = "", agent: str = "
         context.site, "resumed", after.stream, detail=after.before, evidence={"task": bool(task), "path": after.path}
     )
     reconcile(context.site, wait=WAIT_FOR_PASS)
-    return context.store.read().streams.get(record.stream, after)
+    now = context.store.read().streams.get(record.stream, after)
+    if now.status in {Status.MERGED, Status.ARCHIVED} and now.started_at == record.started_at:  # no session has begun
+        raise _landed(record)
+    return now
+
+
+def _landed(record: StreamRecord) -> RefusedError:
+    return RefusedError(
+        f"{record.name} has landed: there is nothing to resume, and the task was not begun",
+        'a new stream does it: `loki-hooks spawn NAME --task "…"`',
+    )
 
 
 def _back_to_its_plan(context: Context, record: StreamRecord, task: str) -> StreamRecord:
@@ -117,6 +130,8 @@ def _trouble(record: StreamRecord) -> str:
 def _require_resumable(record: StreamRecord) -> None:
     if record.standing:
         raise RefusedError(f"{record.name} is no stream that a session works in", "`loki-hooks status` lists them")
+    if record.status is Status.MERGED or (record.status is Status.ARCHIVED and record.landed):
+        raise _landed(record)
     if record.status in IN_SESSION:
         raise RefusedError(f"{record.name} is already running", f"look in with `loki-hooks logs {record.name} -f`")
     if record.status is Status.QUEUED and not record.not_before:

@@ -6,31 +6,34 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loki_hooks.actions.reconcile.run import reconcile
+from loki_hooks.actions.requests.wake import wake
 from loki_hooks.actions.streams.here import streams_here
-from loki_hooks.domain.names import DEFAULT_BRANCHES, identify_branch, stream_id
+from loki_hooks.actions.writing.queue_signals import SIGNALS
+from loki_hooks.domain.names import DEFAULT_BRANCHES, flat, identify_branch, nearest, shown, stream_id
+from loki_hooks.domain.reconcile.streams import why_not_ready
 from loki_hooks.domain.streams.signals import SignalName
-from loki_hooks.domain.work import ReconcileWork
 from loki_hooks.errors import BadInputError, RefusedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.git.git import Git
-from loki_hooks.system.processes.detach import worker_argv
-from loki_hooks.system.processes.run import scrubbed
-from loki_hooks.system.processes.start import start_detached
 from loki_hooks.system.site import Site
 from loki_hooks.system.store import signals
+from loki_hooks.system.store.queues import listed
 from loki_hooks.system.store.state import StateStore
 
 if TYPE_CHECKING:
     from loki_hooks.domain.streams.record import StreamRecord
     from loki_hooks.domain.streams.state import State
 
+WAIT_FOR_PASS = 30.0
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 
 
 def emit(site: Site, name: SignalName, about: str | None = None) -> Path:
     """Write the signal, start a pass in the background, and return the file. ``about``: what a blog post shall tell.
 
-    Raises ``RefusedError`` for a signal that only a pass writes, ``BadInputError`` for ``about`` with another signal.
+    Raises ``RefusedError`` for a signal that only a pass writes, or that nothing would come of now, ``BadInputError`` for
+    ``about`` with another signal.
     """
     if name.kind == "MERGE_REQUESTED":
         raise RefusedError(
@@ -39,9 +42,41 @@ def emit(site: Site, name: SignalName, about: str | None = None) -> Path:
         )
     if about is not None and name.kind != "BLOG_POST_QUEUED":
         raise BadInputError("--about goes with BLOG_POST_QUEUED", f"leave it out for {name.file}")
+    if about is None:
+        _require_effect(site, name)
     path = signals.emit(site, name, _body(site, name) | (_queued(site, about) if about else {}))
-    start_detached(worker_argv(ReconcileWork("signal", "native", str(site.here))), cwd=site.root, env=scrubbed())
+    wake(site, "signal")
     return path
+
+
+def _require_effect(site: Site, name: SignalName) -> None:
+    """Raise ``RefusedError`` where nothing would come of the signal, with the reason: it would lie there, or just go."""
+    if name.kind == "FEATURE_READY":
+        _require_ready_for(site, name)
+    queue = next((queue for queue, kind in SIGNALS.items() if kind == name.file), "")
+    if queue and not listed(site, queue):
+        how = ': `--about "…"` queues a post' if queue == "blog" else ", which landings bring"
+        raise RefusedError(
+            f"{name.file} would go at once: no {queue} item waits", f"the signal shows that there are items{how}"
+        )
+
+
+def _require_ready_for(site: Site, name: SignalName) -> None:
+    state = StateStore(site).read()
+    if _spoken_of(state, name) is None:
+        reconcile(site, wait=WAIT_FOR_PASS)  # its worktree may be so new that no pass has seen it
+        state = StateStore(site).read()
+    record = _spoken_of(state, name)
+    if record is None:
+        near = nearest(name.subject, [r.name for r in state.streams.values() if not r.standing])
+        meant = f"did you mean FEATURE_READY_{flat(near)}? " if near else ""
+        raise RefusedError(
+            f"{name.file} would have no effect: there is no stream {shown(name.subject)}",
+            f"{meant}`loki-hooks status` lists the streams",
+        )
+    why = why_not_ready(record, Git(site.root).commit_id(f"refs/heads/{record.branch}") or "")
+    if why:
+        raise RefusedError(f"{name.file} would have no effect: {record.name} {why}", "`loki-hooks status` shows it")
 
 
 def wait_for(site: Site, name: SignalName, timeout: float | None) -> signals.Signal | None:
@@ -64,7 +99,6 @@ def _queued(site: Site, about: str) -> dict[str, Any]:
     """Queue the post at once, since the next word may overwrite the signal before a pass has seen it."""
     from loki_hooks.actions.context import Context
     from loki_hooks.actions.writing.blog import QUEUE, tell
-    from loki_hooks.system.store.queues import listed
 
     context = Context(site)
     tell(context, context.git.commit_id(context.integration_ref) or "", about, now())

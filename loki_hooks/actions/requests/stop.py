@@ -15,13 +15,15 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.domain.asker import Deed
 from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.state import State
-from loki_hooks.domain.streams.status import IN_SESSION, Status
+from loki_hooks.domain.streams.status import IN_SESSION, IN_TRAIN, Status
 from loki_hooks.errors import RefusedError
 from loki_hooks.system.clock import now
+from loki_hooks.system.locks import hold_pass
 from loki_hooks.system.processes.alive import is_alive, wait_until_gone
 from loki_hooks.system.processes.session_tree import SessionTree, is_worker, send
-from loki_hooks.system.store import events
+from loki_hooks.system.store import events, signals
 
 PATIENCE = 15.0
 ATTEMPTS = 5
@@ -31,9 +33,10 @@ LOOK = 0.05
 def stop_stream(context: Context, word: str) -> StreamRecord:
     """Stop the session (or take the queued stream out of the queue) and return the stream as it is then.
 
-    Raises ``RefusedError`` when there is nothing to stop. Nothing of the work is touched. A stream in the queue that is
-    being started at this moment is either taken out before its runner takes it, or its runner is stopped. One that is
-    still being made gets its worktree, and no session: it is ``open`` then, or soon (``planned``).
+    What `finish --merge` asked for is taken back. Raises ``RefusedError`` when there is nothing to stop. Nothing of the work
+    is touched. A stream in the queue that is being started at this moment is either taken out before its runner takes it, or
+    its runner is stopped. One that is still being made gets its worktree, and no session: it is ``open`` then, or soon
+    (``planned``).
     """
     record = context.require_stream(word)
     require_person(context.site, Deed.STOP, record.stream)
@@ -47,6 +50,8 @@ def stop_stream(context: Context, word: str) -> StreamRecord:
         if record.status in {Status.PLANNED, Status.OPEN}:
             events.record(context.site, "stopped", record.stream, detail="before it had a session")
             return record
+    if record.wanted and record.status in IN_TRAIN:
+        return _taken_back(context, record)
     if record.status is not Status.QUEUED and record.status not in IN_SESSION:
         raise RefusedError(f"{record.name} has no session ({record.status})", "`loki-hooks status` shows what runs")
     after = record
@@ -57,6 +62,25 @@ def stop_stream(context: Context, word: str) -> StreamRecord:
         if after.status is not Status.QUEUED and after.status not in IN_SESSION:
             break
     events.record(context.site, "stopped", record.stream)
+    reconcile(context.site, wait=5)
+    return after
+
+
+def _taken_back(context: Context, record: StreamRecord) -> StreamRecord:
+    """Take back a person's wish to merge the stream: it is stopped, out of the train. Raises ``RefusedError`` too late."""
+    with hold_pass(context.site):  # none lands it meanwhile
+
+        def taken(state: State) -> State:
+            current = state.streams.get(record.stream)
+            if current is None or current.status not in IN_TRAIN:
+                raise RefusedError(f"{record.name} has landed, or left the train", "`loki-hooks status` shows it")
+            ready = current if current.status is Status.READY else current.moved(Status.READY)
+            why = "its merge was called off by a person"
+            return state.with_stream(ready.moved(Status.STOPPED, wanted="", reason=why, before=f"stopped: {why}"))
+
+        after = context.store.update(taken).streams[record.stream]
+        signals.clear(context.site, SignalName("MERGE_REQUESTED", record.stream))
+    events.record(context.site, "stopped", record.stream, detail="its merge was called off")
     reconcile(context.site, wait=5)
     return after
 

@@ -20,7 +20,15 @@ from loki_hooks.actions.writing.rounds import items_of
 from loki_hooks.assets import asset_dir
 from loki_hooks.domain.names import flat, shown
 from loki_hooks.domain.sessions.ending import Trouble, plain_line
-from loki_hooks.domain.sessions.prompts import agent_words, as_argument, fenced, listed, templates_for
+from loki_hooks.domain.sessions.prompts import (
+    OWN_WORK,
+    agent_words,
+    as_argument,
+    fenced,
+    listed,
+    takes_task,
+    templates_for,
+)
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import ANALYZE, PLAN_FILE, stage_after
 from loki_hooks.errors import BadInputError, RefusedError
@@ -132,6 +140,13 @@ def agent_argv(context: Context, record: StreamRecord, prompt: str) -> list[str]
         "main": str(context.site.root),
     }
     return agent_words(agent, launch, values, read_dirs(context, record))
+
+
+def needs_task(context: Context, kind: str, agent: str) -> bool:
+    """Return whether a session of this kind, by this agent ('' for the configured one), has nothing to do without a task."""
+    config = context.config.working
+    chosen = config.agents.get(config.session.launch(kind, agent).agent)
+    return kind not in OWN_WORK and chosen is not None and takes_task(chosen.command)
 
 
 def require_agent(context: Context, record: StreamRecord) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.streams.records import change, move, record_of
 from loki_hooks.domain.reconcile.outcome import StepOutcome, done, waits
-from loki_hooks.domain.reconcile.sessions import Fail, Start
+from loki_hooks.domain.reconcile.sessions import Fail, GivenUp, Start
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
@@ -75,3 +75,16 @@ def start(context: Context, _lock: PassLock, step: Start) -> StepOutcome:
 
     change(context, step.stream, hand_over)
     return done(f"pid {pid}")
+
+
+def given_up(context: Context, _lock: PassLock, step: GivenUp) -> StepOutcome:
+    """Ask a person about a stream whose forerunner was given up; resumed, it begins without that."""
+    record = record_of(context, step.stream)
+    names = " and ".join(context.store.read().streams[after].name for after in step.after)
+    reason = (
+        f"it was to begin after {names}, which was given up: `loki-hooks resume {record.name}` begins it all the same"
+    )
+    left = tuple(after for after in record.after if after not in step.after)
+    move(context, step.stream, Status.ESCALATED, reason=reason, after=left)
+    events.record(context.site, "session-escalated", step.stream, detail=reason)
+    return done(reason)

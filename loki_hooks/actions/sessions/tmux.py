@@ -8,6 +8,7 @@ tmux, or of a terminal in it, the agent does not notice.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -41,8 +42,9 @@ def tmux_name(context: Context, record: StreamRecord) -> str:
 
 
 def attach_command(context: Context, record: StreamRecord) -> str:
-    """Return what a person types to attach."""
-    return f"{TMUX} attach -t {shlex.quote('=' + tmux_name(context, record))}"
+    """Return what a person types to see it: zsh expands a word that begins with an unquoted ``=``, and tmux nests no tmux."""
+    verb = "switch-client" if os.environ.get("TMUX") else "attach"
+    return f"{TMUX} {verb} -t '={tmux_name(context, record)}'"
 
 
 def is_shown(context: Context, record: StreamRecord) -> bool:

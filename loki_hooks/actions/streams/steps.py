@@ -25,11 +25,12 @@ from loki_hooks.domain.reconcile.streams import (
     Renamed,
     Seen,
     SeenMerged,
+    SetUp,
     Unseen,
 )
 from loki_hooks.domain.refs import base_ref
 from loki_hooks.domain.streams.failures import LOOK
-from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.record import SETUP_WAITS, StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
@@ -69,19 +70,30 @@ def adopt(context: Context, _lock: PassLock, step: Adopt) -> StepOutcome:
 
     def add(state: State) -> State:
         there = state.streams.get(record.stream, record)
-        replaced = there.status in {Status.ARCHIVED, Status.OPEN} or there.resting
+        over = Status.MERGED if found.again else Status.ARCHIVED
+        replaced = there.status in {over, Status.OPEN} or there.resting
         return state.with_stream(record) if replaced else state
 
     context.store.update(add)
     furnish(context, record)
     evidence = {"path": found.path, "branch": found.branch}
-    events.record(site, "adopted", record.stream, commit=found.head, evidence=evidence)
+    events.record(site, "adopted", record.stream, commit=found.head, detail=found.note, evidence=evidence)
     untrusted = untrusted_reason(context)
     if untrusted:
-        change(context, record.stream, lambda r: replace(r, reason=f"environment files and set-up: {untrusted}"))
+        change(context, record.stream, lambda r: replace(r, reason=f"{SETUP_WAITS}{untrusted}"))
         return done(untrusted)
+    return _set_up(context, record)
+
+
+def set_up(context: Context, _lock: PassLock, step: SetUp) -> StepOutcome:
+    record = change(context, step.stream, lambda r: replace(r, reason=""))
+    return _set_up(context, record) if record is not None else waits("it is gone")
+
+
+def _set_up(context: Context, record: StreamRecord) -> StepOutcome:
     copy_environment(context, record)
-    start_detached(worker_argv(SetupWork(record.stream, str(site.root))), cwd=site.root, env=scrubbed())
+    root = context.site.root
+    start_detached(worker_argv(SetupWork(record.stream, str(root))), cwd=root, env=scrubbed())
     return DONE
 
 
@@ -90,7 +102,7 @@ def _adopted(context: Context, found: Found) -> StreamRecord:
     record = StreamRecord(
         found.kind, found.name, Status.OPEN, found.path, found.branch, origin="adopted", created_at=now()
     )
-    known = git.commit_id(base_ref(record.stream))
+    known = git.commit_id(base_ref(record.stream)) if not found.again else None
     if known is not None and git.is_ancestor(known, found.head):
         # Registered before and lost with the state (`git clean -xdf`, a corrupt file): its base is still known, but
         # not whether somebody chose it.

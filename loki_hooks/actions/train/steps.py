@@ -23,7 +23,7 @@ from loki_hooks.domain.reconcile.landing import Land
 from loki_hooks.domain.reconcile.outcome import DONE, StepOutcome, done, waits
 from loki_hooks.domain.reconcile.train import Conflict, LetPass, Reject
 from loki_hooks.domain.refs import CONFLICTED, conflict_ref
-from loki_hooks.domain.streams.record import StreamRecord
+from loki_hooks.domain.streams.record import WAITS_TO_LAND, StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train.search import Car, Train
@@ -204,7 +204,7 @@ def land(context: Context, lock: PassLock, step: Land) -> StepOutcome:
     moved = advance(context, lock, step.commit, step.old, f"land {', '.join(streams)}")
     if not moved.moved:
         for stream in streams:  # what passed stays proved by its tree; the next pass lands it
-            move(context, stream, Status.READY, reason=f"waits to land: {moved.reason}")
+            move(context, stream, Status.READY, reason=f"{WAITS_TO_LAND}{moved.reason}")
             signals.clear(context.site, SignalName("MERGE_REQUESTED", stream))
         events.record(
             context.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams}

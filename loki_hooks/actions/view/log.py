@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.gates.run import log_of as log_of_gate
 from loki_hooks.actions.sessions.tmux import attach_command, is_shown
-from loki_hooks.domain.names import flat
+from loki_hooks.domain.gates.results import GateResult
+from loki_hooks.domain.names import flat, is_name
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import entries, open_plain
+from loki_hooks.system.json import read_json
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.site import Site
 
@@ -50,6 +53,32 @@ def read(context: Context, record: StreamRecord, *, say: Say) -> Iterator[bytes]
         yield from _rest(log)
     finally:
         os.close(log)
+
+
+def of_gates(context: Context, record: StreamRecord) -> Iterator[bytes]:
+    """Yield what the gates printed when they ran for the stream last: all of it where one did not pass, else the end.
+
+    Raises ``LokiError`` when none has run for it.
+    """
+    value = read_json(context.site.loki / "state" / "test-results.json")
+    entry = value.get(record.stream) if isinstance(value, dict) else None
+    gates = entry.get("gates") if isinstance(entry, dict) else None
+    results = [GateResult.from_json(found) for found in gates.values()] if isinstance(gates, dict) else []
+    known = [result for result in results if result is not None]
+    if not known:
+        raise LokiError(f"no gate has run for {record.stream} yet", f"`loki-hooks test {record.name}` runs them")
+    for result in known:
+        why = f" ({result.reason})" if result.reason else ""
+        yield f"# {result.gate} {result.outcome}{why} on the tree {result.tree[:12]}: {result.command}\n".encode()
+        named = is_name(result.gate) and not result.tree.strip("0123456789abcdef")
+        log = open_plain(log_of_gate(context.site, result.tree, result.gate)) if named else None
+        if log is None:
+            yield f"{result.tail.rstrip()}\n".encode("utf-8", "surrogateescape")
+            continue
+        try:
+            yield from _rest(log)
+        finally:
+            os.close(log)
 
 
 def follow(context: Context, record: StreamRecord, *, say: Say) -> Iterator[bytes]:

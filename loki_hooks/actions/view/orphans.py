@@ -4,7 +4,7 @@ A folder that is not there may come back (moved, unplugged): what is said of it 
 
 | what                         | command                                     |
 |---|---|
-| a worktree without a session | `loki-hooks finish NAME`                    |
+| a session that ended badly   | `loki-hooks finish NAME`                    |
 | a session without a worktree | `loki-hooks stop NAME`                      |
 | a stream without a worktree  | `loki-hooks restore NAME`                   |
 | a snapshot, no worktree      | `loki-hooks restore NAME`                   |
@@ -32,9 +32,10 @@ from loki_hooks.system.git.git import WorktreeEntry
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.worktrees.registrations import is_here, moved_to, registration_of, why_not_forget
 
-_WAITING = frozenset({Status.OPEN, Status.FAILED, Status.STOPPED, Status.ESCALATED})
+_WAITING = frozenset({Status.FAILED, Status.STOPPED, Status.ESCALATED})
 _HAS_WORKTREE = LIVING - {Status.PLANNED} | {Status.MERGED}
 MAX_FOLDERS = 2000
+LONE_BRANCH = "a branch without worktree and without stream"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _branches(
             continue
         kind = "" if identity.kind == "feature" else f" --kind {identity.kind}"
         command = f"loki-hooks spawn {shlex.quote(identity.name)} --branch {shlex.quote(branch)}{kind} --no-launch"
-        yield Orphan("a branch without worktree and without stream", branch, command)
+        yield Orphan(LONE_BRANCH, branch, command)
 
 
 def _registrations(

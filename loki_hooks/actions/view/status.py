@@ -5,6 +5,7 @@ Changes nothing but what the radar remembers.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from loki_hooks.actions.consent import untrusted_reason
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import MAX_WORKTREES
+from loki_hooks.actions.gates.worktrees import is_of_gate
 from loki_hooks.actions.install.standing import gate_warnings
 from loki_hooks.actions.landing.untested import why_untested
 from loki_hooks.actions.landing.upstream import why_not_pushed
@@ -21,11 +22,14 @@ from loki_hooks.actions.radar.notices import FAR_BEHIND, OLD_DAYS
 from loki_hooks.actions.radar.survey import Picture, names_of, survey
 from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.sessions.evidence import gather_evidence
+from loki_hooks.actions.streams.adoption import found, strangers
 from loki_hooks.actions.streams.faults import MAIN
-from loki_hooks.actions.streams.identity import identify
 from loki_hooks.actions.view.orphans import Orphan, orphans
+from loki_hooks.actions.view.reasons import Reasons
+from loki_hooks.actions.view.since import went_since
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.sessions.evidence import Evidence
+from loki_hooks.domain.streams.advice import advice
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import shown_stage
@@ -34,15 +38,16 @@ from loki_hooks.domain.verdict import Verdict, judge_streams
 from loki_hooks.errors import BadInputError, LokiError
 from loki_hooks.system.clock import seconds_since
 from loki_hooks.system.config.load import FILE, PYPROJECT
-from loki_hooks.system.git.git import Git, list_worktrees
+from loki_hooks.system.git.git import Git, WorktreeEntry, list_worktrees
 from loki_hooks.system.git.graph import ahead_behind, merge_bases
+from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import entries
 from loki_hooks.system.git.touched import touched_paths
 from loki_hooks.system.locks import holder_of_pass
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.store import gate_results
 from loki_hooks.system.store import queues as queue_files
-from loki_hooks.system.worktrees.registrations import why_away
+from loki_hooks.system.worktrees.registrations import is_here, why_away
 
 T = TypeVar("T")
 
@@ -76,6 +81,11 @@ class StreamStatus:
         """Why it stands as it does."""
         return "; ".join(dict.fromkeys(filter(None, (self.away, self.record.reason))))
 
+    @property
+    def advice(self) -> str:
+        """What a person can do about it, '' where nothing is to be said."""
+        return advice(self.record, self.tip) if not self.session_alive else ""
+
     def to_json(self) -> dict[str, Any]:
         r = self.record
         process = r.session or r.claim
@@ -102,6 +112,7 @@ class StreamStatus:
             "gate": self.gate,
             "not_in_force": list(self.not_in_force),
             "reason": self.reason,
+            "advice": self.advice,
             "agent": r.agent,
             "origin": r.origin,
             "commit": self.tip,
@@ -125,6 +136,10 @@ class Overview:
     orphans: tuple[Orphan, ...] = ()
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Files that several living streams touch: path → their names."""
+    over: tuple[str, ...] = ()
+    """Streams that wait for nothing any more, or are to be made of worktrees: a pass goes on with them."""
+    went: tuple[str, ...] = ()
+    """What landed or went since a person last looked, as sentences."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -136,6 +151,7 @@ class Overview:
             "streams": [s.to_json() for s in self.streams],
             "queues": self.queues,
             "notes": list(self.notes),
+            "went": list(self.went),
             "orphans": [o.to_json() for o in self.orphans],
             "shared_files": {path: list(names) for path, names in self.shared.items()},
         }
@@ -150,6 +166,12 @@ def overview(context: Context) -> Overview:
     records = [r for _, r in sorted(state.streams.items()) if not r.standing and r.status is not Status.ARCHIVED]
     tips = {r.stream: heads.get(f"refs/heads/{r.branch}", "") for r in records}
     notes: list[str] = []
+    worktrees = list_worktrees(git)
+    is_ours = partial(is_of_gate, context)
+    coming = _tried(notes, "worktrees", lambda: found(context, state, worktrees, is_ours)) if site.enabled else None
+    coming = coming or []
+    reasons = Reasons(context)
+    records = [_tried(notes, r.stream, partial(reasons.look_again, r)) or r for r in records]
     counts = _tried(notes, "distances", lambda: _distances(context, base, tips)) or {}
     seen = _tried(notes, "conflicts", lambda: survey(context, records, tips, base)) or Picture()
     gates = _tried(notes, "gate results", lambda: _gates(context, seen.alone)) or {}
@@ -192,15 +214,19 @@ def overview(context: Context) -> Overview:
         queues={
             queue: len(queue_files.listed(site, queue)) if site.enabled else 0 for queue in ("spawn", "docs", "blog")
         },
-        orphans=_tried(notes, "orphans", lambda: orphans(context, records, heads, list_worktrees(git))) or (),
+        orphans=_tried(notes, "orphans", lambda: orphans(context, records, heads, worktrees)) or (),
         notes=(
-            *_notes(context, records),
+            *_notes(context),
+            *(_tried(notes, "worktrees", lambda: _loose(context, worktrees)) or ()),
+            *(f"{f.path} becomes the stream {f.name} in a moment" for f in coming),
             *_gated_by_another(streams, context.integration),
             *_aged(streams, context.integration),
             *_troubles(context, state.streams.get(MAIN), seen.trouble),
             *notes,
         ),
         shared=_shared(records, touched),
+        over=(*reasons.over, *(f.name for f in coming)),
+        went=_tried(notes, "events", lambda: went_since(context)) or (),
     )
 
 
@@ -308,7 +334,7 @@ def _gates(context: Context, trees: Mapping[str, str]) -> dict[str, dict[str, Ga
     return found
 
 
-def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]:
+def _notes(context: Context) -> tuple[str, ...]:
     config = context.config
     notes = list(config.working.warnings)
     if not context.site.enabled:
@@ -325,20 +351,13 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
-    known = {r.path for r in records} | {str(context.site.main)} | _gate_worktrees(context)
-    standing = {r.path for r in context.store.read().streams.values() if r.standing}
-    for entry in list_worktrees(context.git):
-        if entry.bare or str(entry.path) in known | standing:
-            continue
-        fits = entry.branch and identify(context, entry.branch)
-        if not fits:
-            notes.append(
-                f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]"
-            )
     return tuple(notes)
 
 
-def _gate_worktrees(context: Context) -> set[str]:
-    """Return where gates run: those worktrees are ours, and no streams."""
-    names = {gate.worktree for gate in context.config.in_force.gates.values()}
-    return {str(context.worktree_of_gate(name, number + 1)) for name in names for number in range(MAX_WORKTREES)}
+def _loose(context: Context, worktrees: Sequence[WorktreeEntry]) -> tuple[str, ...]:
+    """Say of worktrees that are on no branch, so nothing of them could land, how they become streams."""
+    return tuple(
+        f"not a stream: {entry.path} is on no branch: `git -C {shlex.quote(str(entry.path))} switch -c NAME` makes it one"
+        for entry in strangers(context, context.store.read(), worktrees, partial(is_of_gate, context))
+        if not entry.branch and is_here(context.site, entry.path) and not operation_in(git_dir_of(entry.path))
+    )

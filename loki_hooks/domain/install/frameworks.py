@@ -6,6 +6,7 @@ import shlex
 
 from loki_hooks.domain.install.chain import hook_file, is_framework, legacy
 from loki_hooks.domain.install.values import (
+    BESIDE_FRAMEWORK,
     HOOKS,
     Configure,
     InstallFacts,
@@ -111,6 +112,8 @@ def through_framework(facts: InstallFacts, notes: list[str]) -> list[InstallStep
         chain = facts.chains.get("pre-push", ())
         if not chain or chain[0] is not Owner.FOREIGN:  # a later `pre-commit install` would overwrite the .legacy
             steps += hook_file(facts, "pre-push")
+    if not config.remote and BESIDE_FRAMEWORK not in types:
+        steps += hook_file(facts, BESIDE_FRAMEWORK)
     return steps
 
 

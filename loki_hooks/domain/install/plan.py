@@ -21,8 +21,8 @@ from loki_hooks.domain.install.values import (
 )
 from loki_hooks.errors import RefusedError
 
-SHOWN_BY_FRAMEWORK = ("post-checkout", "post-commit")
-"""Their line must be seen, and a framework hides what a passing hook prints."""
+SHOWN_BY_FRAMEWORK = ("post-checkout",)
+"""Its line must be seen, and a framework hides what a passing hook prints."""
 
 
 def choose_way(facts: InstallFacts, asked: InstallWay | None) -> InstallWay:
@@ -84,6 +84,7 @@ def make_plan(facts: InstallFacts, asked: InstallWay | None) -> InstallPlan:
     if facts.proposal is not None:
         steps.append(facts.proposal)
         notes.append("commit loki-hooks.toml: its gate counts once it is on the integration branch")
+    notes += facts.shortfalls
     return InstallPlan(way, detected(facts), tuple(steps), tuple(notes))
 
 

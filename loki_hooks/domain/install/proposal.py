@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 LOOKED_AT = (
@@ -27,9 +27,18 @@ LOOKED_AT = (
     "yarn.lock",
     "bun.lock",
     "bun.lockb",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
     "conftest.py",
 )
 """The files whose text decides (of some it is enough that they are there)."""
+
+
+PACKAGES = ("package.json", "pyproject.toml", "Cargo.toml", "go.mod", "pom.xml")
+"""A folder with one of these is a package of its own."""
+_NODE_LOCKS = frozenset(
+    {"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"}
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,36 @@ def propose(files: Mapping[str, str], python_tests: bool) -> GateProposal | None
     """
     found = (_tox(files), _pytest(files, python_tests), _npm(files), *_others(files), _make(files))
     return next((proposal for proposal in found if proposal is not None), None)
+
+
+def shortfalls(
+    files: Mapping[str, str], packages: Collection[str], *, has_gate: bool, automatic: bool
+) -> tuple[str, ...]:
+    """Return what a person should know that loki-hooks will not do here by itself, each with what changes that.
+
+    ``packages``: the folders of packages below the root; ``automatic``: set-up is by lock file.
+    """
+    said = []
+    if not has_gate:
+        which = f" ({', '.join(sorted(packages)[:3])} …: a monorepo?)" if packages else ""
+        said.append(
+            f"no gate: nothing at the root says how this project is tested{which}, and without one nothing lands by "
+            'itself; write [gates.unit] with command = "…" into loki-hooks.toml and commit it'
+        )
+    if automatic and _needs_packages(files.get("package.json", "")) and not _NODE_LOCKS & set(files):
+        said.append(
+            "package.json has no lock file, so set-up installs nothing in new worktrees: commit one (`npm install` "
+            'writes it), or set [environment] setup = "npm install" in loki-hooks.toml'
+        )
+    return tuple(said)
+
+
+def _needs_packages(text: str) -> bool:
+    try:
+        value = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and bool(value.get("dependencies") or value.get("devDependencies"))
 
 
 def _pytest(files: Mapping[str, str], python_tests: bool) -> GateProposal | None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 HOOKS = ("post-checkout", "post-merge", "post-rewrite", "pre-push", "pre-merge-commit", "post-commit")
+BESIDE_FRAMEWORK = "post-commit"
+"""A framework prints lines of its own for each hook that it runs: this one is git's, and silent when there is nothing to say."""
+THROUGH_FRAMEWORK = tuple(name for name in HOOKS if name != BESIDE_FRAMEWORK)
 
 
 class InstallWay(Enum):
@@ -154,6 +157,8 @@ class InstallFacts:
     prek_toml: bool = False
     proposal: Write | None = None
     """A ``loki-hooks.toml`` with a proposed gate, where no configuration exists."""
+    shortfalls: tuple[str, ...] = ()
+    """What will not happen here by itself, as sentences."""
     frameworks: tuple[str, ...] = ()
     """The frameworks (``pre-commit``, ``prek``) that own a script in the hooks folder, for whatever hook."""
     installed_way: InstallWay | None = None

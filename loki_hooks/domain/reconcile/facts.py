@@ -14,13 +14,16 @@ from loki_hooks.domain.writing.rounds import Writer
 
 @dataclass(frozen=True)
 class Found:
-    """A worktree that git lists and the state does not have, whose branch fits a kind's template."""
+    """A worktree that git lists and the state does not have. ``note``: why it is called otherwise than its branch."""
 
     path: str
     branch: str
     kind: str
     name: str
     head: str
+    note: str = ""
+    again: bool = False
+    """Its stream had landed, and new work was begun in it."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class Facts:
     cleanup_auto: bool = True
     kept: frozenset[str] = field(default_factory=frozenset)
     """Streams whose removal was already refused on the same facts in this pass."""
+    given_up: frozenset[str] = frozenset()
+    """Archived streams that never landed."""
     writers: tuple[Writer, ...] = ()
     """The streams that write what landed: ``docs``, ``blog``."""
     now: str = ""

@@ -12,6 +12,8 @@ from loki_hooks.domain.reconcile.facts import Facts, Join
 from loki_hooks.domain.reconcile.gates import Test, tip_test
 from loki_hooks.domain.train.search import Car
 
+NO_GATE = "no gate is configured on the integration branch: nothing lands by itself"
+
 
 @dataclass(frozen=True)
 class Land(MainStep):
@@ -79,7 +81,7 @@ def catch_up(facts: Facts) -> Iterator[Forward | Test]:
 def trouble(facts: Facts) -> str:
     """Return why nothing may be tested or land now, '' for nothing."""
     troubles = (
-        (not facts.gates, "no gate is configured on the integration branch: nothing lands by itself"),
+        (not facts.gates, NO_GATE),
         (facts.diverged, _diverged(facts)),
         (facts.behind, "the integration branch is behind its upstream and must catch up first"),
     )

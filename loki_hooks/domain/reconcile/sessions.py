@@ -27,6 +27,14 @@ class Start(StreamStep):
     word: ClassVar[str] = "start"
 
 
+@dataclass(frozen=True)
+class GivenUp(StreamStep):
+    """What the stream was to begin after was given up: a person decides."""
+
+    word: ClassVar[str] = "given-up"
+    after: tuple[str, ...]
+
+
 def died(facts: Facts) -> Iterator[Fail]:
     """Find the sessions whose runner is gone."""
     for s in facts.streams:
@@ -34,7 +42,7 @@ def died(facts: Facts) -> Iterator[Fail]:
             yield Fail(s.record.stream)
 
 
-def start(facts: Facts) -> Iterator[Start | Prepare | Note]:
+def start(facts: Facts) -> Iterator[Start | Prepare | GivenUp | Note]:
     """Start what is queued, by priority and age, as far as there is room; say of the others what they wait for.
 
     What waits in a plan gets its worktree when its turn to start has come, and is queued then.
@@ -52,7 +60,9 @@ def start(facts: Facts) -> Iterator[Start | Prepare | Note]:
     )
     for s in waiting:
         pending = [a for a in s.record.after if status.get(a, Status.ARCHIVED) not in {Status.MERGED, Status.ARCHIVED}]
-        if facts.untrusted:
+        if given_up := tuple(a for a in s.record.after if a in facts.given_up):
+            yield GivenUp(s.record.stream, given_up)
+        elif facts.untrusted:
             yield from note([s], facts.untrusted)
         elif s.away:
             yield from note([s], s.away)

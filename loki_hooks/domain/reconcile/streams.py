@@ -9,6 +9,7 @@ from typing import ClassVar
 from loki_hooks.domain.reconcile.base import MainStep, StreamStep
 from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
 from loki_hooks.domain.streams.failures import LOOK
+from loki_hooks.domain.streams.record import SETUP_WAITS, StreamRecord
 from loki_hooks.domain.streams.status import IN_TRAIN, LIVING, Status
 
 _MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
@@ -44,6 +45,13 @@ class Adopt(MainStep):
     @property
     def subject(self) -> str:
         return self.found.name
+
+
+@dataclass(frozen=True)
+class SetUp(StreamStep):
+    """Set up an adopted worktree that waited for the user's word."""
+
+    word: ClassVar[str] = "set-up"
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,11 @@ class Note(StreamStep):
     reason: str
 
 
+def waits_for_setup(record: StreamRecord) -> bool:
+    """Return whether the stream's worktree was adopted before the user trusted what sets it up."""
+    return record.status in LIVING and record.reason.startswith(SETUP_WAITS)
+
+
 def looks(facts: Facts) -> Iterator[Unseen | Seen]:
     """Say once that a stream cannot be looked at, and once that it can again.
 
@@ -123,7 +136,7 @@ def looks(facts: Facts) -> Iterator[Unseen | Seen]:
             yield Seen(s.record.stream)
 
 
-def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Renamed | Anew | Vanished]:
+def come_and_go(facts: Facts) -> Iterator[Adopt | SetUp | Prepare | Moved | Renamed | Anew | Vanished]:
     """Bring the table up to what others made, moved and removed."""
     for found in facts.found:
         yield Adopt(found)
@@ -131,6 +144,8 @@ def come_and_go(facts: Facts) -> Iterator[Adopt | Prepare | Moved | Renamed | An
         record = s.record
         if record.waits_in_plan:
             continue  # its turn comes as that of what is queued does (`start`)
+        if waits_for_setup(record) and s.worktree and not facts.untrusted:
+            yield SetUp(record.stream)
         if record.status is Status.PLANNED and not s.claim_alive:
             yield Prepare(record.stream)
         elif s.session_alive or s.claim_alive:
@@ -159,6 +174,23 @@ def merged_or_ready(facts: Facts) -> Iterator[SeenMerged | Ready]:
             yield Ready(record.stream, "its tip moved", s.tip)
         elif s.signalled and s.tip != record.base and status in (_MENDED if s.tip != record.tip else {Status.OPEN}):
             yield Ready(record.stream, "FEATURE_READY", s.tip)
+
+
+def why_not_ready(record: StreamRecord, tip: str) -> str:
+    """Return why FEATURE_READY changes nothing for a stream whose branch is at ``tip``, '' where it does, or may yet."""
+    if record.status in {Status.MERGED, Status.ARCHIVED, Status.ABANDONED}:
+        return "has landed already" if record.landed or record.status is Status.MERGED else f"is {record.status}"
+    if record.status is Status.KEPT:
+        return f"is {record.status}: `loki-hooks finish {record.name} --merge` lands it"
+    if record.status not in _MENDED | {Status.CONFLICTED}:
+        return ""
+    if not tip:
+        return f"has no branch {record.branch} any more"
+    if tip == record.base:
+        return "has no commit of its own yet"
+    if tip == record.tip and record.status is not Status.OPEN:
+        return f"is {record.status} as it is, and has no new commit since"
+    return ""
 
 
 def note(streams: Iterable[StreamFacts], reason: str) -> Iterator[Note]:

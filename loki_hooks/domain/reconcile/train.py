@@ -24,6 +24,7 @@ from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.train import search
 from loki_hooks.domain.train.search import Train
 
+BY_HAND = "merge.auto is off"
 PRE_EXISTING = "pre-existing: the same gate fails on the integration branch itself"
 
 
@@ -187,7 +188,7 @@ def _land(
     if facts.merge_auto or all(by_stream[car.stream].wanted for car in train.cars):
         yield Land(last.commit, last.tree, train.base, train.cars)
     else:
-        yield from note(cars, "merge.auto is off: it waits for a person to land it")
+        yield from note(cars, f"{BY_HAND}: it waits for a person to land it")
 
 
 def _propose(facts: Facts, s: StreamFacts) -> Iterator[TrainStep]:
@@ -201,7 +202,7 @@ def _propose(facts: Facts, s: StreamFacts) -> Iterator[TrainStep]:
             if s.record.status in {Status.READY, Status.TESTING}:
                 yield LetPass(s.record.stream, s.tip, s.solo_tree)
             if not facts.merge_auto and not s.wanted:
-                yield from note([s], "merge.auto is off: it waits for a person to propose it")
+                yield from note([s], f"{BY_HAND}: it waits for a person to propose it")
             elif s.record.not_before <= facts.now:
                 yield Propose(s.record.stream, s.tip)
 

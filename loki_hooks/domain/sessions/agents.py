@@ -6,6 +6,7 @@ is one more function in `ending.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -18,9 +19,13 @@ Command = Text | Annotated[tuple[Text, ...], Limit(min_length=1)]
 
 
 RATE_WORDS = (
-    r"\brate[ _-]?limit",
+    r"\b(exceed(ed|s)?|hit|reached|over) (your |the |an? )?([\w']+ )?rate[ -]limits?\b",
+    r"\brate[ -]limit (was |has been )?(reached|exceeded|hit)\b",
+    r"(?<![\w.])rate_limit_(error|exceeded)\b",
+    r"\bRateLimit(ed)?Error\b",
+    r"\b(been|being|are) rate[ -]limited\b",
     r"\b(usage|session|weekly|5-hour|hourly|daily) limit (was )?(reached|exceeded|hit)",
-    r"hit your (usage |session |weekly )?limit",
+    r"\bhit your (usage |session |weekly )?limit",
     r"\b(status|error|code|http|rejected)\W{1,3}429\b",
     r"\btoo many requests\b",
     r"\bRESOURCE_EXHAUSTED\b",
@@ -77,6 +82,17 @@ PRESETS: Mapping[str, Agent] = {
         Agent("opencode", ("opencode", "run", "--auto", "{args}", "{prompt}"), ("--model", "{model}")),
     )
 }
+
+
+_UNGUARDED = re.compile(
+    r"--(dangerously-[a-z-]+|allow-dangerously-[a-z-]+|yolo|yes-always|auto|skip-trust)(?![\w-])"
+    r"|bypassPermissions|danger-full-access|--approval-mode[= ]yolo|--ask-for-approval[= ]never"
+)
+
+
+def is_unguarded(command: str) -> bool:
+    """Return whether an agent's command line has it do everything without asking."""
+    return bool(_UNGUARDED.search(command))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from loki_hooks.domain.sessions.agents import BY_EXIT_STATUS
+from loki_hooks.domain.sessions.named_time import seconds_until_named
 from loki_hooks.domain.streams.stages import ANALYZE, BUILD, PLAN_FILE
 from loki_hooks.domain.streams.status import Status
 
@@ -15,8 +16,12 @@ TAIL_LINES = 15
 """So many last lines of a log are searched: an agent that goes on after having been turned away has more to say."""
 _STAMP = re.compile(r"\A\d\d:\d\d:\d\d ")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
-_UNTIL = re.compile(r"\|(1[0-9]{9})\b")
-"""Claude Code's own way to say until when a limit lasts: seconds since 1970 after a bar."""
+_OF_WORK = re.compile(
+    r"^\s*([+>@]|-{1,3}\S|diff |E {2,}|(FAILED|PASSED|ok|not ok)\b)|\btest_|\w\.(py|[jt]sx?|go|rs|rb|java|md)\b|\bassert"
+    r"|\d (passed|failed)\b|✓|\b(add(ed|s)?|implement(ed|s)?|fix(ed|es)?|refactor(ed|s)?|commit(ted)?|feat|docs)\b",
+    re.IGNORECASE,
+)
+"""What an agent says of its work, which may be about limits itself: no provider speaks so."""
 
 
 class Trouble(StrEnum):
@@ -157,7 +162,7 @@ def turned_away(tail: str, words: Iterable[str]) -> str:
     patterns = [re.compile(word, re.IGNORECASE) for word in words]
     for line in reversed([text for raw in tail.splitlines() if (text := plain_line(raw))][-TAIL_LINES:]):
         cut = line[:1000]
-        if any(pattern.search(cut) for pattern in patterns):
+        if any(pattern.search(cut) for pattern in patterns) and not _OF_WORK.search(cut):
             return cut
     return ""
 
@@ -167,10 +172,8 @@ def seconds_to_wait(said: str, now: float, tries: int, wait: float, longest: flo
 
     ``now`` is the time in seconds since 1970. A provider that names a time is believed for a week at most.
     """
-    named = _UNTIL.search(said)
+    named = seconds_until_named(said, now)
     if named is not None:
-        until = float(named.group(1)) - now
-        if 0 < until < 7 * 86400:
-            return until
+        return named
     doubled = wait * 2.0 ** min(tries, 30)
     return min(doubled, max(wait, longest))

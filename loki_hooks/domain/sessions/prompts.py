@@ -67,6 +67,15 @@ def as_argument(text: str, path: str) -> str:
     return f"Your instructions are in the file {path}. Read that whole file first, then do what it says."
 
 
+OWN_WORK = frozenset({"testing", "qa", "docs", "blog"})
+"""Kinds whose prompts say what to do without a task."""
+
+
+def takes_task(command: Command) -> bool:
+    """Return whether an agent is told what to do by its command line: one of a fixed command needs no task."""
+    return any("{task}" in word or "{prompt" in word for word in words_of(command))
+
+
 def templates_for(kind: str, stage: str) -> tuple[str, ...]:
     """Return the names of the templates that fit, best first."""
     return (f"{kind}-{stage}.md.j2", f"{stage}.md.j2", "build.md.j2")

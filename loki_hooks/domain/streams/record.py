@@ -208,6 +208,19 @@ class StreamRecord:
         )
 
 
+WAITS_TO_LAND = "waits to land: "
+YOUR_WORD = "waits for your word"
+SETUP_WAITS = "environment files and set-up: "
+"""How the reasons begin, or what is in them, that a person's doing ends; why follows."""
+
+
+def waits_for_person(record: StreamRecord) -> bool:
+    """Return whether the stream goes on as soon as a person has done something in a worktree, or has said a word."""
+    if YOUR_WORD in record.reason:
+        return record.status in {Status.READY, Status.QUEUED, Status.OPEN}
+    return record.status is Status.READY and record.reason.startswith(WAITS_TO_LAND)
+
+
 # How a field is read and written, by its type. What is read of a wrong type is the field's default.
 _Read = Callable[[object, Any], Any]
 _Write = Callable[[Any], Any]

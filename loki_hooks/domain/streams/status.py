@@ -55,11 +55,11 @@ _BY_HAND = frozenset({S.READY})
 
 MOVES: dict[Status, frozenset[Status]] = {
     S.PLANNED: frozenset({S.QUEUED, S.OPEN, S.ESCALATED}),
-    S.QUEUED: frozenset({S.PREPARING, S.STOPPED}),
+    S.QUEUED: frozenset({S.PREPARING, S.STOPPED, S.ESCALATED}),
     S.PREPARING: frozenset({S.RUNNING, S.FAILED, S.ESCALATED, S.STOPPED}),
     S.RUNNING: frozenset({S.READY, S.FAILED, S.ESCALATED, S.STOPPED, S.QUEUED, S.IDLE}),  # queued: for its next stage
     S.OPEN: frozenset({S.READY, S.QUEUED}),
-    S.READY: frozenset({S.TESTING, S.CONFLICTED}),
+    S.READY: frozenset({S.TESTING, S.CONFLICTED, S.STOPPED}),
     S.TESTING: frozenset({S.PASSED, S.REJECTED, S.CONFLICTED, S.READY}),
     S.PASSED: frozenset({S.MERGING, S.PROPOSED, S.READY}),
     S.MERGING: frozenset({S.CONFLICTED, S.READY}),

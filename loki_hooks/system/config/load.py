@@ -40,6 +40,7 @@ _IN_TOML = {
     "too_short": "Array should have at least 1 item",
 }
 """pydantic's words for these are Python's, or JSON's."""
+_IGNORED = "ignored_branches"
 _REQUIRED = {"command"}
 """The keys that have no default."""
 
@@ -213,7 +214,9 @@ def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:
     if table and not value:
         return Config()
     warnings: list[str] = []
-    config = _validated(_known(value, Config, f"{source}: unknown key ", "", warnings), value, source)
+    value, ignored = _ignored_apart(value)
+    known = _known(value, Config, f"{source}: unknown key ", "", warnings)
+    config = _validated({**known, **ignored} if isinstance(known, dict) else known, {**value, **ignored}, source)
     config = replace(
         config,
         branches={**DEFAULT_BRANCHES, **config.branches},
@@ -223,6 +226,15 @@ def parse(raw: bytes, source: str, table: tuple[str, ...] = ()) -> Config:
     )
     _require_names(config, source)
     return config
+
+
+def _ignored_apart(value: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the value without ``branches.ignore``, which is no kind's template, and that under its field's name."""
+    branches = value.get("branches") if isinstance(value, dict) else None
+    if not isinstance(branches, dict) or "ignore" not in branches:
+        return value, {}
+    kinds = {kind: template for kind, template in branches.items() if kind != "ignore"}
+    return {**value, "branches": kinds}, {_IGNORED: branches["ignore"]}
 
 
 def _validated(known: object, value: object, source: str) -> Config:
@@ -240,7 +252,8 @@ def _validated(known: object, value: object, source: str) -> Config:
         lines = []
         for found in error.errors(include_url=False):
             said = _IN_TOML.get(found["type"], found["msg"]).removeprefix("Value error, ")
-            lines.append(f"{_where(found['loc'], value) or 'the whole'}: {said}")
+            where = _where(found["loc"], value) or "the whole"
+            lines.append(f"{where.replace(_IGNORED, 'branches.ignore')}: {said}")
         raise _errors(source, lines, "every key and its default is listed in the README") from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loki_hooks.domain.install.plan import SHOWN_BY_FRAMEWORK
-from loki_hooks.domain.install.values import HOOKS, FrameworkConfig
+from loki_hooks.domain.install.values import BESIDE_FRAMEWORK, HOOKS, THROUGH_FRAMEWORK, FrameworkConfig
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.files import read_plain
 
@@ -50,8 +50,9 @@ def read_config(path: Path, template: str, installed: tuple[str, ...]) -> Framew
     here = {hook.get("id") for repo in value["repos"] if isinstance(repo, dict) for hook in _hooks(repo)}
     if remote:
         return FrameworkConfig(str(path), raw, raw, (), (), remote, remote=True)
-    if {f"loki-hooks-{name}" for name in HOOKS} <= here:
-        return FrameworkConfig(str(path), raw, raw, (), (), HOOKS, remote=False)
+    types = HOOKS if f"loki-hooks-{BESIDE_FRAMEWORK}" in here else THROUGH_FRAMEWORK
+    if {f"loki-hooks-{name}" for name in THROUGH_FRAMEWORK} <= here:
+        return FrameworkConfig(str(path), raw, raw, (), (), types, remote=False)
     edit = _plan_edit(value, template, installed)
     wanted, inserted = _apply(text, value, edit)
     changes = ["adds a local hook for each of " + ", ".join(edit.names)]
@@ -59,7 +60,7 @@ def read_config(path: Path, template: str, installed: tuple[str, ...]) -> Framew
         changes.append(f"{TYPES} gets {', '.join(edit.types)}")
     if edit.stages:
         changes.append(f"{STAGES}: [{', '.join(edit.stages)}] keeps hooks without stages of their own where they ran")
-    return FrameworkConfig(str(path), raw, wanted.encode(), inserted, tuple(changes), HOOKS, remote=False)
+    return FrameworkConfig(str(path), raw, wanted.encode(), inserted, tuple(changes), types, remote=False)
 
 
 def _value(text: str, path: Path | None = None) -> dict[str, Any]:
@@ -104,14 +105,14 @@ class _Edit:
 
 def _plan_edit(value: dict[str, Any], template: str, installed: tuple[str, ...]) -> _Edit:
     here = {hook.get("id") for repo in value["repos"] if isinstance(repo, dict) for hook in _hooks(repo)}
-    names = tuple(name for name in HOOKS if f"loki-hooks-{name}" not in here)
+    names = tuple(name for name in THROUGH_FRAMEWORK if f"loki-hooks-{name}" not in here)
     hooks = "".join(
         template.replace("@NAME@", name) + ("  verbose: true\n" if name in SHOWN_BY_FRAMEWORK else "") for name in names
     )
     declared = isinstance(value.get(TYPES), list)
     old = tuple(str(word) for word in value[TYPES]) if declared else ()
     before = old or ("pre-commit",)
-    types = tuple(word for word in ((() if declared else ("pre-commit",)) + HOOKS) if word not in old)
+    types = tuple(word for word in ((() if declared else ("pre-commit",)) + THROUGH_FRAMEWORK) if word not in old)
     loose = any("stages" not in hook for repo in value["repos"] if isinstance(repo, dict) for hook in _hooks(repo))
     stages = tuple(dict.fromkeys((*before, *installed))) if loose and STAGES not in value else ()
     return _Edit(names, hooks, types, declared, stages)

@@ -362,7 +362,7 @@ def test_what_others_have_in_the_folder_stays_and_ours_goes(repo: Repo, tmp_path
     theirs = tree(loki)
     if when == "before":
         installed(repo)
-    assert repo.loki("signal", "emit", "DOCS_NEEDED").code == 0
+    assert repo.loki("signal", "emit", "TESTS_FAILED_x").code == 0
     assert repo.loki("run", "--once").code == 0
     assert (loki / "state" / "events.jsonl").exists()
     done = repo.loki("uninstall")

@@ -94,7 +94,7 @@ def test_diverged_it_lands_nothing_and_says_why(repo: Repo, tmp_path: Path) -> N
 def test_offline_is_tolerated_and_bounded(repo: Repo, tmp_path: Path) -> None:
     made, _ = with_remote(repo, tmp_path)
     (tmp_path / "remote.git").rename(tmp_path / "unplugged.git")
-    done = repo.loki("spawn", "x")
+    done = repo.loki("spawn", "x", "--task", "Work")
     assert done.code == 0
     assert "cannot fetch origin" in done.err
     made.run()

@@ -118,7 +118,7 @@ def test_a_branch_that_git_cannot_make_is_reported_and_leaves_nothing(repo: Repo
 
 def test_a_program_that_is_missing_is_said_before_anything_is_made(repo: Repo) -> None:
     made = yard(repo, more="[agents.ghost]\ncommand = ['no-such-program', '{prompt}']\n")
-    done = repo.loki("spawn", "x", "--agent", "ghost")
+    done = repo.loki("spawn", "x", "--task", "t", "--agent", "ghost")
     assert done.code == 1
     assert "no-such-program" in done.err
     assert not made.tree_of("x").exists()
@@ -216,7 +216,7 @@ def test_a_bare_repository(repo: Repo, tmp_path: Path, layout: str) -> None:
         (home / ".git").write_text("gitdir: ./.bare\n")
     other = Repo(bare)
     turn_on(other)
-    done = other.loki("spawn", "x", "--json", cwd=home if layout == ".bare" else bare)
+    done = other.loki("spawn", "x", "--task", "Work", "--json", cwd=home if layout == ".bare" else bare)
     assert done.code == 0, done.err
     (shown,) = json.loads(done.out)
     assert shown["status"] == "running", shown
@@ -231,7 +231,11 @@ def test_the_cap_holds_however_many_spawn_at_once_and_none_is_dropped(repo: Repo
     (made.outside / "default.sh").write_text(OVERLAP.format(outside=made.outside))
     children = [
         subprocess.Popen(
-            [LOKI, "spawn", f"n{i}", "--json"], cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [LOKI, "spawn", f"n{i}", "--task", "Work", "--json"],
+            cwd=repo.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for i in range(7)
     ]

@@ -79,7 +79,7 @@ def test_who_was_to_start_a_queued_session_is_killed(repo: Repo, when: str) -> N
 def being_made(made: Yard, name: str) -> subprocess.Popen[str]:
     """Return a spawn that waits in the middle of making the stream; call with the lock on worktrees held."""
     child = subprocess.Popen(
-        [SCRIPTS / "loki-hooks", "spawn", "--json", name],
+        [SCRIPTS / "loki-hooks", "spawn", "--json", "--task", "Work", name],
         cwd=made.path,
         text=True,
         stdout=subprocess.PIPE,

@@ -281,7 +281,7 @@ def test_the_agent_gets_its_own_environment_and_none_of_gits(repo: Repo, monkeyp
         "PRE_COMMIT": "1",
         "PYTHONPATH": "/somewhere",
     }
-    done = repo.loki("spawn", "x", env=env)
+    done = repo.loki("spawn", "x", "--task", "Work", env=env)
     assert done.code == 0, done.err
     made.wait_for("x", "archived")
     seen = dict(line.partition("=")[::2] for line in (made.outside / "env").read_text().splitlines())

@@ -171,7 +171,7 @@ def test_a_runner_killed_before_its_agent_is_recorded_has_started_nothing(repo: 
 
 def test_a_stream_that_the_agent_itself_spawned_goes_on_after_it(repo: Repo) -> None:
     made = yard(repo, gate=False)
-    made.agent("x", f"cd '{made.path}' && loki-hooks spawn y && cd - && {COMMIT}")
+    made.agent("x", f"cd '{made.path}' && loki-hooks spawn y --task Work && cd - && {COMMIT}")
     made.agent("y", f"sleep 2; echo y > y.txt; git add y.txt; git commit -q -m y; echo ok > '{made.outside}/y-done'\n")
     made.spawn("x")
     made.wait_for("x", "ready", "escalated", "failed", timeout=60)
@@ -300,7 +300,7 @@ def test_who_attaches_sees_the_agent_and_types_to_it_and_the_rest_stays_the_runn
     made.spawn("x", "--tmux")
     eventually(lambda: "your name?" in tmux("capture-pane", "-p", "-t", PANE), what="the pane to show the agent")
     told = repo.loki("logs", "x")
-    assert "tmux attach -t =loki-project-feature-x" in told.err
+    assert "tmux attach -t '=loki-project-feature-x'" in told.err
     assert "hello from a terminal" in told.out
     tmux("resize-window", "-t", PANE, "-x", "97", "-y", "31")
     eventually(lambda: tmux("display", "-p", "-t", PANE, "#{pane_width}").strip() == "97")

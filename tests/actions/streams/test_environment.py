@@ -81,7 +81,7 @@ def test_variables_reach_set_up_agent_and_gate(repo: Repo) -> None:
     made.agent("x", dump.format("agent") + "; echo x > x.txt; git add x.txt; git commit -qm X\n")
     made.agent("y", dump.format("agent") + "; echo y > y.txt; git add y.txt; git commit -qm Y\n")
     out = str(made.outside)
-    assert repo.loki("spawn", "x", "y", env={"OUT": out}).code == 0
+    assert repo.loki("spawn", "x", "y", "--task", "Work", env={"OUT": out}).code == 0
     assert repo.loki("run", env={"OUT": out}).code == 0
     assert sorted(made.landed()) == ["x", "y"]
 
@@ -177,7 +177,7 @@ def test_what_set_up_leaves_is_nobodys_work_until_somebody_writes_to_it(repo: Re
 def test_a_missing_tool_is_named(repo: Repo) -> None:
     made = configured(repo, 'setup = "auto"', **{"uv.lock": "", "pyproject.toml": "[project]\nname='x'\n"})
     path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "uv").exists())
-    repo.loki("spawn", "x", env={"PATH": path})
+    repo.loki("spawn", "x", "--task", "Work", env={"PATH": path})
     repo.loki("run", env={"PATH": path})
     assert made.status("x") == "failed"
     assert "needs uv" in made.record("x")["reason"]
@@ -205,7 +205,7 @@ def test_several_ecosystems_each_in_its_place(repo: Repo, tmp_path: Path) -> Non
         "UV_PROJECT_ENVIRONMENT": "/elsewhere",
         "VIRTUAL_ENV": "/other",
     }
-    repo.loki("spawn", "x", env=env)
+    repo.loki("spawn", "x", "--task", "Work", env=env)
     repo.loki("run", env=env)
     log = made.loki_dir / "logs" / "session-feature-x.log"
     archived = sorted((made.loki_dir / "archive").glob("feature-x-*/session-feature-x.log"))

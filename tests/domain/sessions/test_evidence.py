@@ -14,6 +14,7 @@ from loki_hooks.domain.sessions.agents import RATE_WORDS
 from loki_hooks.domain.sessions.cap import CapDecision, Footprints, lowered_for_memory
 from loki_hooks.domain.sessions.ending import Ending, plain_line, seconds_to_wait, turned_away, waits_for_its_provider
 from loki_hooks.domain.sessions.evidence import Evidence, Sign, infer, shown_age
+from loki_hooks.domain.sessions.named_time import LONGEST, seconds_until_named
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
 
@@ -82,6 +83,11 @@ def test_the_words_of_the_presets_programs_are_known(line: str) -> None:
         "quota.py changed",
         "commit 429abc",
         "E   assert 429 == 200",
+        "Rate limiting is in place; the middleware answers 429 now.",
+        "FAILED tests/test_api.py::test_rate_limit_exceeded",
+        "Added the message 'rate limit exceeded' to the client.",
+        "E   AssertionError: 'rate limit reached' not in page",
+        "+    raise RateLimitError('too many requests')",
     ],
 )
 def test_other_words_are_not(line: str) -> None:
@@ -89,8 +95,8 @@ def test_other_words_are_not(line: str) -> None:
 
 
 def test_only_the_end_of_a_log_counts() -> None:
-    assert turned_away("rate limit\n" + "went on\n" * 15, RATE_WORDS) == ""
-    assert turned_away("rate limit\n" + "went on\n" * 14, RATE_WORDS) == "rate limit"
+    assert turned_away("rate limit reached\n" + "went on\n" * 15, RATE_WORDS) == ""
+    assert turned_away("rate limit reached\n" + "went on\n" * 14, RATE_WORDS) == "rate limit reached"
 
 
 @given(st.text())
@@ -105,6 +111,38 @@ def test_the_wait_grows_to_its_longest(tries: int, wait: float, longest: float) 
     seconds = seconds_to_wait("rate limit", 0, tries, wait, longest)
     assert wait <= seconds <= max(wait, longest) or seconds == pytest.approx(wait)
     assert seconds <= seconds_to_wait("rate limit", 0, tries + 1, wait, longest)
+
+
+NOON = 1_795_953_600.0  # 2026-11-29 12:00:00 UTC, a Sunday
+
+
+@pytest.mark.parametrize(
+    ("said", "hours"),
+    [
+        ("You've hit your session limit · resets 3:30pm (UTC)", 3.5),
+        ("5-hour limit reached ∙ resets 3pm (Europe/Berlin)", 2),
+        ("You've hit your usage limit · resets 9am (America/Sao_Paulo)", None),  # that is now
+        ("You've hit your session limit · resets 11:30am (UTC)", 23.5),
+        ("Your limit resets Dec 1, 3am (UTC)", 39),
+        ("weekly limit reached, resets Mon 12pm (UTC)", 24),
+        ("You've hit your usage limit. Try again at 13:45 UTC.", 1.75),
+        ("usage limit reached; try again in 2 days 3 hours 12 minutes", 51.2),
+        ("Too many requests. Please retry after 30 minutes", 0.5),
+        ("Quota exceeded. Your quota will reset after 2h15m0s.", 2.25),
+        ("RESOURCE_EXHAUSTED, limit lasts until 2026-11-29T13:00:00Z", 1),
+        ("usage limit reached, try again in 30 days", None),
+        ("rate limit reached for requests", None),
+    ],
+)
+def test_a_time_that_is_named_is_kept(said: str, hours: float | None) -> None:
+    found = seconds_until_named(said, NOON)
+    assert found is None if hours is None else found == pytest.approx(hours * 3600)
+
+
+@given(st.text(), st.floats(0, 2e9))
+def test_no_text_names_a_time_that_is_over_or_too_far_away(said: str, now: float) -> None:
+    found = seconds_until_named(f"resets {said}", now)
+    assert found is None or 0 < found <= LONGEST
 
 
 def test_a_provider_that_names_a_time_is_believed_within_reason() -> None:

@@ -41,9 +41,10 @@ SIDE_TRACKS = {
 """As the README documents them."""
 OURS = {
     (S.PLANNED, S.OPEN),
-    (S.PLANNED, S.ESCALATED),
     (S.ESCALATED, S.PLANNED),
     (S.QUEUED, S.STOPPED),
+    (S.READY, S.STOPPED),
+    *product((S.PLANNED, S.QUEUED), (S.ESCALATED,)),
     (S.RUNNING, S.QUEUED),
     (S.CONFLICTED, S.QUEUED),
     *product((S.FAILED, S.STOPPED, S.REJECTED, S.ESCALATED), (S.READY,)),
@@ -56,9 +57,10 @@ OURS = {
     *product((S.ARCHIVED,), (S.WATCHING, S.IDLE)),
     (S.RUNNING, S.IDLE),
 }
-"""Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, or planned without a
-session; a plan's stream of which nothing can be made; a stage is done, and another one follows; standing streams, and a
-writing stream that rests between its rounds."""
+"""Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, took the wish to merge back, or
+planned without a session; what a stream was to begin after was given up; a plan's stream of which nothing can be
+made; a stage is done, and another one follows; standing
+streams, and a writing stream that rests between its rounds."""
 
 
 def test_the_table_has_exactly_the_documented_moves() -> None:
