@@ -22,7 +22,8 @@ from loki_hooks.actions.gates.runners import Registered, end_orphans, waiting_fo
 from loki_hooks.actions.gates.worktrees import prepare, tidy
 from loki_hooks.actions.streams.setup import run_setup
 from loki_hooks.domain.config import Gate
-from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, judge, tail_of
+from loki_hooks.domain.gates.judging import judge, nothing_ran
+from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, tail_of
 from loki_hooks.domain.secrets import Scrubber, without_credentials
 from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.clock import now
@@ -42,6 +43,9 @@ MAX_WORKTREES = 4
 _BUCKETS = 256
 """How many locks the trees share, so that lock files do not pile up: two trees of one bucket go one after the other."""
 _KEEP_BYTES = 200_000
+_PIECE = 1 << 20
+_MOST_READ = 32 << 20
+"""Bytes of an output, from its beginning and from its end, that are looked through for what ran."""
 _LOOK = 0.1
 """Seconds: how often who waits for others' runs looks, at first twice as often."""
 
@@ -229,7 +233,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             ended, output = _execute(context, job, path, env, log, shown)
             if job.stopped:
                 raise InterruptedRunError("the gate was stopped; it has no result")
-            outcome, reason = judge(ended.code, timed_out=ended.timed_out, output=output)
+            outcome, reason = judge(ended.code, timed_out=ended.timed_out, empty=nothing_ran(_pieces(log)))
             if outcome is Outcome.PASSED and failed_before:
                 outcome, reason = Outcome.FLAKY, f"it failed, then passed at run {runs} of the same tree"
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
@@ -271,6 +275,20 @@ def _execute(
     if tell is not None:
         tell(shown.rest())
     return ended, output.text
+
+
+def _pieces(log: Path) -> Iterator[str]:
+    """Yield an output from its file; of a very large one, the beginning and the end."""
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with log.open("rb") as file:
+        size = log.stat().st_size
+        while piece := file.read(_PIECE):
+            yield decoder.decode(piece)
+            if file.tell() == _MOST_READ and size > 2 * _MOST_READ:
+                file.seek(size - _MOST_READ)
+                yield "\n"
 
 
 def _mark_of_run(path: Path) -> str:

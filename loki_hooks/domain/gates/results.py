@@ -111,40 +111,6 @@ def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_NO_TESTS = (
-    re.compile(r"^=*\s*no tests ran\b", re.MULTILINE),  # pytest
-    re.compile(r"^collected 0 items\b", re.MULTILINE),
-    re.compile(r"^Ran 0 tests in ", re.MULTILINE),  # unittest (exits 0 before Python 3.12)
-    re.compile(r"^No tests? (files )?found\b", re.MULTILINE),  # jest, vitest
-    re.compile(r"^No test files found\b", re.MULTILINE),
-)
-_GO_PACKAGE = re.compile(r"^(ok|FAIL|---|\?)\s+(.*)$", re.MULTILINE)
-
-
-def no_tests_ran(output: str) -> bool:
-    """Return whether the output of a runner whose words we know says that it collected no test."""
-    if any(pattern.search(output) for pattern in _NO_TESTS):
-        return True
-    packages = _GO_PACKAGE.findall(output)
-    return bool(packages) and all(mark == "?" and "[no test files]" in rest for mark, rest in packages)
-
-
-def judge(exit_code: int, *, timed_out: bool, output: str) -> tuple[Outcome, str]:
-    """Return what a finished run says, and why. ``exit_code`` is negative for a signal (subprocess's way)."""
-    if timed_out:
-        return Outcome.COULD_NOT_RUN, "it took longer than its timeout"
-    if exit_code < 0 or exit_code in {128 + 9, 128 + 15}:
-        number = -exit_code if exit_code < 0 else exit_code - 128
-        return Outcome.COULD_NOT_RUN, f"it was killed by signal {number}"
-    if exit_code == 127:
-        return Outcome.COULD_NOT_RUN, "the command was not found (exit status 127)"
-    if exit_code == 126:
-        return Outcome.COULD_NOT_RUN, "the command cannot be executed (exit status 126)"
-    if no_tests_ran(output):
-        return Outcome.COULD_NOT_RUN, "no test was collected"
-    return (Outcome.PASSED, "") if exit_code == 0 else (Outcome.FAILED, f"exit status {exit_code}")
-
-
 def lets_through(gate: Gate, outcome: Outcome | None) -> bool:
     """Return whether a tree with this outcome may go through the gate: only what passed, or flaky where allowed."""
     return outcome is Outcome.PASSED or (outcome is Outcome.FLAKY and gate.flaky_passes)
