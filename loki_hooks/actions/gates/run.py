@@ -21,6 +21,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.gates.runners import Registered, end_orphans, waiting_for
 from loki_hooks.actions.gates.worktrees import prepare, tidy
 from loki_hooks.actions.streams.setup import run_setup
+from loki_hooks.actions.streams.worktree import bring_environment
 from loki_hooks.domain.config import Gate
 from loki_hooks.domain.gates.judging import judge, nothing_ran
 from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, tail_of
@@ -36,7 +37,7 @@ from loki_hooks.system.processes.supervise import Ended, Output, supervise
 from loki_hooks.system.store import events, gate_results
 from loki_hooks.system.store.leases import NoPortsError, leased_ports
 from loki_hooks.system.worktrees import variables
-from loki_hooks.system.worktrees.run_made import note_what_is_there
+from loki_hooks.system.worktrees.run_made import Made, note_what_is_there, what_setup_made
 from loki_hooks.system.worktrees.secrets import scrubber_for
 
 MAX_WORKTREES = 4
@@ -118,7 +119,7 @@ def _go_on(job: Job, until: float | None) -> None:
 
 def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None) -> GateResult:
     """Run the gate in the first of its worktrees that is free and holds nobody's changes; wait while others run in them."""
-    unusable: set[int] = set()
+    unusable: dict[int, str] = {}
     pause = _LOOK / 2
     while True:
         busy = 0
@@ -134,7 +135,7 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
             with lock:
                 path = context.worktree_of_gate(job.gate.worktree, number)
                 try:
-                    usable = prepare(
+                    why_not = prepare(
                         context,
                         path,
                         job.commit,
@@ -143,14 +144,15 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
                     )
                 except LokiError as error:
                     return could_not_run(context, job, error.message)
-                if usable:
+                if not why_not:
                     result = _run_in(context, job, path, hashed, number)
                     gate_results.store(context.git, result)
                     _publish(context, job, result)
                     return result
-                unusable.add(number)
+                unusable[number] = f"{path}: {why_not}"
         if not busy:
-            return could_not_run(context, job, f"all {MAX_WORKTREES} worktrees of the gate hold somebody's changes")
+            told = "; ".join(unusable[number] for number in sorted(unusable))
+            return could_not_run(context, job, f"none of the gate's {MAX_WORKTREES} worktrees can be used: {told}")
         _go_on(job, until)
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
@@ -195,6 +197,9 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
         (context.site.main, path), (config.environment, context.config.working.environment), os.environ
     )
     try:
+        note_what_is_there(path, job.gate.keep)
+        if job.gate.environment and job.setup:
+            bring_environment(context, path, config.environment)
         if job.setup:
             run_setup(
                 context,
@@ -225,8 +230,9 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             raise InterruptedRunError("the gate was stopped in its set-up; it has no result") from error
         reason = shown.scrub(f"set-up failed: {error.message}")
         return replace(could_not_run(context, job, reason), tail=shown.scrub(error.hint or ""))
+    made: Made | None = None
     try:
-        note_what_is_there(path, job.gate.keep)
+        made = what_setup_made(path)
         failed_before = False
         while True:
             runs += 1
@@ -239,6 +245,10 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
                 break
             failed_before = True
+        if outcome is not Outcome.PASSED and _passes_with_environment(context, job, path, env, log, shown):
+            reason += (
+                f"; it passes with the files that streams get: say `environment = true` in [gates.{job.gate.name}]"
+            )
         result = GateResult(
             job.gate.name, job.tree, job.commit, outcome, ended.code, 0.0, now(), reason, tail_of(shown.scrub(output))
         )
@@ -247,7 +257,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     except LokiError as error:
         result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), error.message)
     finally:
-        tidy(context, path)
+        tidy(context, path, made)
     return replace(
         result,
         seconds=round(time.monotonic() - began, 3),
@@ -255,6 +265,26 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
         gate_hash=hashed,
         runs=max(runs, 1),
     )
+
+
+def _passes_with_environment(
+    context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path, shown: Scrubber
+) -> bool:
+    """Whether the command fails on the integration branch only for lack of the untracked files that streams get.
+
+    Those stay until the run is tidied up; a run with them proves nothing of the tree.
+    """
+    tip = context.git.commit_id(context.integration_ref)
+    if job.gate.environment or not job.setup or tip is None or context.git.tree_id(tip) != job.tree:
+        return False
+    try:
+        brought, _ = bring_environment(context, path, context.config.in_force.environment)
+        if not brought:
+            return False
+        ended, _ = _execute(context, job, path, env, log.with_suffix(".environment.log"), shown)
+    except LokiError:
+        return False
+    return ended.code == 0 and not ended.timed_out and not job.stopped
 
 
 def _execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
 from loki_hooks.actions.streams.continuity import Sibling, continuity_file, siblings, write_continuity
@@ -17,6 +18,9 @@ from loki_hooks.system.site import LOKI, ensure_loki, make_plain_folder
 from loki_hooks.system.store import events
 from loki_hooks.system.worktrees import copies
 from loki_hooks.system.worktrees.registry import WantedWorktree, add_all, clear_half_made, finish, take_back
+
+if TYPE_CHECKING:
+    from loki_hooks.domain.config import Environment
 
 
 def make_worktree(context: Context, record: StreamRecord) -> None:
@@ -102,20 +106,28 @@ def _furnish(context: Context, record: StreamRecord, others: Sequence[Sibling]) 
     write_continuity(context, record, others)
 
 
+def bring_environment(
+    context: Context, path: Path, wanted: Environment
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Copy, or link, the untracked files that are wanted into a worktree; return which, and which git could not ignore."""
+    main = context.site.main
+    to_link = copies.to_link(main, path, wanted.link) if main else ()
+    to_copy = copies.to_copy(main, path, wanted.copy) if main else ()
+    names = (*to_link, *(name for name in to_copy if name not in to_link))
+    if main is None or not names:
+        return (), ()
+    unsafe = copies.exclude(Git(path), context.site.common, names)  # before they are there
+    safe = [name for name in names if name not in unsafe]
+    linked = copies.link_files(main, path, [name for name in safe if name in to_link])
+    return linked + copies.copy_files(main, path, [name for name in safe if name not in to_link]), unsafe
+
+
 def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
     """Copy, or link, the configured untracked files into the worktree, record which, keep them out of git.
 
     Needs the user's word.
     """
-    if context.site.main is None:
-        return record
-    path = Path(record.path)
-    wanted = context.config.working.environment
-    to_link = copies.to_link(context.site.main, path, wanted.link)
-    names = (*to_link, *(n for n in copies.to_copy(context.site.main, path, wanted.copy) if n not in to_link))
-    if not names:
-        return record
-    unsafe = copies.exclude(Git(path), context.site.common, names)  # before they are there
+    copied, unsafe = bring_environment(context, Path(record.path), context.config.working.environment)
     if unsafe:
         events.record(
             context.site,
@@ -124,9 +136,6 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
             evidence={"files": list(unsafe)},
             detail="the ignore rules of the branch would show them to git",
         )
-    safe = [name for name in names if name not in unsafe]
-    linked = copies.link_files(context.site.main, path, [name for name in safe if name in to_link])
-    copied = linked + copies.copy_files(context.site.main, path, [name for name in safe if name not in to_link])
     if not copied:
         return record
     events.record(context.site, "environment-copied", record.stream, evidence={"files": [name for name, _ in copied]})

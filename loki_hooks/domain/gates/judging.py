@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import chain
 
 from loki_hooks.domain.gates.results import Outcome
 
-_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM})
+_OUTSIDE = frozenset({9, 15})  # SIGKILL, SIGTERM
 """What others end a process with (a person, the system that is out of memory). Any other signal is the program's own doing."""
+_CRASHES = {4: "SIGILL", 6: "SIGABRT", 8: "SIGFPE", 11: "SIGSEGV"}
 
 _NONE = re.compile(
     r"""^(?:
@@ -37,7 +36,7 @@ _SOME = re.compile(
     | \bTests\ run:\ [1-9]                            # JUnit
     | ^OK\ \([1-9]\d*\ test                           # phpunit
     | \bout\ of\ [1-9]\d*$                            # ctest
-    | ^(?:\#|ℹ)\ (?:pass|fail)\ [1-9]                 # node
+    | ^(?:\#|\u2139)\ (?:pass|fail)\ [1-9]                 # node
     """,
     re.MULTILINE | re.VERBOSE,
 )
@@ -84,6 +83,4 @@ def judge(exit_code: int, *, timed_out: bool, empty: bool) -> tuple[Outcome, str
 
 
 def _name(number: int) -> str:
-    with suppress(ValueError):
-        return f" ({signal.Signals(number).name})"
-    return ""
+    return f" ({_CRASHES[number]})" if number in _CRASHES else ""

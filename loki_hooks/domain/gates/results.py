@@ -92,8 +92,10 @@ def command_text(command: Command) -> str:
     return " ".join(part if re.fullmatch(r"[\w@%+=:,./-]+", part) else repr(part) for part in command)
 
 
-def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
+def gate_hash(gate: Gate, environment: Environment, platform: str, drivers: Mapping[str, str] | None = None) -> str:
     """Return the hash of what can change a result without changing the tree: command, platform, set-up, variables.
+
+    ``drivers``: what the user's own configuration of git does to files that are checked out.
 
     Only what is declared counts, so it is the same from a hook, a runner and a terminal.
     """
@@ -107,6 +109,8 @@ def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
         }
         | ({"keep": list(gate.keep)} if gate.keep else {})
         | ({"fresh": True} if gate.fresh else {})
+        | ({"environment": [*environment.copy, None, *environment.link]} if gate.environment else {})
+        | ({"drivers": dict(sorted(drivers.items()))} if drivers else {})
     )
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, SeenResult, gate_hash
 from loki_hooks.domain.refs import GATES
+from loki_hooks.system.git.drivers import user_drivers
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import discover
@@ -31,7 +32,7 @@ def platform_text() -> str:
 
 def hash_of(gate: Gate, config: Config) -> str:
     """Return the gate's hash under ``config`` (the one in force)."""
-    return gate_hash(gate, config.environment, platform_text())
+    return gate_hash(gate, config.environment, platform_text(), user_drivers())
 
 
 def ref_of(tree: str, hashed: str) -> str:

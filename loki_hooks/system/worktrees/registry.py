@@ -58,6 +58,13 @@ def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -
         raise error
 
 
+def add_empty(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -> None:
+    """Make one worktree, as `add` does, without its files and its index."""
+    git = Git(site.root)
+    taken = git.refs(f"refs/heads/{branch}") if new_branch else {}
+    _register(site, git, WantedWorktree(path, branch, commit, new_branch), taken)
+
+
 def add_all(site: Site, wanted: Sequence[WantedWorktree]) -> dict[Path, LokiError]:
     """Make worktrees with their files checked out, sharing the work.
 

@@ -74,7 +74,9 @@ def test_only_exit_status_0_passes(code: int, timed_out: bool, empty: bool) -> N
     assert (outcome is PASSED) == (code == 0 and not timed_out and not empty)
 
 
-@given(st.sampled_from(["no tests ran in 0.1s\n", "ok  \ta\t0.1s [no tests to run]\n", "noise\n", "2 passed\n"]), st.data())
+@given(
+    st.sampled_from(["no tests ran in 0.1s\n", "ok  \ta\t0.1s [no tests to run]\n", "noise\n", "2 passed\n"]), st.data()
+)
 def test_how_an_output_comes_in_pieces_changes_nothing(line: str, data: st.DataObject) -> None:
     text = "begin\n" * 3 + line + "end\n" * 2
     at = data.draw(st.integers(0, len(text)))
