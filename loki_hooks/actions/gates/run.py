@@ -362,6 +362,17 @@ def show_results(context: Context, subject: str, results: Iterable[GateResult]) 
             events.record(context.site, "results-not-shown", subject, detail=error.message)
 
 
+def shown_results(context: Context) -> dict[str, tuple[str, str]]:
+    """Return of which commit and tree each stream's last shown results are."""
+    value = read_json(context.site.loki / "state" / "test-results.json")
+    entries = value.items() if isinstance(value, dict) else ()
+    return {
+        stream: (str(entry.get("commit")), str(entry.get("tree")))
+        for stream, entry in entries
+        if isinstance(entry, dict)
+    }
+
+
 def on_signals(stop: threading.Event) -> None:
     """Make TERM, HUP and INT set ``stop``, so that a run ends in order. Main thread only.
 

@@ -45,6 +45,8 @@ class GateResult:
     command: str = ""
     gate_hash: str = ""
     runs: int = 1
+    since: str = ""
+    """Of a gate that could not be run on the tree several times in a row: when that was so first; '' for just now."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -60,6 +62,7 @@ class GateResult:
             "command": self.command,
             "gate_hash": self.gate_hash,
             "runs": self.runs,
+            "since": self.since,
         }
 
     @classmethod
@@ -74,7 +77,7 @@ class GateResult:
         exit_code, seconds, runs = value.get("exit_code"), value.get("seconds"), value.get("runs")
         texts = {
             key: found if isinstance(found := value.get(key), str) else ""
-            for key in ("gate", "tree", "commit", "finished_at", "reason", "tail", "command", "gate_hash")
+            for key in ("gate", "tree", "commit", "finished_at", "reason", "tail", "command", "gate_hash", "since")
         }
         return cls(
             outcome=outcome,
@@ -155,6 +158,36 @@ def standing(seen: Iterable[SeenResult]) -> Standing:
         if worst in found:
             return worst
     return Standing.PASSED
+
+
+class Comparison(StrEnum):
+    """What is to be done to know whether a tree is to blame that a gate could not be run on."""
+
+    NOTHING = "it cannot be told: it is not run on the integration branch either, or somebody else is at fault"
+    RUN_BASE = "run it on the integration branch now"
+    RUN_AGAIN = "run it on the tree again: it could be run on the integration branch since"
+    BLAME = "it could be run on the integration branch in between, and not on the tree before and after"
+
+
+def compare(seen: Iterable[SeenResult], base: Iterable[SeenResult]) -> Comparison:
+    """Return what the results of a tree and of the integration branch's own say of who keeps a gate from being run."""
+    known = {entry.gate.name: entry.result for entry in base}
+    found = {_compared(entry, known.get(entry.gate.name)) for entry in seen}
+    order = (Comparison.BLAME, Comparison.RUN_AGAIN, Comparison.RUN_BASE)
+    return next((one for one in order if one in found), Comparison.NOTHING)
+
+
+def _compared(entry: SeenResult, base: GateResult | None) -> Comparison:
+    mine = entry.result
+    if mine is None or mine.outcome is not Outcome.COULD_NOT_RUN:
+        return Comparison.NOTHING
+    if base is None:
+        return Comparison.RUN_BASE
+    if not lets_through(entry.gate, base.outcome):
+        return Comparison.NOTHING
+    if base.finished_at <= (mine.since or mine.finished_at):
+        return Comparison.RUN_BASE
+    return Comparison.RUN_AGAIN if base.finished_at > mine.finished_at else Comparison.BLAME
 
 
 def tail_of(output: str, lines: int = 40, characters: int = 6000) -> str:
