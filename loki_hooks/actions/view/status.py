@@ -40,6 +40,7 @@ from loki_hooks.system.git.touched import touched_paths
 from loki_hooks.system.locks import holder_of_pass
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.store import queues as queue_files
+from loki_hooks.system.worktrees.environment import not_set_up
 from loki_hooks.system.worktrees.registrations import why_away
 
 T = TypeVar("T")
@@ -312,7 +313,7 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
         notes.append(
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
-    notes += filter(None, [why_not_pushed(context)])
+    notes += filter(None, [why_not_pushed(context), _not_set_up(context)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
@@ -327,6 +328,10 @@ def _notes(context: Context, records: Sequence[StreamRecord]) -> tuple[str, ...]
                 f"not a stream: {entry.path} ({entry.branch or 'detached'}): its branch fits no template of [branches]"
             )
     return tuple(notes)
+
+
+def _not_set_up(context: Context) -> str:
+    return not_set_up(context.site.main, context.config.in_force.environment) if context.site.main else ""
 
 
 def _gate_worktrees(context: Context) -> set[str]:

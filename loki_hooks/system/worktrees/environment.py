@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.gates.results import command_text
-from loki_hooks.domain.worktrees.setup_plan import BUNDLE, READ, VENV, Setup, SetupStep, plan_auto
+from loki_hooks.domain.worktrees.setup_plan import BUNDLE, READ, VENV, Setup, SetupStep, plan_auto, without_lock
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git
@@ -43,6 +43,14 @@ def plan_setup(worktree: Path, environment: Environment) -> Setup | None:
         return Setup((SetupStep(argv),), command_text(setup), tuple(sorted(present)))
     texts = {name: (read_plain(worktree / name) or b"").decode("utf-8", "replace") for name in READ if name in present}
     return plan_auto(present, texts, base_python())
+
+
+def not_set_up(worktree: Path, environment: Environment) -> str:
+    """Return '' or what set-up leaves out here for want of a lock file."""
+    if environment.setup != "auto":
+        return ""
+    package = (read_plain(worktree / "package.json") or b"").decode("utf-8", "replace")
+    return without_lock(present_names(worktree), package)
 
 
 def setup_key(setup: Setup, worktree: Path) -> str:

@@ -15,13 +15,13 @@ import contextlib
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.files import read_plain, write_atomic
+from loki_hooks.system.git.as_checked_out import as_checked_out
 from loki_hooks.system.git.drivers import user_drivers
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of
@@ -34,13 +34,12 @@ _TIMEOUT = 1800.0
 
 @dataclass(frozen=True)
 class FreshCheckout:
-    """A worktree, seen through a plain git dir. ``scratch``: a folder for files that are only compared."""
+    """A worktree, seen through a plain git dir."""
 
     worktree: Path
     git_dir: Path
     head: str
     env: dict[str, str]
-    scratch: Path
 
     def changes(self) -> tuple[str, ...]:
         """Return the paths where the worktree shows more than a fresh checkout of its HEAD: changed, gone, unknown, staged.
@@ -50,7 +49,7 @@ class FreshCheckout:
         self._read(self.head)
         left_out = self._left_out()
         touched = [path for path in self._differing() if path not in left_out]
-        as_written = self._as_written(touched)
+        as_written = as_checked_out(Git(self.worktree), touched, self.env)
         changed = [path for path in touched if path not in as_written]
         unknown = self._ask("ls-files", "--others", "--exclude-standard", "-z")
         return tuple(dict.fromkeys((*changed, *unknown, *self._staged())))
@@ -119,17 +118,6 @@ class FreshCheckout:
         words = ("diff-index", "--cached", "--name-only", "--no-renames", "--ignore-submodules=all", "-z", self.head)
         return list(split_z(Git(self.worktree).run(*words, env=env, timeout=_TIMEOUT).text))
 
-    def _as_written(self, paths: Sequence[str]) -> frozenset[str]:
-        """Return those of the paths whose files are exactly what a checkout writes."""
-        if not paths:
-            return frozenset()
-        words = ("checkout-index", "--force", "--quiet", f"--prefix={self.scratch}/", "-z", "--stdin")
-        self._git(*words, stdin=as_stdin(paths))
-        same = frozenset(path for path in paths if _same(self.worktree / path, self.scratch / path))
-        shutil.rmtree(self.scratch)
-        self.scratch.mkdir()
-        return same
-
     def _drivers_of(self, commit: str) -> str:
         """Return a hash of what decides on the bytes of a checkout, beside the objects: attributes and filters."""
         listed = self._ask("ls-tree", "-r", "-z", "--full-tree", commit)
@@ -161,7 +149,7 @@ def fresh_checkout(worktree: Path, near: Path) -> Iterator[FreshCheckout]:
         raise LokiError(f"HEAD of {worktree} is no commit", "`loki-hooks doctor` says more")
     with plain_git_dir(worktree, near) as plain:
         try:
-            yield FreshCheckout(worktree, git_dir, head, plain.env(worktree, index), plain.scratch)
+            yield FreshCheckout(worktree, git_dir, head, plain.env(worktree, index))
         finally:
             index.unlink(missing_ok=True)
 
@@ -171,17 +159,3 @@ def open_up(folder: Path) -> None:
     for base, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
             Path(base).chmod(0o700)
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two paths are files of one content and kind (program or not, or symbolic link)."""
-    try:
-        first, second = one.lstat(), other.lstat()
-        if stat.S_IFMT(first.st_mode) != stat.S_IFMT(second.st_mode):
-            return False
-        if stat.S_ISLNK(first.st_mode):
-            return one.readlink() == other.readlink()
-        same_kind = stat.S_ISREG(first.st_mode) and (first.st_mode ^ second.st_mode) & 0o100 == 0
-        return same_kind and first.st_size == second.st_size and one.read_bytes() == other.read_bytes()
-    except OSError:
-        return False

@@ -99,8 +99,8 @@ def note_what_is_left(worktree: Path) -> None:
     write_atomic(git_dir_of(worktree) / _LEFT, dump_json(left))
 
 
-def unknown_ignored(worktree: Path) -> tuple[str, ...]:
-    """Return what is ignored and was not there when our last run was over; what tools rebuild is removed instead."""
+def unknown_ignored(worktree: Path, *, sweep: bool = True) -> tuple[str, ...]:
+    """Return what is ignored and was not there when our last run was over, but for what tools rebuild (``sweep``: it goes)."""
     noted = read_json(git_dir_of(worktree) / _LEFT)
     if not isinstance(noted, dict):
         return ()  # nothing of ours ran there yet, or that of an earlier release
@@ -110,7 +110,7 @@ def unknown_ignored(worktree: Path) -> tuple[str, ...]:
         known = tuple(str(path) for path in left) if isinstance(left, list) else ()
         new = [path for path in sorted(ignored_paths(folder)) if not _covered(path, known)]
         caches = [path for path in new if is_cache(path)]
-        if caches:
+        if caches and sweep:
             _clean(folder, (), caches)
         found += [f"{name}/{path}".lstrip("/") for path in new if path not in caches]
     return tuple(found)
