@@ -106,9 +106,10 @@ def entries(
     ignored: bool = False,
     submodules: bool = True,
 ) -> tuple[Uncommitted, ...]:
-    """Return what is uncommitted: what a checkout itself leaves modified is not. ``untracked``: all, normal or no; ``submodules``: also what is changed inside of them.
+    """Return what is uncommitted; what a checkout itself leaves modified is not.
 
-    Raises ``GitFailedError`` when git cannot tell.
+    ``untracked``: all, normal or no; ``submodules``: also what is changed inside of them. Raises ``GitFailedError`` when git
+    cannot tell.
     """
     options = ["--porcelain=v1", "--no-renames", f"--untracked-files={untracked}"]
     options += ["--ignored=matching"] if ignored else []
