@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loki_hooks.domain.sessions.titles import fitting_title
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of, operation_in
 from loki_hooks.system.git.status import LOOK_YOURSELF, Uncommitted, as_stdin, entries
@@ -113,7 +114,7 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     with _unstaged(git, left.kept):
         environment = context.config.working.environment
         shown = scrubber_for((context.site.main, git.cwd), (environment,), os.environ)
-        title = shown.scrub(record.task.title) or f"Work of {record.stream}"
+        title = _title(context, shown.scrub(record.task.title) or f"Work of {record.stream}")
         body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
         done = replace(git, hooks=True).run("commit", "--quiet", "-m", title, "-m", body, timeout=600)
     if done.returncode != 0:
@@ -122,6 +123,12 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     head = git.commit_id("HEAD") or ""
     events.record(context.site, "leftovers-committed", record.stream, commit=head, evidence={"files": files})
     return ""
+
+
+def _title(context: Context, title: str) -> str:
+    """Return the title as a person here would write it: hooks may ask for a form."""
+    words = ("log", "--no-merges", "--max-count=20", "--format=%s", context.integration_ref)
+    return fitting_title(title, (context.git.maybe(*words) or "").splitlines())
 
 
 @contextlib.contextmanager
