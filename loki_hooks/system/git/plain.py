@@ -14,6 +14,7 @@ gets files, which are proved by their hashes). ``info/exclude`` says only what i
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -92,14 +93,27 @@ def _config(common: Path, folder: Path) -> str:
         f"\tignorecase = {'true' if os.path.lexists(folder / '.GIT') else 'false'}",
         *(["\tprecomposeunicode = true"] if sys.platform == "darwin" else []),
     ]
-    listed = Git(common).run("config", "--file", str(common / "config"), "--includes", "--list", "-z")
+    file = common / "config"
+    try:
+        seen = file.stat()
+    except OSError as error:
+        raise LokiError(f"cannot read {file}: {error.strerror or error}") from error
+    lines += _for_fetching(file, seen.st_mtime_ns, seen.st_size, seen.st_ino)
+    return "\n".join(lines) + "\n"
+
+
+@functools.lru_cache(maxsize=16)
+def _for_fetching(file: Path, *_seen: int) -> tuple[str, ...]:
+    """Return the lines of a configuration file that say how objects are fetched."""
+    lines = []
+    listed = Git(Path("/")).run("config", "--file", str(file), "--includes", "--list", "-z")
     for entry in split_z(listed.text):
         key, _, value = entry.partition("\n")
         if _FETCHING.fullmatch(key):
             section, _, rest = key.partition(".")
             middle, _, name = rest.rpartition(".")
             lines += [f"[{section}{f' {_quoted(middle)}' if middle else ''}]", f"\t{name} = {_quoted(value)}"]
-    return "\n".join(lines) + "\n"
+    return tuple(lines)
 
 
 def _quoted(text: str) -> str:

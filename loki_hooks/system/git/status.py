@@ -122,6 +122,13 @@ def entries(
     return tuple(entry for entry in found if entry.path not in nobodys)
 
 
+def left_by_checkout(git: Git) -> tuple[str, ...]:
+    """Return the tracked files that git shows as modified, and that are exactly what a checkout writes."""
+    done = ask(git, "--porcelain=v1", "--no-renames", "--untracked-files=no")
+    modified = [entry[3:] for entry in split_z(done.text) if entry[:2] == " M"]
+    return tuple(sorted(as_checked_out(git, modified)))
+
+
 def is_clean(git: Git, *, care: Care = Care.USUAL, untracked: str = "all") -> bool:
     """Return whether nothing is uncommitted. What git cannot tell is not clean."""
     try:

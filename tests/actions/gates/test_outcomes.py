@@ -85,3 +85,22 @@ def test_the_gate_is_shown_for_what_was_tested_only(repo: Repo) -> None:
     assert shown(made, "x")["gate"] == {"unit": "passed"}
     (made.tree_of("x") / "bad").write_text("not committed\n")
     assert shown(made, "x")["gate"] == {}
+
+
+def test_what_a_checkout_leaves_modified_is_neither_committed_nor_in_the_way_of_cleaning_up(repo: Repo) -> None:
+    made = yard(repo)
+    repo.commit("Raw", {"raw.txt": "one\r\n"})
+    repo.write(".gitattributes", "*.txt text eol=lf\n")
+    repo.git("add", ".gitattributes")
+    repo.git("commit", "-q", "-m", "Attributes")
+    made.agent("x", "echo x >x.dat; git add x.dat; git commit -q -m x; echo left >left.dat\n")
+    made.spawn("x", "--task", "x")
+    made.run()
+    made.quiet()
+    assert made.status("x") in {"", "archived"}, made.record("x")
+    assert not made.tree_of("x").exists()
+    assert repo.git("diff", "--name-only", "main~1", "main", "--").split() == ["left.dat", "x.dat"]
+    made.open("y")
+    (made.tree_of("y") / "raw.txt").write_text("somebody's\r\n")
+    made.repo.loki("finish", "y", "--keep")
+    assert (made.tree_of("y") / "raw.txt").read_bytes() == b"somebody's\r\n"
