@@ -92,6 +92,8 @@ class Gate:
     """Ignored files that may stay from one run to the next, as patterns of gitignore(5)."""
     fresh: bool = False
     """Whether each run has a worktree made for it."""
+    environment: bool = False
+    """Whether runs get what ``environment.copy`` and ``environment.link`` bring into streams."""
 
     def guards(self, branch: str, *, integration: str, is_stream: bool, is_adopted: bool) -> bool:
         """Return whether a push of ``branch`` (short name) is gated by this gate.

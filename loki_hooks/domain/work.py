@@ -1,7 +1,7 @@
 """What our workers are asked to do: the one place that writes and reads what follows the program on their command lines.
 
     worker reconcile TRIGGER FRAMEWORK FOLDER [PID=START …]   wait for those processes, then make a pass
-    worker gate COMMIT TREE SUBJECT PLACES FOLDER             run the gates that the tree has no result for
+    worker gate COMMIT TREE SUBJECT PLACES FOLDER [again]     run the gates that the tree has no result for, or all
     worker session STREAM TOKEN FOLDER                        run a stream's session
     worker setup STREAM FOLDER                                set an adopted worktree up
     worker turns FOLDER                                       wait until a stream's provider takes it again
@@ -80,20 +80,25 @@ class ReconcileWork(Work):
 
 
 class GateWork(Work):
-    """Run the gates that ``tree`` has no result for. ``places``: how many streams are in it; ``subject``: for whom."""
+    """Run the gates that ``tree`` has no result for. ``places``: how many streams are in it; ``subject``: for whom.
 
-    __slots__ = ("commit", "folder", "places", "subject", "tree")
+    ``again``: the others, too.
+    """
+
+    __slots__ = ("again", "commit", "folder", "places", "subject", "tree")
+    again: bool
     commit: str
     tree: str
     subject: str
     places: int
     folder: str
 
-    def __init__(self, commit: str, tree: str, subject: str, places: int, folder: str) -> None:
-        self._set(commit=commit, tree=tree, subject=subject, places=places, folder=folder)
+    def __init__(self, commit: str, tree: str, subject: str, places: int, folder: str, *, again: bool = False) -> None:
+        self._set(commit=commit, tree=tree, subject=subject, places=places, folder=folder, again=again)
 
     def words(self) -> tuple[str, ...]:
-        return (WORKER, "gate", self.commit, self.tree, self.subject, str(self.places), self.folder)
+        again = ("again",) if self.again else ()
+        return (WORKER, "gate", self.commit, self.tree, self.subject, str(self.places), self.folder, *again)
 
 
 class SessionWork(Work):
@@ -176,6 +181,8 @@ def parse(words: Sequence[str]) -> Work | None:
                 return ReconcileWork(trigger, framework, folder, waits_for)
         case ["worker", "gate", commit, tree, subject, places, folder] if _is_number(places):
             return GateWork(commit, tree, subject, int(places), folder)
+        case ["worker", "gate", commit, tree, subject, places, folder, "again"] if _is_number(places):
+            return GateWork(commit, tree, subject, int(places), folder, again=True)
         case ["worker", "session", stream, token, folder]:
             return SessionWork(stream, token, folder)
         case ["worker", "setup", stream, folder]:

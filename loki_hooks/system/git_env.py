@@ -1,9 +1,11 @@
-"""What git and its hook frameworks export into hooks, by name.
+"""What git and its hook frameworks export into hooks, by name, and where git reads the user's own configuration.
 
 Apart from `processes`: a hook's light path needs it without subprocess.
 """
 
 from __future__ import annotations
+
+import os
 
 GIT_LOCAL_ENV = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -46,3 +48,23 @@ def of_framework(name: str) -> bool:
     Where they keep what they build is the user's own setting: without it an agent's commit would build it all again.
     """
     return name.startswith(_FRAMEWORKS) and name not in _SETTINGS
+
+
+def user_config_marks() -> tuple[str, ...]:
+    """Return what changes when the system's or the user's configuration of git does, but for what those files include.
+
+    (git-config(1), FILES)
+    """
+    home = os.path.expanduser("~")
+    config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    own = os.environ.get("GIT_CONFIG_GLOBAL")
+    places = (f"{config}/git/config", f"{home}/.gitconfig") if own is None else (own,)
+    return tuple(_mark(path) for path in (os.environ.get("GIT_CONFIG_SYSTEM") or "/etc/gitconfig", *places))
+
+
+def _mark(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return path
+    return f"{path} {found.st_mtime_ns} {found.st_size} {found.st_ino}"

@@ -42,7 +42,7 @@ def run_gates(work: GateWork) -> None:
 
 def _run(context: Context, work: GateWork, name: str, stop: threading.Event) -> None:
     gate, own = context.config.in_force.gates[name], Context(context.site)
-    job = Job(gate, work.commit, work.tree, work.subject, stop=stop, places=work.places, train=True)
+    job = Job(gate, work.commit, work.tree, work.subject, stop=stop, places=work.places, train=True, again=work.again)
     try:
         run_gate(own, job)
     except InterruptedRunError:

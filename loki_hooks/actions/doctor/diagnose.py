@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.doctor.gates import check_gates
 from loki_hooks.actions.doctor.hooks import check_hooks, check_scripts
 from loki_hooks.actions.doctor.locks import check_locks
 from loki_hooks.actions.doctor.loki import check_configuration, check_loki, check_secrets, check_state, check_trust
@@ -33,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "repository": check_settings,  # first: with core.bare flipped, much of the rest cannot be asked
     "locks": check_locks,
     "worktrees": check_worktrees,
+    "gates": check_gates,
     "refs": check_refs,
     "loki": check_loki,
     "state": check_state,

@@ -20,6 +20,7 @@ from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import LOKI, Site
 from loki_hooks.system.store.state import StateStore
 from loki_hooks.system.trees import files_in
+from loki_hooks.system.worktrees.environment import not_set_up
 
 if TYPE_CHECKING:
     from loki_hooks.actions.context import Context
@@ -215,6 +216,9 @@ def check_configuration(context: Context) -> list[Finding]:
                 "`loki-hooks install` proposes one; commit loki-hooks.toml",
             )
         )
+    left = not_set_up(context.site.main, config.in_force.environment) if context.site.main else ""
+    if left:
+        found.append(Finding("configuration", True, "set-up does not install everything", left))
     return found or [
         Finding(
             "configuration", True, "the configuration is in force", context.config.in_force.source or "all defaults"

@@ -18,11 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
+from loki_hooks.actions.gates.logs import keep_log, log_of
 from loki_hooks.actions.gates.runners import Registered, end_orphans, waiting_for
 from loki_hooks.actions.gates.worktrees import MAX_WORKTREES, prepare, tidy
 from loki_hooks.actions.streams.setup import run_setup
+from loki_hooks.actions.streams.worktree import bring_environment
 from loki_hooks.domain.config import Gate
-from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, judge, tail_of
+from loki_hooks.domain.gates.judging import judge, nothing_ran
+from loki_hooks.domain.gates.results import GateResult, Outcome, command_text, tail_of
 from loki_hooks.domain.secrets import Scrubber, without_credentials
 from loki_hooks.errors import InterruptedRunError, LokiError
 from loki_hooks.system.clock import now
@@ -33,16 +36,18 @@ from loki_hooks.system.processes.alive import myself
 from loki_hooks.system.processes.run import stopped_by
 from loki_hooks.system.processes.session_tree import mark_of
 from loki_hooks.system.processes.supervise import Ended, Output, supervise
-from loki_hooks.system.site import Site
 from loki_hooks.system.store import events, gate_results
 from loki_hooks.system.store.leases import NoPortsError, leased_ports
 from loki_hooks.system.worktrees import variables
-from loki_hooks.system.worktrees.run_made import note_what_is_there
+from loki_hooks.system.worktrees.run_made import Made, note_what_is_there, what_setup_made
 from loki_hooks.system.worktrees.secrets import scrubber_for
 
 _BUCKETS = 256
 """How many locks the trees share, so that lock files do not pile up: two trees of one bucket go one after the other."""
 _KEEP_BYTES = 200_000
+_PIECE = 1 << 20
+_MOST_READ = 32 << 20
+"""Bytes of an output, from its beginning and from its end, that are looked through for what ran."""
 _LOOK = 0.1
 """Seconds: how often who waits for others' runs looks, at first twice as often."""
 
@@ -115,7 +120,7 @@ def _go_on(job: Job, until: float | None) -> None:
 
 def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None) -> GateResult:
     """Run the gate in the first of its worktrees that is free and holds nobody's changes; wait while others run in them."""
-    unusable: set[int] = set()
+    unusable: dict[int, str] = {}
     pause = _LOOK / 2
     while True:
         busy = 0
@@ -132,7 +137,7 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
                 path = context.worktree_of_gate(job.gate.worktree, number)
                 try:
                     with stopped_by(job.stop):
-                        usable = prepare(
+                        why_not = prepare(
                             context,
                             path,
                             job.commit,
@@ -143,14 +148,15 @@ def _run_somewhere(context: Context, job: Job, hashed: str, until: float | None)
                     raise
                 except LokiError as error:
                     return could_not_run(context, job, error.message)
-                if usable:
+                if not why_not:
                     result = _run_in(context, job, path, hashed, number)
                     gate_results.store(context.git, result)
                     _publish(context, job, result)
                     return result
-                unusable.add(number)
+                unusable[number] = f"{path}: {why_not}"
         if not busy:
-            return could_not_run(context, job, f"all {MAX_WORKTREES} worktrees of the gate hold somebody's changes")
+            told = "; ".join(unusable[number] for number in sorted(unusable))
+            return could_not_run(context, job, f"none of the gate's {MAX_WORKTREES} worktrees can be used: {told}")
         _go_on(job, until)
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
@@ -195,6 +201,9 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
         (context.site.main, path), (config.environment, context.config.working.environment), os.environ
     )
     try:
+        note_what_is_there(path, job.gate.keep)
+        if job.gate.environment and job.setup:
+            bring_environment(context, path, config.environment)
         if job.setup:
             run_setup(
                 context,
@@ -225,22 +234,27 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
             raise InterruptedRunError("the gate was stopped in its set-up; it has no result") from error
         reason = shown.scrub(f"set-up failed: {error.message}")
         return replace(could_not_run(context, job, reason), tail=shown.scrub(error.hint or ""))
+    made: Made | None = None
     try:
-        note_what_is_there(path, job.gate.keep)
+        made = what_setup_made(path)
         failed_before = False
         while True:
             runs += 1
             ended, output = _execute(context, job, path, env, log, shown)
             if job.stopped:
                 raise InterruptedRunError("the gate was stopped; it has no result")
-            outcome, reason = judge(ended.code, timed_out=ended.timed_out, output=output)
+            outcome, reason = judge(ended.code, timed_out=ended.timed_out, empty=nothing_ran(_pieces(log)))
             if outcome is Outcome.PASSED and failed_before:
                 outcome, reason = Outcome.FLAKY, f"it failed, then passed at run {runs} of the same tree"
             if outcome in {Outcome.FAILED, Outcome.COULD_NOT_RUN}:
-                _keep_log(log, log_of(context.site, job.tree, job.gate.name))
+                keep_log(log, log_of(context.site, job.tree, job.gate.name))
             if outcome is not Outcome.FAILED or runs > job.gate.retries:
                 break
             failed_before = True
+        if outcome is not Outcome.PASSED and _passes_with_environment(context, job, path, env, log, shown):
+            reason += (
+                f"; it passes with the files that streams get: say `environment = true` in [gates.{job.gate.name}]"
+            )
         result = GateResult(
             job.gate.name, job.tree, job.commit, outcome, ended.code, 0.0, now(), reason, tail_of(shown.scrub(output))
         )
@@ -249,7 +263,7 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
     except LokiError as error:
         result = GateResult(job.gate.name, job.tree, job.commit, Outcome.COULD_NOT_RUN, None, 0.0, now(), error.message)
     finally:
-        tidy(context, path)
+        tidy(context, path, made)
     return replace(
         result,
         seconds=round(time.monotonic() - began, 3),
@@ -257,6 +271,26 @@ def _run_with(context: Context, job: Job, path: Path, hashed: str, ports: tuple[
         gate_hash=hashed,
         runs=max(runs, 1),
     )
+
+
+def _passes_with_environment(
+    context: Context, job: Job, path: Path, env: Mapping[str, str], log: Path, shown: Scrubber
+) -> bool:
+    """Whether the command fails on the integration branch only for lack of the untracked files that streams get.
+
+    Those stay until the run is tidied up; a run with them proves nothing of the tree.
+    """
+    tip = context.git.commit_id(context.integration_ref)
+    if job.gate.environment or not job.setup or tip is None or context.git.tree_id(tip) != job.tree:
+        return False
+    try:
+        brought, _ = bring_environment(context, path, context.config.in_force.environment)
+        if not brought:
+            return False
+        ended, _ = _execute(context, job, path, env, log.with_suffix(".environment.log"), shown)
+    except LokiError:
+        return False
+    return ended.code == 0 and not ended.timed_out and not job.stopped
 
 
 def _execute(
@@ -279,16 +313,18 @@ def _execute(
     return ended, output.text
 
 
-def log_of(site: Site, tree: str, gate: str) -> Path:
-    """Return where the whole output of a gate that did not pass on a tree is kept."""
-    return site.loki / "logs" / f"gate-{tree[:20]}-{gate}.log"
+def _pieces(log: Path) -> Iterator[str]:
+    """Yield an output from its file; of a very large one, the beginning and the end."""
+    import codecs
 
-
-def _keep_log(log: Path, kept: Path) -> None:
-    """Keep a run's log: the next run of the gate begins a new one."""
-    with contextlib.suppress(OSError):  # it only shows; the end of it is in the result
-        kept.unlink(missing_ok=True)
-        os.link(log, kept)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with log.open("rb") as file:
+        size = log.stat().st_size
+        while piece := file.read(_PIECE):
+            yield decoder.decode(piece)
+            if file.tell() == _MOST_READ and size > 2 * _MOST_READ:
+                file.seek(size - _MOST_READ)
+                yield "\n"
 
 
 def _mark_of_run(path: Path) -> str:
@@ -330,6 +366,17 @@ def show_results(context: Context, subject: str, results: Iterable[GateResult]) 
             write_atomic(path, dump_json(known), mode=0o600)
         except LokiError as error:  # it only shows; the result itself is a ref
             events.record(context.site, "results-not-shown", subject, detail=error.message)
+
+
+def shown_results(context: Context) -> dict[str, tuple[str, str]]:
+    """Return of which commit and tree each stream's last shown results are."""
+    value = read_json(context.site.loki / "state" / "test-results.json")
+    entries = value.items() if isinstance(value, dict) else ()
+    return {
+        stream: (str(entry.get("commit")), str(entry.get("tree")))
+        for stream, entry in entries
+        if isinstance(entry, dict)
+    }
 
 
 def on_signals(stop: threading.Event) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loki_hooks.actions.context import Context
 from loki_hooks.assets import asset_dir, package_dir, template_text
 from loki_hooks.domain.install.chain import SHIM_ID, legacy, owner_of
 from loki_hooks.domain.install.plan import make_plan
@@ -47,6 +49,7 @@ from loki_hooks.system.hooks.record import (
 )
 from loki_hooks.system.hooks.standing import note_places
 from loki_hooks.system.processes.run import run, scrubbed
+from loki_hooks.system.worktrees.environment import not_set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +63,11 @@ _SMALL = 1024 * 1024
 
 def plan_install(site: Site, asked: InstallWay | None = None) -> InstallPlan:
     """Return what `install` would do here. Changes nothing. Raises ``LokiError`` where it cannot be done."""
-    return make_plan(gather(site), asked)
+    plan = make_plan(gather(site), asked)
+    left = ""
+    with suppress(LokiError):  # what is wrong with the configuration is told by what needs it
+        left = not_set_up(site.main, Context(site).config.working.environment) if site.main else ""
+    return replace(plan, notes=(*plan.notes, left)) if left else plan
 
 
 def carry_out(site: Site, plan: InstallPlan, say: Callable[[str], None]) -> None:

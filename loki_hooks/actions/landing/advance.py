@@ -16,6 +16,7 @@ from pathlib import Path
 
 from loki_hooks.actions.context import Context
 from loki_hooks.errors import GitFailedError, LokiError, reason_in
+from loki_hooks.system.git.fast_forward import fast_forward
 from loki_hooks.system.git.git import Git, WorktreeEntry, list_worktrees, split_z
 from loki_hooks.system.git.operations import branch_held_by_operation, git_dir_of, operation_in
 from loki_hooks.system.git.status import entries, flagged_paths
@@ -59,16 +60,7 @@ def advance(context: Context, lock: PassLock, new: str, old: str, why: str) -> A
             if reason:
                 return Advance(False, reason)
         there = Git(holders[0].path)
-        done = there.run(
-            "merge",
-            "--ff-only",
-            "--no-autostash",
-            "--no-overwrite-ignore",
-            "--no-verify-signatures",
-            "--quiet",
-            new,
-            env={"GIT_REFLOG_ACTION": f"loki-hooks: {why}"},
-        )
+        done = fast_forward(there, new, why)
         if done.returncode != 0:
             return Advance(False, f"git refused in {holders[0].path}: {reason_in(done.error_text)}")
         with suppress(LokiError):  # then they stay as a person's own merge would leave them

@@ -92,6 +92,7 @@ def gather(context: Context, memory: Memory) -> Facts:
         train=look.train,
         standings=look.standings,
         base=look.base,
+        base_reason=look.base_reason,
         rests=look.rests,
         tip_tree=look.tip_tree,
         train_problem=problem,

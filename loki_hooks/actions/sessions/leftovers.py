@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.domain.secrets import without_credentials
 from loki_hooks.domain.sessions.refusal import why_refused
+from loki_hooks.domain.sessions.titles import fitting_title
 from loki_hooks.errors import reason_in
 from loki_hooks.system.files import open_fresh
 from loki_hooks.system.git.git import Git, split_z
@@ -124,7 +125,7 @@ def _commit(context: Context, git: Git, record: StreamRecord, left: _Leftovers) 
     with _unstaged(git, left.kept):
         environment = context.config.working.environment
         shown = scrubber_for((context.site.main, git.cwd), (environment,), os.environ)
-        title = shown.scrub(record.task.title) or f"Work of {record.stream}"
+        title = _title(context, shown.scrub(record.task.title) or f"Work of {record.stream}")
         body = f"What the session left uncommitted.\n\nLoki-Stream: {record.stream}"
         env = _environment_of(context, record)
         done = replace(git, hooks=True).run(
@@ -161,6 +162,12 @@ def _refused(context: Context, record: StreamRecord, said: str, *, timed_out: bo
     why = f"no answer in {COMMIT_TIMEOUT:.0f} s" if timed_out else why_refused(said) or "no reason given"
     more = f" (all of it: .loki/logs/{log})" if len(said.split("\n")) > 3 else ""
     return f"the commit was refused: {why}{more}"
+
+
+def _title(context: Context, title: str) -> str:
+    """Return the title as a person here would write it: hooks may ask for a form."""
+    words = ("log", "--no-merges", "--max-count=20", "--format=%s", context.integration_ref)
+    return fitting_title(title, (context.git.maybe(*words) or "").splitlines())
 
 
 @contextlib.contextmanager

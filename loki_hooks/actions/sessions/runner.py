@@ -43,6 +43,7 @@ from loki_hooks.errors import LokiError, SetupFailedError
 from loki_hooks.system.clock import now
 from loki_hooks.system.config.trust import word_for_sessions
 from loki_hooks.system.files import open_log
+from loki_hooks.system.git.fast_forward import fast_forward
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.git.submodules import follow_submodules
@@ -286,7 +287,7 @@ def _catch_up(context: Context, record: StreamRecord) -> None:
         return
     if not is_clean(git) or not git.is_ancestor(record.base, tip):
         return
-    if git.run("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800).returncode == 0:
+    if fast_forward(git, tip).returncode == 0:
         context.store.update(lambda state: state.with_stream(replace(state.streams[record.stream], base=tip)))
         note_sync(context, Path(record.path), tip)
         follow_submodules(context.site, Path(record.path), record.base)

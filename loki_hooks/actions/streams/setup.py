@@ -20,7 +20,15 @@ from loki_hooks.system.processes.supervise import Output, supervise
 from loki_hooks.system.worktrees import environment as env_files
 from loki_hooks.system.worktrees import variables
 from loki_hooks.system.worktrees.secrets import scrubber_for
-from loki_hooks.system.worktrees.setup_made import hide_tools_own, ignored_paths, remember_made, untracked_paths
+from loki_hooks.system.worktrees.setup_made import (
+    DONE,
+    forget_made,
+    hide_tools_own,
+    ignored_paths,
+    is_usable,
+    remember_made,
+    untracked_paths,
+)
 
 TIMEOUT = 1800.0
 
@@ -38,7 +46,8 @@ def run_setup(
     stop: threading.Event | None = None,
     mark: str = "",
 ) -> str:
-    """Run what `environment.setup` asks for unless it was done for the same inputs; return what was seen, or ''.
+    """Run what `environment.setup` asks for unless it was done for the same inputs and is still there; return
+    what was seen, or ''.
 
     What a command left running ends with it: the next one, for the same inputs, is not run, and would not start it again.
     ``mark`` names the session, or the gate's run, that it belongs to, in its processes' environment. Raises ``LokiError``
@@ -47,10 +56,11 @@ def run_setup(
     plan = env_files.plan_setup(worktree, environment)
     if plan is None:
         return ""
-    marker = git_dir_of(worktree) / "loki-setup"
+    marker = git_dir_of(worktree) / DONE
     key = env_files.setup_key(plan, worktree)
-    if (read_plain(marker) or b"").decode("ascii", "replace").strip() == key:
+    if (read_plain(marker) or b"").decode("ascii", "replace").strip() == key and is_usable(worktree):
         return plan.why
+    forget_made(worktree)
     if not mark:
         end_runs_for(worktree, none_is_on=False)
     deadline = time.monotonic() + TIMEOUT

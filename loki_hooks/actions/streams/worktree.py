@@ -113,21 +113,29 @@ def _of_packages(worktree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{folder}/{p}" for folder in packages_in(worktree) if _WILD.isdisjoint(folder) for p in patterns)
 
 
+def bring_environment(
+    context: Context, path: Path, wanted: Environment
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Copy, or link, the untracked files that are wanted into a worktree; return which, and which git could not ignore."""
+    main = context.site.main
+    to_link = copies.to_link(main, path, wanted.link) if main else ()
+    patterns = (*wanted.copy, *_of_packages(path, wanted.copy))
+    to_copy = copies.to_copy(main, path, patterns) if main else ()
+    names = (*to_link, *(name for name in to_copy if name not in to_link))
+    if main is None or not names:
+        return (), ()
+    unsafe = copies.exclude(Git(path), context.site.common, names)  # before they are there
+    safe = [name for name in names if name not in unsafe]
+    linked = copies.link_files(main, path, [name for name in safe if name in to_link])
+    return linked + copies.copy_files(main, path, [name for name in safe if name not in to_link]), unsafe
+
+
 def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
     """Copy, or link, the configured untracked files into the worktree, record which, keep them out of git.
 
     Needs the user's word.
     """
-    if context.site.main is None:
-        return record
-    path = Path(record.path)
-    wanted = context.config.working.environment
-    to_link = copies.to_link(context.site.main, path, wanted.link)
-    patterns = (*wanted.copy, *_of_packages(path, wanted.copy))
-    names = (*to_link, *(n for n in copies.to_copy(context.site.main, path, patterns) if n not in to_link))
-    if not names:
-        return record
-    unsafe = copies.exclude(Git(path), context.site.common, names)  # before they are there
+    copied, unsafe = bring_environment(context, Path(record.path), context.config.working.environment)
     if unsafe:
         events.record(
             context.site,
@@ -136,9 +144,6 @@ def copy_environment(context: Context, record: StreamRecord) -> StreamRecord:
             evidence={"files": list(unsafe)},
             detail="the ignore rules of the branch would show them to git",
         )
-    safe = [name for name in names if name not in unsafe]
-    linked = copies.link_files(context.site.main, path, [name for name in safe if name in to_link])
-    copied = linked + copies.copy_files(context.site.main, path, [name for name in safe if name not in to_link])
     if not copied:
         return record
     events.record(context.site, "environment-copied", record.stream, evidence={"files": [name for name, _ in copied]})

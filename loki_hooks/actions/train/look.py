@@ -10,9 +10,10 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.join import look_at_join
 from loki_hooks.actions.landing.merge import merge
 from loki_hooks.actions.landing.taken_out import Gone
+from loki_hooks.actions.landing.train_ref import current_train
 from loki_hooks.actions.radar.survey import conflicts_of_tips
-from loki_hooks.actions.train.build import build_train, current_train
-from loki_hooks.domain.gates.results import SeenResult, Standing, standing
+from loki_hooks.actions.train.build import build_train
+from loki_hooks.domain.gates.results import Comparison, Outcome, SeenResult, Standing, compare, lets_through, standing
 from loki_hooks.domain.reconcile.facts import Join, StreamFacts
 from loki_hooks.domain.refs import TIP_TRAILER, TRAIN, WITHOUT
 from loki_hooks.domain.streams.failures import LOOK, in_words
@@ -75,6 +76,7 @@ class TrainLook:
     train: Train | None = None
     standings: tuple[Standing, ...] = ()
     base: Standing = Standing.UNKNOWN
+    base_reason: str = ""
     tip_tree: str = ""
     rests: Mapping[int, Without] = field(default_factory=dict)
 
@@ -112,7 +114,8 @@ def look_at_train(context: Context, memory: Memory, tip: str, streams: Sequence[
     able = [s for s in able if s.record.stream not in unbuilt]
     standings = tuple(standing_of(context, memory, car.tree) for car in train.cars) if train else ()
     rests = _rests(context, memory, train, able, to_compare(standings, base, slots)) if train else {}
-    return TrainLook(tuple(looked.get(s.record.stream, s) for s in streams), train, standings, base, tip_tree, rests)
+    seen = tuple(looked.get(s.record.stream, s) for s in streams)
+    return TrainLook(seen, train, standings, base, _why_base_stands_so(context, tip_tree, base), tip_tree, rests)
 
 
 def look_at_tip(context: Context, memory: Memory, tip: str, look: TrainLook) -> TrainLook:
@@ -180,11 +183,41 @@ def _alone(context: Context, memory: Memory, tip: str, tip_tree: str, s: StreamF
     ):
         return replace(s, merged=True)
     solo = standing_of(context, memory, merged.tree)
-    s = replace(s, solo_tree=merged.tree, solo=solo)
-    if context.config.working.merge.how_of(s.record.kind).lands_by_train:
+    s = _compared(context, memory, tip_tree, replace(s, solo_tree=merged.tree, solo=solo))
+    proposes = not context.config.working.merge.how_of(s.record.kind).lands_by_train
+    wanted = (proposes and solo is Standing.UNKNOWN) or s.compared is Comparison.RUN_AGAIN
+    car = _built(context, memory, tip, [s.record]).cars[0] if wanted else None
+    return replace(s, proposes=proposes, alone=car)
+
+
+def _compared(context: Context, memory: Memory, tip_tree: str, s: StreamFacts) -> StreamFacts:
+    """Compare a stream that a gate could not be run on, also while it is tried again, with the integration branch."""
+    tree = s.solo_tree
+    if s.solo not in {Standing.BLOCKED, Standing.UNKNOWN} or tree not in memory.tested:
         return s
-    car = _built(context, memory, tip, [s.record]).cars[0] if solo is Standing.UNKNOWN else None
-    return replace(s, proposes=True, alone=car)
+    config = context.config.in_force
+    seen = gate_results.seen(context.git, tree, config.gates.values(), config)
+    if standing(seen) is not Standing.BLOCKED:
+        return s
+    stuck = [entry.result for entry in seen if entry.result and not lets_through(entry.gate, entry.result.outcome)]
+    told = "; ".join(f"{result.gate} {_HOW[result.outcome]}: {result.reason}" for result in stuck)
+    base = gate_results.seen(context.git, tip_tree, config.gates.values(), config)
+    compared = compare(seen, base) if tree != tip_tree else Comparison.NOTHING
+    solo = Standing.BLOCKED if compared is not Comparison.NOTHING else s.solo
+    return replace(s, solo=solo, compared=compared, solo_reason=f"merged with {context.integration}, {told}")
+
+
+_HOW = {Outcome.COULD_NOT_RUN: "could not be run", Outcome.FLAKY: "is flaky"}
+
+
+def _why_base_stands_so(context: Context, tree: str, base: Standing) -> str:
+    """Return what the gates say of the integration branch's own tree where it does not pass."""
+    if base not in {Standing.FAILED, Standing.BLOCKED}:
+        return ""
+    config = context.config.in_force
+    seen = gate_results.seen(context.git, tree, config.gates.values(), config)
+    stuck = [entry.result for entry in seen if entry.result and not lets_through(entry.gate, entry.result.outcome)]
+    return "; ".join(f"{result.gate}: {result.reason}" for result in stuck)
 
 
 def standing_of(context: Context, memory: Memory, tree: str) -> Standing:
@@ -216,7 +249,9 @@ def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamF
         if ref != TRAIN:  # the rest of a train whose culprit was sent back: it lands as it was tested
             if passed and {r.stream for r in records} == {car.stream for car in known.cars}:
                 return known
-        elif passed and not under_way:
+        elif passed and not under_way:  # it waits to land: what is behind it is tested meanwhile
+            return _extended(context, memory, known, records)
+        elif under_way and under_way == {car.stream for car in known.cars[_passed(context, memory, known) :]}:
             return known
         elif under_way == {car.stream for car in known.cars}:
             more = len(records) > len(known.cars) and len(known.cars) < context.config.working.merge.batch
@@ -229,6 +264,21 @@ def _train(context: Context, memory: Memory, tip: str, members: Sequence[StreamF
         memory.orders[key] = train_order(records, conflicts_of_tips(context, records), batch)
     built = _built(context, memory, tip, memory.orders[key])
     return built if built.cars else None
+
+
+def _passed(context: Context, memory: Memory, train: Train) -> int:
+    """Return how many of the first cars have passed together."""
+    ahead = [n + 1 for n, car in enumerate(train.cars) if standing_of(context, memory, car.tree) is Standing.PASSED]
+    return max(ahead, default=0)
+
+
+def _extended(context: Context, memory: Memory, train: Train, records: Sequence[StreamRecord]) -> Train:
+    """Return the train with what else can be on it behind its cars, which stay as they are."""
+    there = {car.stream for car in train.cars}
+    room = context.config.working.merge.batch - len(train.cars)
+    others = [r for r in records if r.stream not in there][: max(room, 0)]
+    more = _built(context, memory, train.cars[-1].commit, others) if others else Train("")
+    return Train(train.base, (*train.cars, *more.cars))
 
 
 def _built(context: Context, memory: Memory, tip: str, records: Sequence[StreamRecord]) -> Train:

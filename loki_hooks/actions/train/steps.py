@@ -68,7 +68,7 @@ def test(context: Context, _lock: PassLock, step: Test) -> StepOutcome:
     """Pin the train, mark its streams, and start the gates that have no result for the tree yet."""
     if _upstream_moved(context):
         return waits("the upstream moved meanwhile")
-    for car in step.cars:
+    for car in step.cars[step.passed :]:
         with because_of(car.stream):
             _put_to_test(context, _reopen(context, record_of(context, car.stream)))
     if step.pin:
@@ -78,7 +78,7 @@ def test(context: Context, _lock: PassLock, step: Test) -> StepOutcome:
     tested = streams[: [car.commit for car in step.cars].index(step.commit) + 1] if streams else []
     subject = tested[0] if len(tested) == 1 else ("train" if tested else context.integration)
     pid = start_detached(
-        worker_argv(GateWork(step.commit, step.tree, subject, step.places, str(context.site.root))),
+        worker_argv(GateWork(step.commit, step.tree, subject, step.places, str(context.site.root), again=step.again)),
         cwd=context.site.root,
         env=scrubbed(),
         output=context.site.folder("logs") / "runner.log",
@@ -160,9 +160,13 @@ def let_pass(context: Context, _lock: PassLock, step: LetPass) -> StepOutcome:
 def reject(context: Context, _lock: PassLock, step: Reject) -> StepOutcome:
     record = _reopen(context, record_of(context, step.stream))
     _put_to_test(context, record)
-    failed = [result for result in _show_results(context, step) if result.outcome is gates.Outcome.FAILED]
+    seen = _show_results(context, step)
+    failed = [result for result in seen if result.outcome is gates.Outcome.FAILED]
     names = ", ".join(result.gate for result in failed) or "the gate"
     reason = f"{names} failed on it merged with {context.integration}"
+    if not failed and (failed := [result for result in seen if result.outcome is gates.Outcome.COULD_NOT_RUN]):
+        names = ", ".join(f"{result.gate} ({result.reason})" for result in failed)
+        reason = f"{names} could not be run on it merged with {context.integration}, where it can be run without it"
     record = move(context, step.stream, Status.REJECTED, reason=reason, rejections=record.rejections + 1) or record
     signals.clear(context.site, SignalName("TESTS_PASSED", record.name))
     signals.clear(context.site, SignalName("MERGE_REQUESTED", record.stream))

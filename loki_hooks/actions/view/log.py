@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loki_hooks.actions.context import Context
-from loki_hooks.actions.gates.run import log_of as log_of_gate
+from loki_hooks.actions.gates.logs import log_of as log_of_gate
 from loki_hooks.actions.sessions.tmux import attach_command, is_shown
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.names import flat, is_name

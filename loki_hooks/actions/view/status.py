@@ -24,6 +24,7 @@ from loki_hooks.actions.sessions.cap import current_cap
 from loki_hooks.actions.sessions.evidence import gather_evidence
 from loki_hooks.actions.streams.adoption import found, strangers
 from loki_hooks.actions.streams.faults import MAIN
+from loki_hooks.actions.view.gates import gates_of
 from loki_hooks.actions.view.orphans import Orphan, orphans
 from loki_hooks.actions.view.reasons import Reasons
 from loki_hooks.actions.view.since import went_since
@@ -45,8 +46,8 @@ from loki_hooks.system.git.status import entries
 from loki_hooks.system.git.touched import touched_paths
 from loki_hooks.system.locks import holder_of_pass
 from loki_hooks.system.processes.alive import is_alive
-from loki_hooks.system.store import gate_results
 from loki_hooks.system.store import queues as queue_files
+from loki_hooks.system.worktrees.environment import not_set_up
 from loki_hooks.system.worktrees.registrations import is_here, why_away
 
 T = TypeVar("T")
@@ -174,22 +175,23 @@ def overview(context: Context) -> Overview:
     records = [_tried(notes, r.stream, partial(reasons.look_again, r)) or r for r in records]
     counts = _tried(notes, "distances", lambda: _distances(context, base, tips)) or {}
     seen = _tried(notes, "conflicts", lambda: survey(context, records, tips, base)) or Picture()
-    gates = _tried(notes, "gate results", lambda: _gates(context, seen.alone)) or {}
+    gates = _tried(notes, "gate results", lambda: gates_of(context, records, seen.alone, base)) or {}
     evidence = _tried(notes, "evidence", lambda: gather_evidence(context, records)) or {}
     touched = _tried(notes, "touched files", lambda: _touched(context, base, records, tips)) or {}
     names = names_of(records, context.integration)
 
     def look(r: StreamRecord) -> StreamStatus:
         there = seen.looks.get(r.stream)
+        ahead, behind = counts.get(tips[r.stream], (0, 0))
         return StreamStatus(
             record=r,
             tip=tips[r.stream],
-            ahead=counts.get(tips[r.stream], (0, 0))[0],
-            behind=counts.get(tips[r.stream], (0, 0))[1],
+            ahead=ahead,
+            behind=behind,
             dirty=there.dirty if there else None,
             session_alive=is_alive(r.session) or is_alive(r.claim),
             conflicts={names.get(other, other): files for other, files in seen.conflicts.get(r.stream, {}).items()},
-            gate={name: result.outcome.value for name, result in gates.get(r.stream, {}).items()},
+            gate=_gate_shown(gates.get(r.stream, {}), ahead, there.dirty if there else None),
             stage=context.stage_of(r),
             shown_stage=shown_stage(context.stages_of(r), r.stage),
             evidence=evidence.get(r.stream),
@@ -322,16 +324,9 @@ def _dirty(path: Path) -> bool | None:
         return None
 
 
-def _gates(context: Context, trees: Mapping[str, str]) -> dict[str, dict[str, GateResult]]:
-    """Return the gate results of each stream merged into the integration branch."""
-    config = context.config.in_force
-    have = gate_results.tested_trees(context.git)
-    found: dict[str, dict[str, GateResult]] = {}
-    for stream, tree in trees.items():
-        if tree in have:
-            seen = gate_results.seen(context.git, tree, config.gates.values(), config)
-            found[stream] = {entry.gate.name: entry.result for entry in seen if entry.result is not None}
-    return found
+def _gate_shown(gates: Mapping[str, GateResult], ahead: int, dirty: bool | None) -> dict[str, str]:
+    """Return name → outcome; nothing where the stream is another than what was tested: it has no commit, or more than commits."""
+    return {name: result.outcome.value for name, result in gates.items()} if ahead and not dirty else {}
 
 
 def _notes(context: Context) -> tuple[str, ...]:
@@ -347,7 +342,7 @@ def _notes(context: Context) -> tuple[str, ...]:
             f"not in force: {', '.join(config.not_in_force)} in the working copy differ from the commit of {config.integration}"
         )
     notes += gate_warnings(context)
-    notes += filter(None, [why_untested(context), why_not_pushed(context)])
+    notes += filter(None, [why_untested(context), why_not_pushed(context), _not_set_up(context)])
     untrusted = untrusted_reason(context)
     if untrusted and context.site.enabled:
         notes.append(f"what this repository runs {untrusted}")
@@ -361,3 +356,7 @@ def _loose(context: Context, worktrees: Sequence[WorktreeEntry]) -> tuple[str, .
         for entry in strangers(context, context.store.read(), worktrees, partial(is_of_gate, context))
         if not entry.branch and is_here(context.site, entry.path) and not operation_in(git_dir_of(entry.path))
     )
+
+
+def _not_set_up(context: Context) -> str:
+    return not_set_up(context.site.main, context.config.in_force.environment) if context.site.main else ""

@@ -19,8 +19,9 @@ from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.writing.queue import Edit, ItemState, QueueEntry
 from loki_hooks.domain.writing.rounds import Writer
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import LokiError, reason_in
 from loki_hooks.system.clock import now
+from loki_hooks.system.git.fast_forward import fast_forward
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.store import queues
@@ -86,7 +87,9 @@ def _again(context: Context, record: StreamRecord) -> None:
     tip = context.git.commit_id(context.integration_ref) or ""
     if not is_clean(git, untracked="normal"):
         raise LokiError(f"{record.path} has changes that nobody committed")
-    git.out("merge", "--ff-only", "--quiet", "--no-autostash", tip, timeout=1800)
+    moved = fast_forward(git, tip)
+    if moved.returncode != 0:
+        raise LokiError(f"{record.path} cannot be brought up to date: {reason_in(moved.error_text)}")
 
     def queue(state: State) -> State:
         current = state.streams.get(record.stream)

@@ -45,6 +45,8 @@ class GateResult:
     command: str = ""
     gate_hash: str = ""
     runs: int = 1
+    since: str = ""
+    """Of a gate that could not be run on the tree several times in a row: when that was so first; '' for just now."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -60,6 +62,7 @@ class GateResult:
             "command": self.command,
             "gate_hash": self.gate_hash,
             "runs": self.runs,
+            "since": self.since,
         }
 
     @classmethod
@@ -74,7 +77,7 @@ class GateResult:
         exit_code, seconds, runs = value.get("exit_code"), value.get("seconds"), value.get("runs")
         texts = {
             key: found if isinstance(found := value.get(key), str) else ""
-            for key in ("gate", "tree", "commit", "finished_at", "reason", "tail", "command", "gate_hash")
+            for key in ("gate", "tree", "commit", "finished_at", "reason", "tail", "command", "gate_hash", "since")
         }
         return cls(
             outcome=outcome,
@@ -92,8 +95,10 @@ def command_text(command: Command) -> str:
     return " ".join(part if re.fullmatch(r"[\w@%+=:,./-]+", part) else repr(part) for part in command)
 
 
-def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
+def gate_hash(gate: Gate, environment: Environment, platform: str, drivers: Mapping[str, str] | None = None) -> str:
     """Return the hash of what can change a result without changing the tree: command, platform, set-up, variables.
+
+    ``drivers``: what the user's own configuration of git does to files that are checked out.
 
     Only what is declared counts, so it is the same from a hook, a runner and a terminal.
     """
@@ -107,42 +112,10 @@ def gate_hash(gate: Gate, environment: Environment, platform: str) -> str:
         }
         | ({"keep": list(gate.keep)} if gate.keep else {})
         | ({"fresh": True} if gate.fresh else {})
+        | ({"environment": [*environment.copy, None, *environment.link]} if gate.environment else {})
+        | ({"drivers": dict(sorted(drivers.items()))} if drivers else {})
     )
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-_NO_TESTS = (
-    re.compile(r"^=*\s*no tests ran\b", re.MULTILINE),  # pytest
-    re.compile(r"^collected 0 items\b", re.MULTILINE),
-    re.compile(r"^Ran 0 tests in ", re.MULTILINE),  # unittest (exits 0 before Python 3.12)
-    re.compile(r"^No tests? (files )?found\b", re.MULTILINE),  # jest, vitest
-    re.compile(r"^No test files found\b", re.MULTILINE),
-)
-_GO_PACKAGE = re.compile(r"^(ok|FAIL|---|\?)\s+(.*)$", re.MULTILINE)
-
-
-def no_tests_ran(output: str) -> bool:
-    """Return whether the output of a runner whose words we know says that it collected no test."""
-    if any(pattern.search(output) for pattern in _NO_TESTS):
-        return True
-    packages = _GO_PACKAGE.findall(output)
-    return bool(packages) and all(mark == "?" and "[no test files]" in rest for mark, rest in packages)
-
-
-def judge(exit_code: int, *, timed_out: bool, output: str) -> tuple[Outcome, str]:
-    """Return what a finished run says, and why. ``exit_code`` is negative for a signal (subprocess's way)."""
-    if timed_out:
-        return Outcome.COULD_NOT_RUN, "it took longer than its timeout"
-    if exit_code < 0 or exit_code in {128 + 9, 128 + 15}:
-        number = -exit_code if exit_code < 0 else exit_code - 128
-        return Outcome.COULD_NOT_RUN, f"it was killed by signal {number}"
-    if exit_code == 127:
-        return Outcome.COULD_NOT_RUN, "the command was not found (exit status 127)"
-    if exit_code == 126:
-        return Outcome.COULD_NOT_RUN, "the command cannot be executed (exit status 126)"
-    if no_tests_ran(output):
-        return Outcome.COULD_NOT_RUN, "no test was collected"
-    return (Outcome.PASSED, "") if exit_code == 0 else (Outcome.FAILED, f"exit status {exit_code}")
 
 
 def lets_through(gate: Gate, outcome: Outcome | None) -> bool:
@@ -185,6 +158,36 @@ def standing(seen: Iterable[SeenResult]) -> Standing:
         if worst in found:
             return worst
     return Standing.PASSED
+
+
+class Comparison(StrEnum):
+    """What is to be done to know whether a tree is to blame that a gate could not be run on."""
+
+    NOTHING = "it cannot be told: it is not run on the integration branch either, or somebody else is at fault"
+    RUN_BASE = "run it on the integration branch now"
+    RUN_AGAIN = "run it on the tree again: it could be run on the integration branch since"
+    BLAME = "it could be run on the integration branch in between, and not on the tree before and after"
+
+
+def compare(seen: Iterable[SeenResult], base: Iterable[SeenResult]) -> Comparison:
+    """Return what the results of a tree and of the integration branch's own say of who keeps a gate from being run."""
+    known = {entry.gate.name: entry.result for entry in base}
+    found = {_compared(entry, known.get(entry.gate.name)) for entry in seen}
+    order = (Comparison.BLAME, Comparison.RUN_AGAIN, Comparison.RUN_BASE)
+    return next((one for one in order if one in found), Comparison.NOTHING)
+
+
+def _compared(entry: SeenResult, base: GateResult | None) -> Comparison:
+    mine = entry.result
+    if mine is None or mine.outcome is not Outcome.COULD_NOT_RUN:
+        return Comparison.NOTHING
+    if base is None:
+        return Comparison.RUN_BASE
+    if not lets_through(entry.gate, base.outcome):
+        return Comparison.NOTHING
+    if base.finished_at <= (mine.since or mine.finished_at):
+        return Comparison.RUN_BASE
+    return Comparison.RUN_AGAIN if base.finished_at > mine.finished_at else Comparison.BLAME
 
 
 def tail_of(output: str, lines: int = 40, characters: int = 6000) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loki_hooks.domain.gates.results import Standing
+from loki_hooks.domain.gates.results import Comparison, Standing
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import IN_TRAIN, LIVING
 from loki_hooks.domain.train.search import Car, Train, Without
@@ -52,6 +52,10 @@ class StreamFacts:
     merged: bool = False
     solo: Standing | None = None
     solo_tree: str = ""
+    solo_reason: str = ""
+    """Why it is that a gate could not be run on it merged alone."""
+    compared: Comparison = Comparison.NOTHING
+    """What is to be done then; ``alone`` is what it is tested as."""
     conflicts: tuple[str, ...] = ()
     proposes: bool = False
     alone: Car | None = None
@@ -115,6 +119,8 @@ class Facts:
     train: Train | None = None
     standings: tuple[Standing, ...] = ()
     base: Standing = Standing.UNKNOWN
+    base_reason: str = ""
+    """Why the tip's own tree does not pass."""
     tip_tree: str = ""
     train_problem: str = ""
     """Why no train can be built ('' when one can): git has no identity to commit with, say."""

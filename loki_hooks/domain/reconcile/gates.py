@@ -16,7 +16,7 @@ class Test(MainStep):
     """Run the gates on ``tree``, which ``commit`` has: as it is, or as what ``cars`` merge.
 
     ``pin``: under which name the tested train is kept, '' for not at all; ``places``: how many tests there may be at
-    once when this one is made.
+    once when this one is made. ``passed``: how many of the cars have passed before; ``again``: what is known does not count.
     """
 
     __test__: ClassVar[bool] = False  # pytest: not a test class
@@ -26,6 +26,8 @@ class Test(MainStep):
     cars: tuple[Car, ...] = ()
     pin: str = ""
     places: int = 1
+    passed: int = 0
+    again: bool = False
 
     @property
     def target(self) -> str:
@@ -45,9 +47,9 @@ class Cancel(MainStep):
         return self.tree
 
 
-def car_test(train: Train, car: Car, pin: str) -> Test:
-    """Return the test of what the train is up to the car."""
-    return Test(car.commit, car.tree, train.cars, pin)
+def car_test(train: Train, car: Car, pin: str, passed: int = 0) -> Test:
+    """Return the test of what the train is up to the car; so many of its cars have ``passed`` before."""
+    return Test(car.commit, car.tree, train.cars, pin, passed=passed)
 
 
 def tip_test(facts: Facts) -> Test:

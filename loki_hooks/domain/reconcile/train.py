@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from loki_hooks.domain.gates.results import Standing
+from loki_hooks.domain.gates.results import Comparison, Standing
 from loki_hooks.domain.reconcile.base import StreamStep
 from loki_hooks.domain.reconcile.facts import Facts, StreamFacts
 from loki_hooks.domain.reconcile.gates import (
@@ -107,26 +107,45 @@ def _hold_back(streams: Iterable[StreamFacts]) -> Iterator[Ready | Note]:
 
 def _land_or_test(facts: Facts, waiting: list[StreamFacts]) -> Iterator[TrainStep]:
     suspects = [s for s in waiting if s.solo is Standing.FAILED]
-    yield from note(
-        [s for s in waiting if s.solo is Standing.BLOCKED],
-        "a gate could not be run on it merged with the integration branch: see test-results.json",
-    )
+    blocked = [s for s in waiting if s.solo is Standing.BLOCKED]
+    for s in blocked:
+        if s.compared is Comparison.BLAME:
+            yield Reject(s.record.stream, s.tip, s.solo_tree)
+        else:
+            yield from note([s], s.solo_reason or "a gate could not be run on it merged with the integration branch")
     steps: list[TrainStep] = []
     if facts.train is not None and facts.train.cars:
         steps += _next_move(facts, facts.train, suspects, waiting)
     elif suspects:
         steps += _judge_suspects(facts, suspects)
     proposals = [step for s in waiting if s.proposes for step in _propose(facts, s)]
-    yield from _in_turn(facts, steps, proposals)
+    yield from _in_turn(facts, steps, proposals, [] if facts.untrusted else _comparisons(facts, blocked))
 
 
-def _in_turn(facts: Facts, train: list[TrainStep], proposals: list[TrainStep]) -> Iterator[TrainStep]:
+def _comparisons(facts: Facts, blocked: Iterable[StreamFacts]) -> list[TrainStep]:
+    """Return what shows whether streams are to blame that a gate could not be run on."""
+    tests: list[TrainStep] = []
+    for s in blocked:
+        if s.compared is Comparison.RUN_BASE:
+            tests.append(replace(tip_test(facts), again=True))
+        elif s.compared is Comparison.RUN_AGAIN and s.alone is not None:
+            tests.append(car_test(Train(facts.tip, (s.alone,)), s.alone, ""))
+    return list(dict.fromkeys(tests))
+
+
+def _in_turn(
+    facts: Facts, train: list[TrainStep], proposals: list[TrainStep], comparisons: list[TrainStep]
+) -> Iterator[TrainStep]:
     """What lands moves the tip that a proposal is tested on: both are not tested at once, but who waits longest first."""
     records = {s.record.stream: s.record for s in facts.streams}
     (train_tests, train_others), (proposal_tests, proposal_others) = _tests_apart(train), _tests_apart(proposals)
     yield from train_others
     yield from proposal_others
     if any(isinstance(step, Land) for step in train):
+        yield from train_tests
+        return
+    if not (train_tests or proposal_tests):
+        yield from comparisons
         return
 
     def rank(tests: list[Test]) -> tuple[bool, str]:
@@ -162,7 +181,10 @@ def _next_move(
         case search.RunTests(index) if index == search.BASE:
             yield tip_test(facts)
         case search.RunTests(index):
-            yield car_test(train, train.cars[index], "train")
+            passed = _waiting(facts, train, by_stream)
+            if 0 < passed <= index:
+                yield from _land(facts, Train(train.base, train.cars[:passed]), cars[:passed], by_stream)
+            yield car_test(train, train.cars[index], "train", passed)
         case search.Compare(indexes):
             for index in indexes:
                 rest = facts.rests[index].train
@@ -171,10 +193,21 @@ def _next_move(
             car = train.cars[index]
             yield Reject(car.stream, car.commit, car.tree)
         case search.PreExisting():
-            yield from note([*cars, *suspects], PRE_EXISTING)
+            yield from note([*cars, *suspects], _pre_existing(facts))
         case search.Blocked(index):
             whose = f"{train.cars[index].stream}'s merge"
             yield from note(cars, f"a gate could not be run on {whose}: see test-results.json")
+
+
+def _waiting(facts: Facts, train: Train, by_stream: Mapping[str, StreamFacts]) -> int:
+    """Return how many cars have passed, and wait for nothing but to land. What is behind them is tested meanwhile."""
+    ahead = [index + 1 for index, standing in enumerate(facts.standings) if standing is Standing.PASSED]
+    most = max(ahead, default=0)
+    rest = all(
+        car.stream in by_stream and by_stream[car.stream].record.status is not Status.TESTING
+        for car in train.cars[:most]
+    )
+    return most if rest else 0
 
 
 def _land(
@@ -216,9 +249,14 @@ def _judge_suspects(facts: Facts, suspects: list[StreamFacts]) -> Iterator[Rejec
         case Standing.UNKNOWN:
             yield tip_test(facts)
         case Standing.FAILED:
-            yield from note(suspects, PRE_EXISTING)
+            yield from note(suspects, _pre_existing(facts))
         case Standing.BLOCKED:
-            yield from note(suspects, "the gate could not be run on the integration branch: see test-results.json")
+            why = facts.base_reason or "see test-results.json"
+            yield from note(suspects, f"the gate could not be run on the integration branch: {why}")
+
+
+def _pre_existing(facts: Facts) -> str:
+    return f"{PRE_EXISTING} ({facts.base_reason})" if facts.base_reason else PRE_EXISTING
 
 
 def _reject(suspects: Iterable[StreamFacts]) -> Iterator[Reject]:

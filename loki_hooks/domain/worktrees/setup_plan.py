@@ -7,6 +7,7 @@ shared cache.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,8 @@ _ECOSYSTEMS: tuple[tuple[_Way, ...], ...] = (
     (_Way("Gemfile.lock", ("bundle", "install")),),
     (_Way("composer.lock", ("composer", "install", "--no-interaction", "--no-progress"), warm=("vendor",)),),
 )
+_NODE = frozenset({"npm", "pnpm", "yarn", "bun"})
+_DEPENDS = re.compile(r'"(?:dev|optional|peer)?dependencies"\s*:\s*\{\s*"', re.IGNORECASE)
 _IMMUTABLE = ("yarn", "install", "--immutable")
 _MAVEN = ("-B", "-q", "dependency:go-offline")
 _GRADLE = ("--no-daemon", "--quiet", "dependencies")
@@ -175,6 +178,17 @@ def together(first: Setup | None, second: Setup | None) -> Setup | None:
         (*first.inputs, *second.inputs),
         {**first.env, **second.env},
         (*first.warm, *second.warm),
+    )
+
+
+def without_lock(present: Collection[str], package: str) -> str:
+    """Return '' or what ``auto`` does not install, and why. ``package``: the text of package.json."""
+    locks = {way.lock for ways in _ECOSYSTEMS for way in ways if way.argv[0] in _NODE}
+    if "package.json" not in present or locks.intersection(present) or not _DEPENDS.search(package):
+        return ""
+    return (
+        "package.json has no lock file beside it, so set-up installs nothing for it: commit one (`npm install` writes "
+        "package-lock.json), or say in environment.setup what to run"
     )
 
 

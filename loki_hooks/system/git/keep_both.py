@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loki_hooks.domain.landing.additive import is_additive, only_adds
 from loki_hooks.system.git.git import Git, git_version, split_z
+from loki_hooks.system.git.merges import merge_tree
 
 MAX_BYTES = 2 * 1024 * 1024
 
@@ -21,7 +22,7 @@ def keep_both(git: Git, ours: str, theirs: str, patterns: Sequence[str]) -> str:
     """
     if git_version() < (2, 38):
         return ""
-    done = git.run("merge-tree", "--write-tree", "-z", "--no-messages", ours, theirs)
+    done = merge_tree(git, ours, theirs)
     if done.returncode != 1:
         return ""
     tree, *entries = split_z(done.text)

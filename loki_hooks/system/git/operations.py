@@ -8,6 +8,7 @@ from pathlib import Path
 from loki_hooks.errors import LokiError
 from loki_hooks.system.git_folder import pointer
 from loki_hooks.system.site import Site
+from loki_hooks.system.trees import remove_tree
 
 
 def git_dir_of(worktree: Path) -> Path:
@@ -41,6 +42,28 @@ def operation_in(git_dir: Path) -> str:
         if (git_dir / name).exists():
             return what
     return ""
+
+
+_TRACES = (
+    "MERGE_MSG",
+    "MERGE_MODE",
+    "AUTO_MERGE",
+    "SQUASH_MSG",
+    "BISECT_START",
+    "BISECT_TERMS",
+    "BISECT_NAMES",
+    "BISECT_RUN",
+)
+
+
+def clear_operation(git_dir: Path) -> None:
+    """Forget what git operation is in progress in a worktree whose files somebody puts back."""
+    for name in (*_OPERATIONS, *_TRACES):
+        place = git_dir / name
+        if place.is_dir() and not place.is_symlink():
+            remove_tree(place)
+        else:
+            place.unlink(missing_ok=True)
 
 
 def branch_held_by_operation(site: Site, branch: str) -> str:

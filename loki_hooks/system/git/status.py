@@ -23,6 +23,7 @@ from enum import Enum
 from pathlib import Path
 
 from loki_hooks.errors import GitFailedError, LokiError
+from loki_hooks.system.git.as_checked_out import as_checked_out
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.processes.run import Completed
@@ -105,9 +106,10 @@ def entries(
     ignored: bool = False,
     submodules: bool = True,
 ) -> tuple[Uncommitted, ...]:
-    """Return what is uncommitted. ``untracked``: all, normal or no; ``submodules``: also what is changed inside of them.
+    """Return what is uncommitted; what a checkout itself leaves modified is not.
 
-    Raises ``GitFailedError`` when git cannot tell.
+    ``untracked``: all, normal or no; ``submodules``: also what is changed inside of them. Raises ``GitFailedError`` when git
+    cannot tell.
     """
     options = ["--porcelain=v1", "--no-renames", f"--untracked-files={untracked}"]
     options += ["--ignored=matching"] if ignored else []
@@ -115,7 +117,16 @@ def entries(
     done = ask(git, *options, care=care)
     if done.returncode != 0:
         raise GitFailedError(("status", *options), done.returncode, done.error_text)
-    return tuple(Uncommitted(entry[:2], entry[3:]) for entry in split_z(done.text))
+    found = tuple(Uncommitted(entry[:2], entry[3:]) for entry in split_z(done.text))
+    nobodys = as_checked_out(git, [entry.path for entry in found if entry.code == " M"])
+    return tuple(entry for entry in found if entry.path not in nobodys)
+
+
+def left_by_checkout(git: Git) -> tuple[str, ...]:
+    """Return the tracked files that git shows as modified, and that are exactly what a checkout writes."""
+    done = ask(git, "--porcelain=v1", "--no-renames", "--untracked-files=no")
+    modified = [entry[3:] for entry in split_z(done.text) if entry[:2] == " M"]
+    return tuple(sorted(as_checked_out(git, modified)))
 
 
 def is_clean(git: Git, *, care: Care = Care.USUAL, untracked: str = "all") -> bool:

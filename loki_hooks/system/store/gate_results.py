@@ -13,10 +13,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from loki_hooks.domain.config import Config, Gate
 from loki_hooks.domain.gates.results import GateResult, Outcome, SeenResult, gate_hash
 from loki_hooks.domain.refs import GATES
+from loki_hooks.system.git.drivers import user_drivers
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.json import parse_json
 from loki_hooks.system.site import discover
@@ -31,7 +33,7 @@ def platform_text() -> str:
 
 def hash_of(gate: Gate, config: Config) -> str:
     """Return the gate's hash under ``config`` (the one in force)."""
-    return gate_hash(gate, config.environment, platform_text())
+    return gate_hash(gate, config.environment, platform_text(), user_drivers())
 
 
 def ref_of(tree: str, hashed: str) -> str:
@@ -40,6 +42,10 @@ def ref_of(tree: str, hashed: str) -> str:
 
 def store(git: Git, result: GateResult) -> None:
     """Record the result; a newer one for the same tree and gate replaces an older one."""
+    if result.outcome is Outcome.COULD_NOT_RUN:
+        before = _read(git, result.tree, result.gate_hash, own=True)
+        if before is not None and before.outcome is Outcome.COULD_NOT_RUN:
+            result = replace(result, since=before.since or before.finished_at)
     value = result.to_json()
     value["code"] = _code(git, value)
     blob = git.write_blob(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
@@ -61,7 +67,10 @@ def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None
     One that cannot be read, is about something else, or was made elsewhere without the configuration allowing that,
     counts as none.
     """
-    hashed = hash_of(gate, config)
+    return _read(git, tree, hash_of(gate, config), own=config.results.accept == "own")
+
+
+def _read(git: Git, tree: str, hashed: str, *, own: bool) -> GateResult | None:
     done = git.run("cat-file", "blob", ref_of(tree, hashed))
     if done.returncode != 0:
         return None
@@ -69,7 +78,7 @@ def lookup(git: Git, tree: str, gate: Gate, config: Config) -> GateResult | None
     if not isinstance(value, dict):
         return None
     code = str(value.get("code")).encode("utf-8", "replace")
-    if config.results.accept == "own" and not hmac.compare_digest(code, _code(git, value).encode()):
+    if own and not hmac.compare_digest(code, _code(git, value).encode()):
         return None
     found = GateResult.from_json(value)
     return found if found is not None and found.tree == tree and found.gate_hash == hashed else None

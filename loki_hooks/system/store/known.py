@@ -4,8 +4,9 @@
     <common>/loki/passed/<tree>-<hash> the blob of the result that passed, and the code over the three
 
 The whole way writes both; ``code`` is the clone's own (``clone_key.py``), so what others put there, or what is damaged,
-is not believed. ``key`` is a hash of all that decides what is in force: our code, the platform, the main worktree's
-configuration, where the remotes' HEADs point, and the integration branch's configuration by blob. A result counts only
+is not believed. ``key`` is a hash of all that decides what is in force: our code, the platform, the user's configuration
+of git, the main worktree's configuration, where the remotes' HEADs point, and the integration branch's configuration by
+blob. A result counts only
 while its ref is still at that blob, and a push goes through here only where *every* gate in force has one for its tree;
 anything else is for the whole way to say. Imports little: git waits for it.
 """
@@ -17,7 +18,7 @@ import hmac
 import os
 import sys
 
-from loki_hooks.system.git_env import GIT_LOCAL_ENV
+from loki_hooks.system.git_env import GIT_LOCAL_ENV, user_config_marks
 from loki_hooks.system.processes.detach import Dialogue
 
 MOST = 1000
@@ -110,6 +111,7 @@ def _key(common: str, root: str, integration: str, git: Dialogue) -> str:
         sys.platform,
         os.uname().machine,
         *(f"{stat.st_mtime_ns} {stat.st_size}" for stat in seen),
+        *user_config_marks(),
         *(hashlib.sha256(_read(f"{root}/{name}", links=True)).hexdigest() for name in _FILES),
         *(_read(f"{common}/{name}").decode("utf-8", "replace") for name in (*_remote_heads(common), *_OWN)),
         *("there" if head else "" for head in heads),

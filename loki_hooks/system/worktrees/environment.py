@@ -29,6 +29,7 @@ from loki_hooks.domain.worktrees.setup_plan import (
     plan_auto,
     plan_packages,
     together,
+    without_lock,
 )
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import read_plain, write_atomic
@@ -65,6 +66,14 @@ def packages_in(worktree: Path) -> tuple[str, ...]:
     """Return the folders of the packages below a worktree's root, as git tracks them there; links lead to none."""
     tracked = Git(worktree).maybe("ls-files", "-z") or ""
     return tuple(f for f in packages(split_z(tracked)) if Path(os.path.realpath(worktree / f)) == worktree / f)
+
+
+def not_set_up(worktree: Path, environment: Environment) -> str:
+    """Return '' or what set-up leaves out here for want of a lock file."""
+    if environment.setup != "auto":
+        return ""
+    package = (read_plain(worktree / "package.json") or b"").decode("utf-8", "replace")
+    return without_lock(present_names(worktree), package)
 
 
 def setup_key(setup: Setup, worktree: Path) -> str:

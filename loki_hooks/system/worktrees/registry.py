@@ -22,6 +22,7 @@ from loki_hooks.system.files import read_plain
 from loki_hooks.system.git.git import Git, list_worktrees
 from loki_hooks.system.git.identity import NOBODY
 from loki_hooks.system.git.operations import git_dir_of
+from loki_hooks.system.git.status import as_stdin, left_by_checkout
 from loki_hooks.system.git.submodules import checked_out, fill_submodules, gitlinks, take_out
 from loki_hooks.system.locks import Held, hold
 from loki_hooks.system.processes.alive import is_alive
@@ -58,6 +59,13 @@ def add(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -
     """
     for error in add_all(site, [WantedWorktree(path, branch, commit, new_branch)]).values():
         raise error
+
+
+def add_empty(site: Site, path: Path, branch: str, commit: str, *, new_branch: bool) -> None:
+    """Make one worktree, as `add` does, without its files and its index."""
+    git = Git(site.root)
+    taken = git.refs(f"refs/heads/{branch}") if new_branch else {}
+    _register(site, git, WantedWorktree(path, branch, commit, new_branch), taken)
 
 
 def add_all(site: Site, wanted: Sequence[WantedWorktree]) -> dict[Path, LokiError]:
@@ -316,7 +324,16 @@ def remove(site: Site, path: Path) -> None:
             git.run("checkout", "--quiet", *([branch] if branch else ["-"]), timeout=1800)
             raise GitFailedError(("worktree", "remove", str(path)), done.returncode, done.error_text)
         return
-    Git(site.root).out("worktree", "remove", str(path))
+    nobodys = left_by_checkout(git)
+    if not nobodys:
+        Git(site.root).out("worktree", "remove", str(path))
+        return
+    flag = ("update-index", "-z")  # git takes what its own checkout left modified for changes, and refuses
+    git.out(*flag, "--assume-unchanged", "--stdin", stdin=as_stdin(nobodys))
+    done = Git(site.root).run("worktree", "remove", str(path))
+    if done.returncode != 0:
+        git.run(*flag, "--no-assume-unchanged", "--stdin", stdin=as_stdin(nobodys))
+        raise GitFailedError(("worktree", "remove", str(path)), done.returncode, done.error_text)
 
 
 def _remove_made(git: Git) -> None:

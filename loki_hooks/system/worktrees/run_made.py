@@ -1,27 +1,32 @@
 """What a gate's run left ignored: it goes when the run is over, for it would decide what later runs see.
 
-What was there when the command began stays: set-up made it, or a person put it there. So does what the gate names in ``keep``
-(patterns of gitignore(5)). The note of a run that is on is in the gate worktree's git dir:
+What set-up made stays, as it made it. So does what the gate names in ``keep`` (patterns of gitignore(5)).
+The note of a run that is on is in the gate worktree's git dir:
 
     loki-gate-ignored    {"keep": [pattern, …], "before": {submodule, '' for the worktree itself: [ignored path, …]}}
+
+What is left ignored when the run is over is noted, too: what is there beside it when the next one begins is nobody's of ours.
+
+    loki-gate-left       {submodule, '' for the worktree itself: [ignored path, …]}
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from loki_hooks.domain.worktrees.caches import is_cache
 from loki_hooks.system.files import entries, write_atomic
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.submodules import checked_out
 from loki_hooks.system.json import dump_json, read_json
 from loki_hooks.system.site import LOKI
-from loki_hooks.system.worktrees.setup_made import ignored_paths, made_by_setup
+from loki_hooks.system.worktrees.fresh_checkout import open_up
+from loki_hooks.system.worktrees.setup_made import files_in, forget_made, ignored_paths, made_by_setup, mark_of
 
-_NOTE = "loki-gate-ignored"
+_NOTE, _LEFT = "loki-gate-ignored", "loki-gate-left"
 _AT_ONCE = 500
 """So many paths are named in one command line."""
 
@@ -37,10 +42,19 @@ def note_what_is_there(worktree: Path, keep: Sequence[str]) -> None:
     write_atomic(note_of_run(worktree), dump_json({"keep": list(keep), "before": before}))
 
 
-def remove_what_came(worktree: Path) -> None:
+Made = Mapping[str, Mapping[str, tuple[int, int]] | None]
+"""The files of all that set-up made, as they were when a command began; None for what is too large to look at."""
+
+
+def what_setup_made(worktree: Path) -> Made:
+    return {name: files_in(worktree / name) for name in made_by_setup(worktree)}
+
+
+def remove_what_came(worktree: Path, made: Made | None = None) -> None:
     """Remove what is ignored and was not there when the run began that is noted, if one is.
 
-    Where something cannot be removed the note stays: nothing may be tested there.
+    ``made``: what set-up had made then (None: whoever knew was killed). Files that came into it go, too; where others are not as
+    they were, set-up is done again. Where something cannot be removed the note stays: nothing may be tested there.
     """
     note = note_of_run(worktree)
     value = read_json(note)
@@ -53,8 +67,60 @@ def remove_what_came(worktree: Path) -> None:
             came = [path for path in sorted(ignored_paths(folder) - there) if path.partition("/")[0] != LOKI]
             for start in range(0, len(came), _AT_ONCE):
                 clean = _clean(folder, keep, came[start : start + _AT_ONCE]) and clean
+        clean = _put_back_set_up(worktree, keep, made) and clean
     if clean:
         note.unlink(missing_ok=True)
+
+
+def _put_back_set_up(worktree: Path, keep: Sequence[str], made: Made | None) -> bool:
+    """Have what set-up made be as it was; return whether that worked."""
+    clean = True
+    spoilt = []
+    for name, mark in made_by_setup(worktree).items():
+        before = made.get(name) if made is not None else None
+        after = files_in(worktree / name) if before is not None else None
+        if before is None or after is None:
+            if made is None and mark and mark_of(worktree / name) != mark:
+                spoilt.append(name)
+            continue
+        came = [f"{name.rstrip('/')}/{path}" for path in sorted(after.keys() - before.keys())]
+        for start in range(0, len(came), _AT_ONCE):
+            clean = _clean(worktree, keep, came[start : start + _AT_ONCE]) and clean
+        if any(after.get(path) != seen for path, seen in before.items()):
+            spoilt.append(name)
+    if spoilt:
+        forget_made(worktree, spoilt)
+    return clean
+
+
+def note_what_is_left(worktree: Path) -> None:
+    """Remember what is ignored in a gate worktree now that nothing of ours runs in it."""
+    left = {name: sorted(ignored_paths(folder)) for name, folder in _repositories(worktree)}
+    write_atomic(git_dir_of(worktree) / _LEFT, dump_json(left))
+
+
+def unknown_ignored(worktree: Path, *, sweep: bool = True) -> tuple[str, ...]:
+    """Return what is ignored and was not there when our last run was over, but for what tools rebuild (``sweep``: it goes)."""
+    noted = read_json(git_dir_of(worktree) / _LEFT)
+    if not isinstance(noted, dict):
+        return ()  # nothing of ours ran there yet, or that of an earlier release
+    found: list[str] = []
+    for name, folder in _repositories(worktree):
+        left = noted.get(name)
+        known = tuple(str(path) for path in left) if isinstance(left, list) else ()
+        new = [path for path in sorted(ignored_paths(folder)) if not _covered(path, known)]
+        caches = [path for path in new if is_cache(path)]
+        if caches and sweep:
+            _clean(folder, (), caches)
+        found += [f"{name}/{path}".lstrip("/") for path in new if path not in caches]
+    return tuple(found)
+
+
+def _covered(path: str, known: Sequence[str]) -> bool:
+    """Whether an ignored path, or what it is part of or holds, is known. git shows a folder as one where it ignores all of it."""
+    return path.partition("/")[0] == LOKI or any(
+        path == other or (other.endswith("/") and path.startswith(other)) or other.startswith(path) for other in known
+    )
 
 
 def remove_sockets(worktree: Path) -> None:
@@ -86,10 +152,8 @@ def _clean(folder: Path, keep: Sequence[str], paths: Sequence[str]) -> bool:
     git = Git(folder)
     if git.run(*words, timeout=1800).returncode == 0:
         return True
-    for path in paths:  # some tools make folders that nobody may write to (Go's module cache)
-        for base, _, _ in os.walk(folder / path):
-            with contextlib.suppress(OSError):
-                Path(base).chmod(0o700)
+    for path in paths:
+        open_up(folder / path)
     return git.run(*words, timeout=1800).returncode == 0
 
 

@@ -2,7 +2,8 @@
 
 Kept in the worktree's git dir (JSON: path as git shows it → mark): the ignored ones as ``loki-setup-made``, the untracked
 ones as ``loki-setup-left``. A mark is made of the sizes and times of change of all files there: what somebody wrote to
-since is somebody's. What is unchanged is nobody's work: it is not committed, and keeps no worktree.
+since is somebody's. What is unchanged is nobody's work: it is not committed, and keeps no worktree. Which set-up was done
+is in ``loki-setup``.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from loki_hooks.domain.worktrees.caches import is_tools_own_name, ways_to
+from loki_hooks.domain.worktrees.setup_plan import VENV
 from loki_hooks.errors import LokiError
 from loki_hooks.system.files import write_atomic
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.git.operations import git_dir_of
 from loki_hooks.system.git.status import entries
 from loki_hooks.system.json import dump_json, read_json
+from loki_hooks.system.trees import remove_tree
 
 FILE = "loki-setup-made"
 LEFT = "loki-setup-left"
+DONE = "loki-setup"
 MAX_FILES = 50_000
 
 
@@ -84,6 +88,60 @@ def remember_made(worktree: Path, ignored: frozenset[str], untracked: frozenset[
         made = {**_read(worktree, file), **{name: mark_of(worktree / name) for name in new}}
         if made:
             write_atomic(git_dir_of(worktree) / file, dump_json(made))
+
+
+def files_in(path: Path) -> dict[str, tuple[int, int]] | None:
+    """Return each file at or below ``path``, by its path from there: size and time of change. None for too many to look at."""
+    found: dict[str, tuple[int, int]] = {}
+    todo = [path]
+    while todo:
+        current = todo.pop()
+        try:
+            seen = current.lstat()
+            if stat.S_ISDIR(seen.st_mode):
+                todo += current.iterdir()
+            else:
+                found[current.relative_to(path).as_posix()] = (seen.st_size, seen.st_mtime_ns)
+        except OSError:
+            continue
+        if len(found) > MAX_FILES:
+            return None
+    return found
+
+
+def is_usable(worktree: Path) -> bool:
+    """Return whether what set-up made is all there, and its virtual environments have an interpreter."""
+    made = made_by_setup(worktree)
+    return all(os.path.lexists(worktree / name) for name in made) and not _dead(worktree, made)
+
+
+def forget_made(worktree: Path, names: Collection[str] | None = None) -> None:
+    """Have set-up done again: what it made (``names`` of it; None: what cannot be used any more) goes before."""
+    made = made_by_setup(worktree)
+    (git_dir_of(worktree) / DONE).unlink(missing_ok=True)
+    gone = _dead(worktree, made) if names is None else names
+    for name in gone:
+        place = worktree / name
+        if place.is_dir() and not place.is_symlink():
+            remove_tree(place)
+        else:
+            place.unlink(missing_ok=True)
+    write_atomic(
+        git_dir_of(worktree) / FILE, dump_json({name: mark for name, mark in made.items() if name not in gone})
+    )
+
+
+def _dead(worktree: Path, made: Collection[str]) -> tuple[str, ...]:
+    """Return the virtual environments whose interpreter is gone: they point at one that was upgraded, say."""
+    names = dict.fromkeys((*made, f"{VENV}/"))
+    return tuple(name for name in names if _has_no_interpreter(worktree / name))
+
+
+def _has_no_interpreter(folder: Path) -> bool:
+    if not (folder / "pyvenv.cfg").is_file():
+        return False
+    places = (folder / "bin" / "python", folder / "bin" / "python3")
+    return not any(place.exists() for place in places)
 
 
 def made_by_setup(worktree: Path) -> Mapping[str, str]:

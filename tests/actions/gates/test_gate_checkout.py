@@ -256,18 +256,26 @@ def test_what_a_run_left_ignored_is_gone_but_for_what_is_kept(made: Yard) -> Non
     text = (made.path / "loki-hooks.toml").read_text()
     text = text.replace("setup = false", "setup = 'mkdir -p deps; echo x >deps/made'")
     text = text.replace("[gates.unit]", "[gates.unit]\nkeep = ['warm/', '*.cache']")
-    repo.commit("Ignore", {".gitignore": "*.o\ndeps/\nout/\n.env\nwarm/\n*.cache\n", "loki-hooks.toml": text})
+    repo.commit(
+        "Ignore", {".gitignore": "*.o\ndeps/\nout/\n.env\nwarm/\n*.cache\n__pycache__/\n", "loki-hooks.toml": text}
+    )
     (made.outside / "gate.sh").write_text(
         f"{{ {LIST}; }} | cut -c43- >'{made.outside}/seen'; test -e deps/made || exit 1\n"
         "mkdir -p out/deep/warm warm; touch a.o out/deep/b.o out/deep/warm/w warm/w x.cache deps/later\n"
     )
     assert outcome_of(made)["outcome"] == "passed"
+    (there / "__pycache__").mkdir()
+    (there / "__pycache__" / "app.pyc").write_text("what a tool makes anew\n")
+    assert outcome_of(made, "--again")["outcome"] == "passed"
+    kept = {"./deps/made", "./out/deep/warm/w", "./warm/w", "./x.cache"}
+    assert kept <= set(seen(made).split())
+    assert not [name for name in seen(made).split() if name.endswith((".o", ".pyc", "later"))]
+    assert gate_worktrees(made) == ["project-testing"]
     (there / ".env").write_text("a person's\n")
     assert outcome_of(made, "--again")["outcome"] == "passed"
-    ignored = {"./.env", "./deps/made", "./deps/later", "./out/deep/warm/w", "./warm/w", "./x.cache"}
-    assert ignored <= set(seen(made).split())
-    assert not [name for name in seen(made).split() if name.endswith(".o")]
-    assert gate_worktrees(made) == ["project-testing"]
+    assert "./.env" not in seen(made).split(), "it would decide what the gate says"
+    assert (there / ".env").read_text() == "a person's\n"
+    assert gate_worktrees(made) == ["project-testing", "project-testing-2"]
 
 
 def test_what_a_killed_run_left_ignored_goes_too(repo: Repo) -> None:

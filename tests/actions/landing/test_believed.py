@@ -11,7 +11,8 @@ from conftest import Repo
 from support.look import events, stream
 from support.scripted import Yard, yard
 
-from loki_hooks.actions.train.build import build_train, current_train, pin_train
+from loki_hooks.actions.landing.train_ref import current_train
+from loki_hooks.actions.train.build import build_train, pin_train
 from loki_hooks.domain.refs import TRAIN
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.status import Status
