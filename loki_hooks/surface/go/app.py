@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from loki_hooks.surface.offers import METHODS, Setting, endpoint, option, setting, under
-from loki_hooks.surface.pool import Found
+from loki_hooks.surface.pool import UNRESOLVED, Found, constant
 from loki_hooks.surface.spelling import plain, spell
 from loki_hooks.surface.syntax import Syntax
 
@@ -26,13 +27,18 @@ _REQUIRED = frozenset({"MarkFlagRequired", "MarkPersistentFlagRequired"})
 def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
     names = _Names(root)
+    reads_all = any(text in root.text for text in ("os.Environ()", "os.Getenv(", "os.LookupEnv("))
+    yield from _constants(root, path)
     for node in root.walk():
         if node.kind == "call_expression":
             yield from _route(node, path, names)
             yield from _flag(node, path, names)
-            yield from _variable(node, path)
+            yield from _variable(node, path, names)
         elif node.kind == "composite_literal":
             yield from _flag_literal(node, path)
+            yield from _command(node, path)
+        elif reads_all and node.kind in ("expression_case", "keyed_element"):
+            yield from _told_apart(node, path)
         elif node.kind == "field_declaration":
             yield from _tagged(node, path)
 
@@ -92,7 +98,16 @@ def _scope(node: Syntax) -> int:
 def _route(node: Syntax, file: str, names: _Names) -> Iterator[Found]:
     owner, verb, arguments = _call(node)
     path = plain(arguments[0]) if arguments else None
-    if path is None or len(arguments) < 2 or owner is None:
+    if len(arguments) < 2 or owner is None:
+        return
+    if verb in _BY_METHOD and (inner := plain(arguments[1])) is not None:  # a method or several, then the path
+        prefix, known = _prefix(owner, names)
+        listed = [_method_named(one) for one in _methods_listed(arguments[0])]
+        for one in listed if known or inner.startswith("/") else ():
+            if one:
+                yield endpoint(one, under(prefix, inner), node, file)
+        return
+    if path is None:
         return
     prefix, known = _prefix(owner, names)
     if verb in ("HandleFunc", "Handle"):
@@ -103,8 +118,25 @@ def _route(node: Syntax, file: str, names: _Names) -> Iterator[Found]:
         if rest.startswith("/"):
             for one in _methods(node) or [method]:
                 yield endpoint(one, under(prefix, rest), node, file)
-    elif verb.lower() in METHODS and (path.startswith("/") or not path) and (verb.isupper() or known):
+    elif verb in ("Any", "All") and known:
+        yield endpoint("", under(prefix, path), node, file)
+    elif verb.lower() in METHODS and (
+        ((path.startswith("/") or not path) and (verb.isupper() or known)) or (verb.isupper() and known)
+    ):
         yield endpoint(verb, under(prefix, path), node, file)
+
+
+_BY_METHOD = frozenset({"Match", "Add", "Method", "MethodFunc"})
+
+
+def _methods_listed(node: Syntax) -> list[Syntax]:
+    body = node.get("body") if node.kind == "composite_literal" else None
+    return [(element.parts or [element])[0] for element in body.parts] if body is not None else [node]
+
+
+def _method_named(node: Syntax) -> str:
+    text = plain(node) or node.text.rpartition(".Method")[2]
+    return text.upper() if text.lower() in METHODS else ""
 
 
 def _methods(node: Syntax) -> list[str]:
@@ -177,7 +209,7 @@ def _flag(node: Syntax, file: str, names: _Names) -> Iterator[Found]:
     if base not in _FLAGS or (not base and not to_variable):
         return
     rest = arguments[1:] if to_variable else arguments
-    name = plain(rest[0]) if rest else None
+    name = _name(rest[0]) if rest else None
     if not name:
         return
     after = rest[2:] if short else rest[1:]
@@ -185,7 +217,28 @@ def _flag(node: Syntax, file: str, names: _Names) -> Iterator[Found]:
     default = spell(after[0]) if len(after) > 1 and base not in ("Func", "BoolFunc", "") else ""
     takes = "flag" if base in ("Bool", "BoolFunc", "Count") else base.lower()
     seen = Setting(takes=takes, default=default, required=name in names.required)
-    yield option([f"{dash}{name}", *([f"-{alias}"] if alias else [])], node, file, seen)
+    names_told = [f"{dash}{name}"] if not name.startswith(UNRESOLVED) else [f"{UNRESOLVED}{dash}{name}"]
+    yield option([*names_told, *([f"-{alias}"] if alias else [])], node, file, seen)
+
+
+def _name(node: Syntax) -> str | None:
+    """Return what a string says, or which constant says it."""
+    if node.kind in ("identifier", "selector_expression"):
+        return UNRESOLVED + node.text.rpartition(".")[2]
+    return plain(node)
+
+
+def _constants(root: Syntax, file: str) -> Iterator[Found]:
+    for node in root.walk(_BODIES):
+        if node.kind in ("const_spec", "var_spec"):
+            listed = node.get("value")
+            values = listed.parts if listed is not None else []
+            for name, value in zip(node.every("name"), values, strict=False):
+                if text := plain(value):
+                    yield constant(name.text, text, node, file)
+
+
+_BODIES = ("function_declaration", "method_declaration", "func_literal")
 
 
 def _dash(owner: Syntax, names: _Names, depth: int = 0) -> str:
@@ -210,8 +263,11 @@ def _flag_literal(node: Syntax, file: str) -> Iterator[Found]:
     if not (kind.startswith("cli.") and kind.endswith("Flag")):
         return
     told = _keyed(node)
-    name = plain(told.get("Name"))
+    name = _name(told["Name"]) if "Name" in told else None
     if not name:
+        return
+    if name.startswith(UNRESOLVED):
+        yield setting(f"{UNRESOLVED}--{name}", node, file)
         return
     aliases = [text for text in _texts(told.get("Aliases")) if text]
     names = [f"--{one}" if len(one) > 1 else f"-{one}" for one in (name, *aliases)]
@@ -235,12 +291,15 @@ def _texts(node: Syntax | None) -> list[str]:
 # The environment
 
 
-def _variable(node: Syntax, file: str) -> Iterator[Found]:
+def _variable(node: Syntax, file: str, names: _Names) -> Iterator[Found]:
     owner, verb, arguments = _call(node)
+    where = owner.text if owner is not None else ""
     name = plain(arguments[0]) if arguments else None
+    if arguments and not name and where in ("os", "syscall") and verb in ("Getenv", "LookupEnv"):
+        known = names.told(arguments[0])[1] if arguments[0].kind == "identifier" else None
+        name = f"{UNRESOLVED}{_name(arguments[0])}" if known is None and _name(arguments[0]) else None
     if not name:
         return
-    where = owner.text if owner is not None else ""
     if where in ("os", "syscall") and verb in ("Getenv", "LookupEnv"):
         yield setting(name, node, file, Setting(default=_fallback(node)))
     elif where == "viper" and (verb.startswith("Get") or verb == "SetDefault"):
@@ -248,6 +307,32 @@ def _variable(node: Syntax, file: str) -> Iterator[Found]:
         yield setting(name, node, file, Setting(default=default))
     elif not where and verb.lower().startswith(("getenv", "envor")) and name.isupper():
         yield setting(name, node, file, Setting(default=spell(arguments[1]) if len(arguments) > 1 else ""))
+
+
+def _told_apart(node: Syntax, file: str) -> Iterator[Found]:
+    """Yield the variables of ``case "PUMP_SPEED":`` and ``{"PUMP_SPEED": …}`` in a file that reads the environment."""
+    named = node.get("value") if node.kind == "expression_case" else node.parts[0] if node.parts else None
+    listed = named.parts if named is not None and named.kind in ("expression_list", "literal_element") else [named]
+    for one in listed:
+        text = plain(one) or ""
+        if _VARIABLE.fullmatch(text):
+            assert one is not None
+            yield setting(text, one, file)
+
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+
+
+def _command(node: Syntax, file: str) -> Iterator[Found]:
+    """Yield the command of ``&cobra.Command{Use: "serve [flags]"}`` and ``&cli.Command{Name: "serve"}``."""
+    kind = node.word("type")
+    if kind not in ("cobra.Command", "cli.Command"):
+        return
+    told = _keyed(node)
+    hidden = told.get("Hidden")
+    name = (plain(told.get("Use" if kind == "cobra.Command" else "Name")) or "").partition(" ")[0]
+    if name and (hidden is None or hidden.text != "true"):
+        yield setting(name, node, file, Setting(takes="command"))
 
 
 def _fallback(node: Syntax) -> str:

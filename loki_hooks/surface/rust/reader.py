@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
-from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, offer
+from loki_hooks.surface.languages import LANGUAGES
+from loki_hooks.surface.packages import Packages
+from loki_hooks.surface.pool import Key, bare, compare_files, differ_by_key, joined, offer
 from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
-from loki_hooks.surface.reader import LANGUAGES
 from loki_hooks.surface.rust.app import read_offers
 from loki_hooks.surface.rust.items import Path, RustFile, RustItem, Use, read_items, roots
 from loki_hooks.surface.syntax import Syntax
@@ -18,7 +19,8 @@ SUFFIXES = LANGUAGES["rust"]
 _Exports = dict[Path, dict[str, list[RustItem] | Use]]
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
+    del packages
     return compare_files(before, after, lambda _: "rust", _read, _differ)
 
 
@@ -81,8 +83,11 @@ def _exports(files: list[RustFile], opens: Mapping[Path, bool]) -> _Exports:
     """Return each module's names, with those that ``pub use …::*`` hands on through any number of modules."""
     out: _Exports = {}
     homes = _homes(files)
+    written = _traits(files)
     for file in files:
         for item in file.items:
+            if not item.suffix and (more := written.get(item.name)) and item.shape.kind in _IMPLEMENTING:
+                item = replace(item, shape=replace(item.shape, marks=item.shape.marks | more))  # noqa: PLW2901
             home = homes.get((item.module, item.name)) or homes.get(((), item.name)) or item
             there = out.setdefault(home.module, {}).setdefault(item.name, [])
             if isinstance(there, list):
@@ -101,6 +106,21 @@ def _exports(files: list[RustFile], opens: Mapping[Path, bool]) -> _Exports:
                     out[star.module][name] = replace(star, name=name, alias=name)
                     grown = True
     return out
+
+
+_IMPLEMENTING = frozenset({"struct", "enum", "union"})
+_SILENT = frozenset({"Drop", "StructuralPartialEq", "Sealed"})
+
+
+def _traits(files: list[RustFile]) -> dict[str, frozenset[str]]:
+    """Return type → the traits that are implemented for it and that others can name; derived or written, they are the same."""
+    private = {name for file in files for name in file.private_traits} | _SILENT
+    found: dict[str, set[str]] = {}
+    for file in files:
+        for name, trait in file.traits:
+            if bare(trait) not in private:
+                found.setdefault(name, set()).add(f"impl {trait}")
+    return {name: frozenset(traits) for name, traits in found.items()}
 
 
 def _homes(files: list[RustFile]) -> dict[tuple[Path, str], RustItem]:

@@ -13,6 +13,7 @@ from conftest import Repo, eventually
 
 from loki_hooks.actions.writing.docs import analyse
 from loki_hooks.domain.surface import Compared
+from loki_hooks.surface.packages import Packages
 from loki_hooks.surface.python import reader
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import discover
@@ -241,10 +242,10 @@ def test_one_change_is_one_item_however_it_comes_in(project: Repo) -> None:
 def test_a_reader_that_fails_costs_its_file_and_nothing_else(project: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     read = reader.changes
 
-    def fail(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+    def fail(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
         if "src/odd.py" in after:
             raise RuntimeError("a fault of ours")
-        return read(before, after)
+        return read(before, after, packages)
 
     monkeypatch.setattr(reader, "changes", fail)
     old = project.git("rev-parse", "HEAD")
