@@ -41,35 +41,9 @@ MAX_VALUE = 200
 """Characters of a value that are told."""
 
 
-_NOT_OURS = frozenset(
-    [
-        "docs",
-        "doc",
-        "docker",
-        "scripts",
-        "tools",
-        "ci",
-        "deploy",
-        "deployment",
-        "deployments",
-        "k8s",
-        "kubernetes",
-        "infra",
-        "ops",
-        "monitoring",
-        "provisioning",
-        "ansible",
-        "terraform",
-        "charts",
-        "helm",
-        "compose",
-        "dev",
-        "hack",
-        "grafana",
-        "prometheus",
-        "nginx",
-    ]
-)
+_NOT_OURS = frozenset({"docs", "doc", "docker", "scripts", "tools", "ci", "deploy", "deployment", "deployments", "k8s", "ops",
+                       "kubernetes", "infra", "monitoring", "provisioning", "ansible", "terraform", "charts", "helm", "compose",
+                       "dev", "hack", "grafana", "prometheus", "nginx"})  # fmt: skip
 """In folders like these settings are those of other programs, which this one is run beside."""
 _WORD = re.compile(r"[\w-]+")
 

@@ -34,7 +34,9 @@ def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packa
             unread.append(Unread(path, "no manifest that can be read"))
             continue
         changed = compare(path, old, new, lambda was, _: was.name in _VERSIONS)
-        found += [c for c in changed if c.symbol in _VERSIONS or not _is_program(packages, path)]
+        if _is_program(packages, path):
+            changed = [c for c in changed if c.symbol in _VERSIONS]
+        found += changed
     return Compared(tuple(_without_renames(found)), tuple(unread))
 
 

@@ -202,13 +202,25 @@ def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
 
     for key in {**old, **new}:
         there = new.get(key) or old[key]
+        if key in old and key in new and _says_no_more(old[key], new[key]):
+            continue
         for change in compare(there.file, _one(old, key), _one(new, key), broken):
             if there.owner != key and there.owner in moved[change.what]:
                 continue
-            if change.what is not What.CHANGED and families[change.what].gives(there):
+            if change.what is not What.CHANGED and families[change.what].gives(
+                there, old.get(there.owner), new.get(there.owner)
+            ):
                 continue
             breaking = change.breaking or (change.what is What.ADDED and there.new_breaks)
             yield key, replace(change, breaking=breaking)
+
+
+def _says_no_more(old: Offer, new: Offer) -> bool:
+    """Whether two settings differ in nothing but that one is declared so that it does not say what it takes."""
+    if old.aspect is not Aspect.CONFIG or len(old.shapes) != 1 or len(new.shapes) != 1:
+        return False
+    (one,), (other,) = old.shapes, new.shapes
+    return not (one.type and other.type) and replace(one, type="") == replace(other, type="")
 
 
 def _kinds(one: Offer) -> set[str]:
@@ -228,12 +240,13 @@ class Families:
         self._classes: dict[str, list[Key]] | None = None
         self._members: set[tuple[Key, str]] = set()
 
-    def gives(self, member: Offer) -> bool:
+    def gives(self, member: Offer, old_owner: Offer | None, new_owner: Offer | None) -> bool:
         """Return whether its class has it without saying so itself."""
         owner = self._surface.get(member.owner) if member.owner is not None else None
         if owner is None or not member.name.startswith(owner.name) or member.name == owner.name:
             return False
-        if any("override" in shape.marks for shape in member.shapes):
+        same_bases = old_owner is not None and new_owner is not None and _bases(old_owner) == _bases(new_owner)
+        if same_bases and any("override" in shape.marks for shape in member.shapes):
             return True
         self._read()
         suffix = member.name[len(owner.name) :]
@@ -275,6 +288,10 @@ class Families:
             owner = self._surface.get(one.owner) if one.owner is not None else None
             if owner is not None and one.name.startswith(owner.name):
                 self._members.add((one.owner, one.name[len(owner.name) :]))
+
+
+def _bases(one: Offer) -> set[str]:
+    return {base for shape in one.shapes for base in shape.bases}
 
 
 _WITH_MEMBERS = frozenset({"class", "interface", "module", "record", "enum", "struct", "trait"})

@@ -257,7 +257,8 @@ def _namespace(node: Syntax, about: Syntax) -> list[MemberEntry]:
     found = entries(node, about)
     body = node.get("body")
     for statement in body.parts if body is not None else []:
-        ambient = about.has("declare") or about.kind == "ambient_declaration"
+        around = node.parent
+        ambient = about.has("declare") or (around is not None and around.kind == "ambient_declaration")
         inner = statement.get("declaration") if statement.kind == "export_statement" else statement if ambient else None
         if inner is None or inner.kind in ("internal_module", "module"):
             continue

@@ -66,40 +66,34 @@ def _public_modules(exports: Exports, packages: Packages, resolve: Resolve) -> s
 def _unexported(
     modules: Mapping[str, ExportingModule], exports: Exports, public: Reaches, origin: Origin, resolve: Resolve
 ) -> Reaches:
+    """Return the members of types that callers have to make, though nobody exports them: of parameters, and what these hold."""
     known = {(reach.origin[0], reach.origin[1]) for reach in public.values() if isinstance(reach.origin, tuple)}
     out: Reaches = {}
-    todo = [(key, reach) for key, reach in public.items() if any(s.kind == "function" for s in reach.offer.shapes)]
-    todo += [(key, reach) for key, reach in public.items() if any(s.kind == "class" for s in reach.offer.shapes)]
-    for owner, reach in todo:
-        home = reach.origin[0] if isinstance(reach.origin, tuple) else ""
-        for name in _types_of(reach):
-            found = _declared(modules, exports, home, name, origin, resolve)
-            if found is None or found in known or len(known) > len(public) + _MOST_TYPES:
-                continue
-            known.add(found)
-            place, own_name = found
-            for entry in modules[place].own.get(own_name, ()):
-                if entry.suffix and entry.shape.kind in ("field", "function"):
-                    one = offer(Aspect.PUBLIC, own_name + entry.suffix, entry.line, place, entry.shape, owner=owner)
-                    key = (place, own_name, entry.suffix)
-                    out[key] = Reach(one, key)
-                    todo.append((owner, out[key]))
-                elif not entry.suffix:
-                    todo.append(
-                        (
-                            owner,
-                            Reach(
-                                offer(Aspect.PUBLIC, own_name, entry.line, place, entry.shape), (place, own_name, "")
-                            ),
-                        )
-                    )
+    todo: list[tuple[Key, str, str, int]] = []
+    for owner, reach in public.items():
+        if isinstance(reach.origin, tuple):
+            given = [param.type for shape in reach.offer.shapes for param in shape.params or ()]
+            todo += [(owner, reach.origin[0], name, 0) for text in given for name in _TYPE_NAME.findall(text)]
+    while todo and len(known) < len(public) + _MOST_TYPES:
+        owner, home, name, depth = todo.pop()
+        found = _declared(modules, exports, home, name, origin, resolve)
+        if found is None or found in known:
+            continue
+        known.add(found)
+        place, own_name = found
+        for entry in modules[place].own.get(own_name, ()):
+            shape = entry.shape
+            if entry.suffix and shape.kind in ("field", "function"):
+                key = (place, own_name, entry.suffix)
+                one = offer(Aspect.PUBLIC, own_name + entry.suffix, entry.line, place, shape, owner=owner)
+                out[key] = Reach(one, key)
+            texts = (shape.type, *shape.bases) if not entry.suffix or depth < _DEPTH else ()
+            todo += [(owner, place, inner, depth + 1) for text in texts for inner in _TYPE_NAME.findall(text)]
     return out
 
 
-def _types_of(reach: Reach) -> Iterator[str]:
-    for shape in reach.offer.shapes:
-        for text in (shape.type, *shape.bases, *(param.type for param in shape.params or ())):
-            yield from _TYPE_NAME.findall(text)
+_DEPTH = 1
+"""Options within options."""
 
 
 def _declared(
@@ -129,6 +123,44 @@ def without_exported(
         elsewhere = {reach.origin for reach in others.values()}
         sides.append({**{k: r for k, r in hidden.items() if r.origin not in elsewhere}, **public})
     return sides[0], sides[1]
+
+
+def written_out(
+    sides: tuple[dict[Key, Reach], dict[Key, Reach]], modules: tuple[Mapping[str, ExportingModule], ...]
+) -> Iterator[dict[Key, Reach]]:
+    """Yield the sides with the type written out for each name that only one of them gives to it: both say the same."""
+    aliases = [_aliases(side) for side in modules]
+    lone = {n: kind for one, other in (aliases, aliases[::-1]) for n, kind in one.items() if n not in other}
+    words = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, lone))})(?![\w<])") if lone else None
+    for side in sides:
+        yield {key: _spelled(reach, words, lone) for key, reach in side.items()} if words is not None else side
+
+
+def _aliases(modules: Mapping[str, ExportingModule]) -> dict[str, str]:
+    return {
+        name: entry.shape.type
+        for module in modules.values()
+        for name, entries in module.own.items()
+        for entry in entries
+        if entry.shape.kind == "type" and not entry.shape.generics and 0 < len(entry.shape.type) <= _LONGEST_ALIAS
+    }
+
+
+_LONGEST_ALIAS = 100
+
+
+def _spelled(reach: Reach, words: re.Pattern[str], aliases: Mapping[str, str]) -> Reach:
+    def spelled(text: str) -> str:
+        return words.sub(lambda found: aliases[found[0]], text)
+
+    if not words.search(reach.offer.seen):
+        return reach
+    shapes = tuple(
+        replace(s, type=spelled(s.type), params=s.params and tuple(replace(p, type=spelled(p.type)) for p in s.params))
+        for s in reach.offer.shapes
+    )
+    seen = "; ".join(sorted(map(str, shapes)))
+    return replace(reach, offer=replace(reach.offer, shapes=shapes, seen=seen))
 
 
 def _stem(path: str) -> str:

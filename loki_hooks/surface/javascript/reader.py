@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from loki_hooks.domain.surface import Aspect, Change, Compared
 from loki_hooks.surface.javascript.app import BY_CUSTOM, mounts_of, read_offers, routers_of
 from loki_hooks.surface.javascript.modules import DEFAULT, Export, ExportingModule, read_exports
-from loki_hooks.surface.javascript.reaches import public_reaches, without_exported
+from loki_hooks.surface.javascript.reaches import public_reaches, without_exported, written_out
 from loki_hooks.surface.languages import LANGUAGES
 from loki_hooks.surface.offers import moved_below, under
 from loki_hooks.surface.packages import Packages
@@ -110,7 +110,7 @@ def _is_configuration(path: str) -> bool:
 
 def _differ(old: dict[str, ExportingModule], new: dict[str, ExportingModule], packages: Packages) -> Iterator[Change]:
     before, after = (public_reaches(side, _exports(side), _origin, packages, _resolve) for side in (old, new))
-    yield from reach_difference(*without_exported(before, after))
+    yield from reach_difference(*written_out(without_exported(before, after), (old, new)))
     yield from differ_by_key(*({path: list(_offers(side, path)) for path in side} for side in (old, new)))
 
 

@@ -29,6 +29,8 @@ LONGEST = 80
 def declared_options(tree: ast.Module, path: str) -> list[Option]:
     """Return the options of the file (the whole tree)."""
     found = [*_of_module(tree, path)]
+    if "management/commands/" in path and not PurePosixPath(path).name.startswith("_"):
+        found.append(Option(PurePosixPath(path).stem, "", 1, "command"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             found += _table(node)

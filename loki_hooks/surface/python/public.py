@@ -12,7 +12,7 @@ from loki_hooks.domain.surface import Aspect, Change, Thing, compare
 from loki_hooks.surface.python.breaks import breaks, incompatible
 from loki_hooks.surface.python.names import Definition, Key, Surface
 from loki_hooks.surface.python.shapes import ClassShape
-from loki_hooks.surface.python.spelling import WORD, has_member, written_out
+from loki_hooks.surface.python.spelling import WORD, has_member, same_but_for_annotations, written_out
 
 
 def public_changes(old: Surface, new: Surface) -> list[Change]:
@@ -95,10 +95,19 @@ def _differences(old: Surface, new: Surface, was: Definition, now: Definition, s
     for name in [n for n in changed if any(word in aliases for word in WORD.findall(before[n].text + after[n].text))]:
         if written_out(before[name].text, old.aliases()) == written_out(after[name].text, new.aliases()):
             del before[name], after[name]
+    for name in [n for n in before.keys() & after.keys() if _only_annotated(before[n], after[n])]:
+        del before[name], after[name]
     broken = _incompatible(before, after)
     return compare(
         now.path, _things(before), _things(after), lambda b, a: breaks(before[b.name], after[a.name], a.name in broken)
     )
+
+
+def _only_annotated(old: ClassShape, new: ClassShape) -> bool:
+    """Whether nothing but annotations came or went, or says more precisely what it said."""
+    if old.text == new.text or not (old.call and new.call) or old.fields or old.overloads or new.overloads:
+        return False
+    return old.text.partition("(")[0] == new.text.partition("(")[0] and same_but_for_annotations(old.text, new.text)
 
 
 def _behind_stub(old: Surface, new: Surface, was: Definition, now: Definition, symbol: str) -> list[Change]:

@@ -130,6 +130,68 @@ class _Writer(ast.NodeTransformer):
         return ast.parse(text, mode="eval").body if text is not None and node.id not in text else node
 
 
+def same_but_for_annotations(old: str, new: str) -> bool:
+    """Return whether two calls differ in nothing but that one is annotated where the other is not, or says less precisely."""
+    one, other = _signature(old), _signature(new)
+    if one is None or other is None:
+        return False
+    names = one.args, other.args
+    if ast.dump(_bare(one)) != ast.dump(_bare(other)):
+        return False
+    pairs = zip(*([*map(_annotation, _every(args)), kind] for args, kind in zip(names, (one.returns, other.returns), strict=True)),
+                strict=True)  # fmt: skip
+    return all(_compatible(a, b) for a, b in pairs)
+
+
+def _signature(text: str) -> ast.FunctionDef | None:
+    at = text.find("(")
+    if " (" in text and text.startswith("class("):
+        at = text.index(" (") + 1
+    try:
+        (node,) = ast.parse(f"def it{text[at:]}: ...").body if at >= 0 else (None,)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return node if isinstance(node, ast.FunctionDef) else None
+
+
+def _every(args: ast.arguments) -> list[ast.arg]:
+    return [a for a in (*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg) if a is not None]
+
+
+def _annotation(arg: ast.arg) -> ast.expr | None:
+    return arg.annotation
+
+
+def _bare(node: ast.FunctionDef) -> ast.FunctionDef:
+    copied = ast.parse(ast.unparse(node)).body[0]
+    assert isinstance(copied, ast.FunctionDef)
+    copied.returns = None
+    for arg in _every(copied.args):
+        arg.annotation = None
+    return copied
+
+
+def _compatible(one: ast.expr | None, other: ast.expr | None) -> bool:
+    """Whether an annotation is missing, or is the other without what is between its brackets."""
+    if one is None or other is None:
+        return True
+    a, b = ast.unparse(one), ast.unparse(other)
+    if a == b or "Any" in (a, b):
+        return True
+    if bool(_BRACKETS.search(a)) == bool(_BRACKETS.search(b)):
+        return False
+    return _without_brackets(a) == _without_brackets(b)
+
+
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+
+
+def _without_brackets(text: str) -> str:
+    while (shorter := _BRACKETS.sub("", text)) != text:
+        text = shorter
+    return text
+
+
 WORD = re.compile(r"\w+")
 _DEPTH = 3
 """Aliases of aliases."""

@@ -334,14 +334,13 @@ def _params(part: Syntax) -> Iterator[Param]:
         case "optional_parameter":
             yield Param(name, default=spell(value), optional=True)
         case "splat_parameter":
-            yield Param(name, rest=True)
+            yield Param("args", rest=True)  # whatever it is called
         case "keyword_parameter":
             yield Param(name, default=spell(value), optional=value is not None, keyword=True)
         case "hash_splat_parameter":
-            yield Param(name, keyword=True, rest=True)
+            yield Param("options", keyword=True, rest=True)
         case "forward_parameter":
-            yield Param("", rest=True)
-            yield Param("", keyword=True, rest=True)
+            yield Param("args", rest=True)
 
 
 def _marks(at: Syntax) -> frozenset[str]:

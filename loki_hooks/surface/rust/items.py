@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from loki_hooks.surface.pool import Found
 from loki_hooks.surface.rust.macros import in_macro
 from loki_hooks.surface.shape import Param, Shape
-from loki_hooks.surface.spelling import spell
+from loki_hooks.surface.spelling import plain, spell
 from loki_hooks.surface.syntax import Syntax
 
 Path = tuple[str, ...]
@@ -59,6 +59,8 @@ class RustFile:
     traits: list[tuple[str, str]] = field(default_factory=list)
     """(type, trait) of the implementations that are written out."""
     private_traits: set[str] = field(default_factory=set)
+    elsewhere: dict[str, Path] = field(default_factory=dict)
+    """Files that stand elsewhere than their modules' names say (``#[path = "…"]``), with the modules."""
 
 
 def place(path: str) -> RustFile:
@@ -108,6 +110,12 @@ def read_items(path: str, root: Syntax) -> RustFile:
             elif node.kind == "mod_item":
                 name, block = node.word("name"), node.get("body")
                 file.opens[*module, name] = is_public(node)
+                for text in (plain(part) for one in attributes if attribute_name(one) == "path" for part in one.walk()):
+                    if text:
+                        file.elsewhere[posixpath.normpath(posixpath.join(posixpath.dirname(path), text))] = (
+                            *module,
+                            name,
+                        )
                 if block is not None:
                     todo.append(((*module, name), (*inner, name), block))
             elif node.kind == "use_declaration" and is_public(node):

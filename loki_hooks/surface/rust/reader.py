@@ -44,12 +44,30 @@ def _differ(old: dict[str, RustFile], new: dict[str, RustFile]) -> Iterator[Chan
 
 def _reaches(files: dict[str, RustFile]) -> dict[Key, Reach]:
     out: dict[Key, Reach] = {}
+    files = _placed(files)
     for crate in {file.crate for file in files.values()}:
         own = [file for file in files.values() if file.crate == crate]
         if any(not file.module and not file.program for file in own) or not any(
             file.program and not file.module for file in own
         ):
             out |= _crate(crate, [file for file in own if not file.program])
+    return out
+
+
+def _placed(files: dict[str, RustFile]) -> dict[str, RustFile]:
+    """Return the files as the modules that those above them say they are."""
+    out = dict(files)
+    for path, module in [pair for file in files.values() for pair in file.elsewhere.items()]:
+        file = out.get(path)
+        if file is not None and file.module != module:
+            cut = len(file.module)
+            out[path] = replace(
+                file,
+                module=module,
+                items=[replace(i, module=(*module, *i.module[cut:])) for i in file.items],
+                uses=[replace(u, module=(*module, *u.module[cut:])) for u in file.uses],
+                opens={(*module, *name[cut:]): public for name, public in file.opens.items()},
+            )
     return out
 
 
