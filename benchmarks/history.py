@@ -117,10 +117,12 @@ KINDS = {
 """What counts as named: the kinds of the changelog, and the aspects of items that tell of them (options may be members)."""
 
 
-def releases(data: Path, clones: Path, sample: int, seed: int) -> None:
+def releases(data: Path, clones: Path, wanted_set: str, sample: int, seed: int) -> None:
     """Print how much of what changelogs name is found, and a sample of all that is found."""
     total: dict[str, list[int]] = {}
     for project in tomllib.loads(data.read_text())["project"]:
+        if wanted_set and project.get("set", "first") != wanted_set:
+            continue
         began = time.perf_counter()
         found = analyse(
             Git(clones / project["name"].replace("/", "+") / "repo"), project["from"], project["to"], PATTERNS
@@ -175,6 +177,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--releases", type=Path, help="what changelogs name of which releases")
     parser.add_argument("--clones", type=Path, default=Path.cwd(), help="the folder of the clones")
+    parser.add_argument("--set", default="", help="only the projects of this set")
     parser.add_argument("--sample", type=int, default=0, help="so many items of each range are printed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--judged", type=Path, help="what a reader said of a sample")
@@ -185,7 +188,7 @@ def main() -> int:
     if words.judged:
         judged(words.judged)
     if words.releases:
-        releases(words.releases, words.clones, words.sample, words.seed)
+        releases(words.releases, words.clones, words.set, words.sample, words.seed)
     if not words.repository:
         return 0
     total = Count()

@@ -91,7 +91,7 @@ def _crate(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     inside = {str(one) for listed in features.values() if isinstance(listed, list) for one in listed}
     for name, value in _table(data, "dependencies").items():
         optional = isinstance(value, dict) and value.get("optional") is True
-        if optional and name not in features and f"dep:{name}" not in inside:
+        if optional and not features and f"dep:{name}" not in inside:
             yield name, "feature"
     version = _table(data, "package").get("rust-version")
     if isinstance(version, str):

@@ -217,6 +217,9 @@ def _exports(text: str) -> bool:
     """Return whether a package's ``__init__`` offers anything but its version."""
     for found in _OWN_IMPORT.finditer(text):
         source, names = found[1] or "", found[2] or ""
+        word = names.partition(" as ")[2].strip() or names.strip()
+        if source and word.isidentifier() and len(re.findall(rf"\b{word}\b", text)) > 1 and "__all__" not in text:
+            continue  # it needs the name itself
         if not source or (source.startswith(".") and not _ONLY_VERSION.fullmatch(names.partition("#")[0].strip())):
             return True
         outside = source.partition(".")[0] in {

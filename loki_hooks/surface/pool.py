@@ -111,18 +111,27 @@ def _without_moved_settings(changes: list[Change], before: Surface, after: Surfa
     gone: dict[tuple[str, str], int] = {}
     for change in kept:
         if change.aspect is Aspect.CONFIG and change.what is not What.CHANGED:
-            word = change.before if change.what is What.REMOVED else change.after
+            word = _said(change)
             gone[change.symbol, word] = gone.get((change.symbol, word), 0) | (1 if change.what is What.REMOVED else 2)
     moved = {key for key, sides in gone.items() if sides == 3}
     out: dict[tuple[object, ...], Change] = {}
     for change in kept:
         if change.aspect is Aspect.CONFIG:
-            if (change.symbol, change.before or change.after) in moved and change.what is not What.CHANGED:
+            if (change.symbol, _said(change)) in moved and change.what is not What.CHANGED:
                 continue
             out.setdefault((change.what, change.symbol, change.file), change)
         else:
             out[id(change),] = change
     return list(out.values())
+
+
+def _said(change: Change) -> str:
+    """Return what is said of a setting that came or went, but for what it takes: of that, some declarations say nothing."""
+    words = (change.before or change.after).split()
+    return " ".join(word for word in words if word not in _TAKEN and word != change.symbol)
+
+
+_TAKEN = frozenset({"flag", "value", "value?"})
 
 
 def _plain(name: str) -> str:

@@ -78,6 +78,8 @@ class Syntax:
         self.children: list[Syntax] = []
         if node.is_error or node.is_missing:
             source.errors.append(self)
+        if self.named:
+            source.by_kind.setdefault(self.kind, []).append(self)
         if parent is not None:
             (source.comments if self.kind in COMMENTS else parent.children).append(self)
         self.line = bisect_right(source.lines, self.start)
@@ -129,6 +131,11 @@ class Syntax:
             if node.kind not in skip or node is self:
                 todo.extend(reversed(node.children))
 
+    def named_nodes(self, *kinds: str) -> list[Syntax]:
+        """Return all nodes of the file that are of these kinds, in the order of the text: no walk through the others."""
+        found = [node for kind in kinds for node in self.source.by_kind.get(kind, ())]
+        return found if len(kinds) == 1 else sorted(found, key=lambda node: (node.start, -node.end))
+
     @property
     def remarks(self) -> str:
         """The comments right above this node."""
@@ -147,6 +154,7 @@ class Source:
         self.data = data
         self.lines = [0, *(at + 1 for at, byte in enumerate(data) if byte == 10)]
         self.comments: list[Syntax] = []
+        self.by_kind: dict[str, list[Syntax]] = {}
         self.errors: list[Syntax] = []
         self.spoiled: list[Syntax] = []
         """Declarations of which an error leaves unsure what they say."""

@@ -33,6 +33,9 @@ _SOURCES = frozenset({"src", "lib", "java", "kotlin", "app", "pkg", "internal", 
 _DOCUMENTS = frozenset({"docs", "doc", "docs_src", "doc_src", "documentation"})
 _GROUPS = frozenset({"packages", "crates", "libs", "modules", "projects", "plugins"})
 """In these a repository of several packages keeps them."""
+_AROUND = frozenset({"hack", "website", "www"})
+"""At the top of a repository: what its people work with, and the site that shows it."""
+_DOCUMENTS_OF = re.compile(r"(?:docs?|documentation)[-_]")
 _VENDORED = {"node_modules", "vendor", "vendors", "vendored", "_vendor", "third_party", "third-party", "thirdparty", "3rdparty",
              "bower_components", "external", "externals", "extern", "godeps"}  # fmt: skip
 _MADE = {"site-packages", ".venv", "venv", "__pycache__", ".git", ".tox", ".nox", ".eggs", "generated", "__generated__",
@@ -90,7 +93,7 @@ def is_test(path: str) -> bool:
     first, whole = name.split(".", 1)[0], PurePosixPath(name).stem
     return (
         any(map(_holds_tests, folders))
-        or first.startswith(("test_", "e2e_"))
+        or (first.startswith(("test_", "e2e_")) and not (name.endswith(".rb") and folders[:1] == ["lib"]))
         or first.endswith(("_test", "_tests", "_spec"))
         or whole.endswith(("_test", "_tests", "_spec"))
         or first in {"conftest", "testutil", "testutils", "test-utils", "test_helper", "spec_helper", "test-helper"}
@@ -109,6 +112,8 @@ def _holds_tests(folder: str) -> bool:
 def is_sample(path: str) -> bool:
     """Return whether the file is an example, a benchmark, or code that builds or illustrates documents."""
     *folders, _ = PurePosixPath(path).parts
+    if folders and (folders[0] in _AROUND or _DOCUMENTS_OF.match(folders[0])):
+        return True
     for depth, folder in enumerate(folders):
         if folder in _DOCUMENTS and (depth == 0 or folders[0] in _GROUPS):
             return True

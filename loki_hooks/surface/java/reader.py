@@ -153,6 +153,8 @@ def _marks(node: Syntax) -> frozenset[str]:
     words = {word for word in _SEEN if modifiers is not None and modifiers.has(word)}
     if "Deprecated" in annotated(node) or "@deprecated" in node.remarks:
         words.add("deprecated")
+    if node.kind == "method_declaration" and "static" in words:
+        words.discard("final")  # nobody overrides it either way
     if "Override" in annotated(node):
         words.add("override")
     return frozenset(words)

@@ -22,12 +22,23 @@ _FUNCTIONS = ("arrow_function", "function_expression", "generator_function")
 _AROUND = ("parenthesized_expression", "non_null_expression", "as_expression", "satisfies_expression")
 
 
-def read_offers(path: str, root: Syntax) -> Iterator[Found]:
+_OFFERING = ("call_expression", "new_expression", "class_declaration", "abstract_class_declaration", "class", "member_expression",
+             "subscript_expression", "variable_declarator")  # fmt: skip
+
+
+class Served:
+    """The routers of a file, and the prefixes under which it mounts them."""
+
+    def __init__(self, root: Syntax) -> None:
+        self.routers = routers_of(root)
+        self.prefixes = _mounts(root, self.routers)
+
+
+def read_offers(path: str, root: Syntax, served: Served) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
-    routers = routers_of(root)
-    prefixes = _mounts(root, routers)
+    routers, prefixes = served.routers, served.prefixes
     environments = _ENVIRONMENTS | _environments(root)
-    for node in root.walk():
+    for node in root.named_nodes(*_OFFERING):
         if node.kind == "call_expression":
             for key, one in _route(node, path, routers, prefixes):
                 yield key, replace(one, owner=_router_of(node, routers))
@@ -48,28 +59,26 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
 def routers_of(root: Syntax) -> set[str]:
     """Return the names that stand for an application or a router."""
     found = set()
-    for node in root.walk():
-        if node.kind in ("variable_declarator", "assignment_expression"):
-            declared = node.kind == "variable_declarator"
-            name, value = (node.get("name"), node.get("value")) if declared else (node.get("left"), node.get("right"))
-            made = value.get("function") or value.get("constructor") if value is not None else None
-            if name is not None and made is not None and (made.text in _ROUTERS or made.word("property") == "Router"):
-                found.add(name.text)
+    for node in root.named_nodes("variable_declarator", "assignment_expression"):
+        declared = node.kind == "variable_declarator"
+        name, value = (node.get("name"), node.get("value")) if declared else (node.get("left"), node.get("right"))
+        made = value.get("function") or value.get("constructor") if value is not None else None
+        if name is not None and made is not None and (made.text in _ROUTERS or made.word("property") == "Router"):
+            found.add(name.text)
     return found
 
 
-def mounts_of(root: Syntax, imported: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def mounts_of(root: Syntax, imported: Mapping[str, tuple[str, str]], served: Served) -> Iterator[tuple[str, str]]:
     """Yield (module, prefix) of the routers of other modules that the file serves."""
-    prefixes = _mounts(root, routers_of(root))
-    for node in root.walk():
-        owner, verb, arguments = _call(node) if node.kind == "call_expression" else ("", "", [])
+    for node in root.named_nodes("call_expression"):
+        owner, verb, arguments = _call(node)
         if verb not in ("use", "register", "route") or not arguments:
             continue
         path, told = plain(arguments[0]), plain(_pairs(arguments[-1]).get("prefix"))
         for argument in arguments:
             source = imported.get(argument.text, ("", ""))[0] if argument.kind == "identifier" else _required(argument)
             if source:
-                yield source, under(prefixes.get(owner, ""), path or told or "")
+                yield source, under(served.prefixes.get(owner, ""), path or told or "")
 
 
 def _required(node: Syntax) -> str:
@@ -95,8 +104,8 @@ def _router_of(node: Syntax, routers: set[str]) -> str:
 def _mounts(root: Syntax, routers: set[str]) -> dict[str, str]:
     """Return router → the prefix under which it is mounted, through routers in routers."""
     parents: dict[str, tuple[str, str]] = {}
-    for node in root.walk():
-        owner, verb, arguments = _call(node) if node.kind == "call_expression" else ("", "", [])
+    for node in root.named_nodes("call_expression") if routers else ():
+        owner, verb, arguments = _call(node)
         if verb not in ("use", "register", "route") or len(arguments) < 2:
             continue
         path, told = plain(arguments[0]), _pairs(arguments[-1]).get("prefix")
@@ -119,8 +128,8 @@ def _mounts(root: Syntax, routers: set[str]) -> dict[str, str]:
 
 def _own_prefixes(root: Syntax, routers: set[str]) -> Iterator[tuple[str, str]]:
     """Yield (router, prefix) of ``new Router({ prefix: '/books' })``."""
-    for node in root.walk():
-        value = node.get("value") if node.kind == "variable_declarator" and node.word("name") in routers else None
+    for node in root.named_nodes("variable_declarator") if routers else ():
+        value = node.get("value") if node.word("name") in routers else None
         arguments = value.get("arguments") if value is not None else None
         prefix = plain(_pairs(arguments.parts[0]).get("prefix")) if arguments is not None and arguments.parts else None
         if prefix:
@@ -282,8 +291,8 @@ def _named(name: str, at: Syntax, told: Syntax, file: str) -> Iterator[Found]:
 def _environments(root: Syntax) -> set[str]:
     """Return what the file itself calls the environment: ``const env = process.env``, ``const { env } = process``."""
     found = set()
-    for node in root.walk():
-        name = node.get("name") if node.kind == "variable_declarator" else None
+    for node in root.named_nodes("variable_declarator"):
+        name = node.get("name")
         if name is not None and name.kind == "identifier" and node.word("value") in _ENVIRONMENTS:
             found.add(name.text)
         elif name is not None and node.word("value") == "process" and any(part.text == "env" for part in name.parts):

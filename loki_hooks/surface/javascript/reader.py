@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
-from loki_hooks.surface.javascript.app import BY_CUSTOM, mounts_of, read_offers, routers_of
+from loki_hooks.surface.javascript.app import BY_CUSTOM, Served, mounts_of, read_offers
 from loki_hooks.surface.javascript.modules import DEFAULT, Export, ExportingModule, read_exports
 from loki_hooks.surface.javascript.reaches import public_reaches, without_exported, written_out
 from loki_hooks.surface.languages import LANGUAGES
@@ -91,21 +91,34 @@ def _language(path: str) -> str:
 
 def _read(path: str, root: Syntax) -> ExportingModule:
     module = ExportingModule(path) if _is_configuration(path) else read_exports(path, root)
-    routers = routers_of(root)  # what one offers are its routes
+    served = Served(root)
+    routers = served.routers  # what one offers are its routes
     module.routers = frozenset(e.local for e in module.exports.values() if e.local in routers)
     module.exports = {name: export for name, export in module.exports.items() if export.local not in routers}
-    module.offers = list(read_offers(path, root))
-    module.mounts = list(mounts_of(root, module.imported))
+    module.offers = [] if _is_configuration(path) else list(read_offers(path, root, served))
+    module.mounts = list(mounts_of(root, module.imported, served))
     return module
 
 
+_TOOLS = (
+    "webpack.",
+    "rollup.",
+    "gulpfile",
+    "gruntfile",
+    "package-scripts",
+    "jakefile",
+    "esbuild.",
+    "vite.",
+    "karma",
+    "babel.",
+)
 _Exports = dict[str, dict[str, Export]]
 
 
 def _is_configuration(path: str) -> bool:
     """Is it a tool's (``vite.config.ts``, ``.eslintrc.js``)? Nobody imports that."""
-    name = posixpath.basename(path)
-    return ".config." in name or name.startswith(".")
+    name = posixpath.basename(path).lower()
+    return ".config." in name or name.startswith((".", *_TOOLS)) or ".conf." in name
 
 
 def _differ(old: dict[str, ExportingModule], new: dict[str, ExportingModule], packages: Packages) -> Iterator[Change]:

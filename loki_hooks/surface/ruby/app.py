@@ -20,7 +20,7 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     if path.endswith("routes.rb") or "config/routes/" in path:
         yield from _routes(path, root)
     called = _environments(root)
-    for node in root.walk():
+    for node in root.named_nodes("call", "element_reference"):
         if node.kind == "call":
             yield from _served(node, path)
             yield from _option(node, path)
@@ -33,7 +33,7 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
 def _environments(root: Syntax) -> set[str]:
     """Return what the file calls the environment: ``def options(env = ENV)``, ``@env = ENV``."""
     found = {"ENV", "::ENV"}
-    for node in root.walk():
+    for node in root.named_nodes("optional_parameter", "keyword_parameter", "assignment"):
         if node.kind in ("optional_parameter", "keyword_parameter") and node.word("value") in ("ENV", "::ENV"):
             found.add(node.word("name"))
         elif node.kind == "assignment" and node.word("right") in found:

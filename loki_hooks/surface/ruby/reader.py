@@ -19,7 +19,7 @@ from loki_hooks.surface.spelling import spell
 from loki_hooks.surface.syntax import Syntax
 
 _LITERALS = frozenset({"integer", "float", "string", "simple_symbol", "true", "false", "nil", "unary"})
-_ELSEWHERE = ("app/controllers/", "db/migrate/", "config/")
+_ELSEWHERE = ("app/controllers/", "db/migrate/", "config/", "lib/generators/", "lib/tasks/")
 """What stands in these folders is called by its framework."""
 _VISIBILITIES = ("public", "private", "protected")
 _READERS = (

@@ -20,6 +20,8 @@ _PREFIXES = frozenset({"nest", "nest_service", "merge", "scope"})
 
 def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
+    if path.rpartition("/")[2] == "build.rs":
+        return  # it runs while the crate is built
     places = _Places(root)
     for node in _living(root):
         if node.kind in ("const_item", "static_item") and (text := plain(node.get("value"))):
@@ -38,6 +40,8 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
                 yield from _derived_option(node, path)
             elif attribute_name(node) == "derive" and "Subcommand" in node.text:
                 yield from _subcommands(node, path)
+            elif attribute_name(node) == "derive" and "Deserialize" in node.text:
+                yield from _configured(node, path)
 
 
 def _living(root: Syntax) -> Iterator[Syntax]:
@@ -207,6 +211,25 @@ def _subcommands(item: Syntax, file: str) -> Iterator[Found]:
         if variant.kind == "enum_variant" and not told.keys() & {"hide", "flatten", "external_subcommand"}:
             name = told.get("name", "").strip(_MARKS) or _KEBAB.sub("-", variant.word("name")).lower()
             yield setting(name, variant, file, Setting(takes="command"))
+
+
+def _configured(item: Syntax, file: str) -> Iterator[Found]:
+    """Yield the keys of a struct that a file of settings is read into: ``#[derive(Deserialize)] struct Config { … }``."""
+    beside = item.parent.parts if item.parent is not None else []
+    below = next((node for node in beside[beside.index(item) + 1 :] if node.kind != "attribute_item"), None)
+    name = below.word("name") if below is not None and below.kind == "struct_item" else ""
+    body = below.get("body") if below is not None and name.endswith(("Config", "Settings", "Configuration")) else None
+    kebab = any('rename_all = "kebab-case"' in one.text for one in beside if one.end <= (below or item).start)
+    for field, attributes in attributed(body) if body is not None else ():
+        told: dict[str, str] = {}
+        for one in attributes:
+            arguments = attribute_arguments(one)
+            if attribute_name(one) == "serde" and arguments is not None:
+                told |= _told(arguments)
+        if field.kind == "field_declaration" and not told.keys() & {"skip", "flatten", "skip_deserializing"}:
+            key = told.get("rename", "").strip(_MARKS) or field.word("name").replace("_", "-" if kebab else "_")
+            _, one_key = setting(key, field, file, Setting(takes=spell(field.get("type"))))
+            yield (Aspect.CONFIG, key, name), one_key
 
 
 _KEBAB = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

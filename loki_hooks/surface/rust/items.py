@@ -234,7 +234,7 @@ _PATH = re.compile(r"(?<![\w:])(?:::)?(?:[a-z_]\w*::)+(?=[A-Z])|(?<=[<(, &])(?:[
 
 def spell_type(node: Syntax | None) -> str:
     """Return a type without the modules that it may be written with or without, and without lifetimes that are left open."""
-    return _PATH.sub("", spell(node)).replace("<'_>", "").replace("'_ ", "")
+    return _PATH.sub("", spell(node)).replace("<'_>", "").replace("'_, ", "").replace("'_ ", "")
 
 
 def _trait_members(node: Syntax, name: str) -> Iterator[_Item]:

@@ -37,9 +37,30 @@ def _read(path: str, root: Syntax) -> RustFile:
 
 
 def _differ(old: dict[str, RustFile], new: dict[str, RustFile]) -> Iterator[Change]:
-    yield from reach_difference(_reaches(old), _reaches(new))
+    before, after = _reaches(old), _reaches(new)
+    yield from reach_difference(before, _telling(before, after))
     offers = [{path: file.offers for path, file in side.items()} for side in (old, new)]
     yield from differ_by_key(*offers)
+
+
+_DERIVED = frozenset(
+    f"impl {name}" for name in ("Clone", "Copy", "Debug", "Default", "Eq", "Hash", "Ord", "PartialEq", "PartialOrd")
+)
+
+
+def _telling(old: dict[Key, Reach], new: dict[Key, Reach]) -> dict[Key, Reach]:
+    """Return the newer side without the traits that a type only gained and that most types have: they are no news to anybody."""
+    out = dict(new)
+    for key, reach in new.items():
+        before = old.get(key)
+        if before is None or before.offer.seen == reach.offer.seen or len(reach.offer.shapes) != 1:
+            continue
+        (shape,) = reach.offer.shapes
+        there = {mark for one in before.offer.shapes for mark in one.marks}
+        kept = replace(shape, marks=shape.marks - (_DERIVED - there))
+        if kept != shape:
+            out[key] = replace(reach, offer=replace(reach.offer, shapes=(kept,), seen=str(kept)))
+    return out
 
 
 def _reaches(files: dict[str, RustFile]) -> dict[Key, Reach]:
