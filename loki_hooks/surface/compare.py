@@ -28,8 +28,8 @@ _NO_PARSER = """
 """
 UNREADABLE = frozenset(_NO_PARSER.split())
 """Code that no reader here can parse: it is named at file level."""
-MAX_CHARACTERS = 500_000
-"""Longer than what people write by hand; parsing one such file would take many seconds, and half of the memory allowed."""
+MAX_CHARACTERS = 250_000
+"""Longer than what people write by hand. The slowest reader takes some four seconds of a processor for so many."""
 
 
 def compare_sources(before: Mapping[str, str], after: Mapping[str, str], packages: Packages = UNKNOWN) -> Compared:

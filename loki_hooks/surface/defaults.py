@@ -33,7 +33,7 @@ typedoc jsdoc nyc ava mocha cypress playwright storybook metro expo dependabot s
 """
 _OF_TOOLS = frozenset(_TOOLS.split())
 _SHOWN_ENVIRONMENT = (".example", ".sample", ".template", ".dist", ".defaults", ".default")
-MAX_YAML = 300_000
+MAX_YAML = 100_000
 """Characters; the parser is slow, and nobody writes longer settings."""
 MAX_KEYS = 5_000
 MAX_DEPTH = 12

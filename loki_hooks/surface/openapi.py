@@ -12,7 +12,7 @@ from loki_hooks.surface.packages import Packages
 
 _METHODS = frozenset({"get", "post", "put", "delete", "patch", "options", "head"})
 _PARAMETER = re.compile(r"\{[^}/]*\}|<[^>/]*>|:[A-Za-z_]\w*")
-MAX_YAML = 600_000
+MAX_YAML = 150_000
 """Characters."""
 
 

@@ -255,7 +255,8 @@ class Families:
         if owner is None or not member.name.startswith(owner.name) or member.name == owner.name:
             return False
         same_bases = old_owner is not None and new_owner is not None and _bases(old_owner) == _bases(new_owner)
-        if same_bases and any("override" in shape.marks for shape in member.shapes):
+        everywhere = member.name.rpartition(".")[2] in _EVERYWHERE
+        if (same_bases or everywhere) and any("override" in shape.marks for shape in member.shapes):
             return True
         self._read()
         suffix = member.name[len(owner.name) :]
@@ -303,6 +304,8 @@ def _bases(one: Offer) -> set[str]:
     return {base for shape in one.shapes for base in shape.bases}
 
 
+_EVERYWHERE = frozenset({"toString", "equals", "hashCode"})
+"""What every object has in Java."""
 _WITH_MEMBERS = frozenset({"class", "interface", "module", "record", "enum", "struct", "trait"})
 
 

@@ -7,7 +7,7 @@ many files, symbols and documents there are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +51,8 @@ MAX_STEPS = 120
 NO_TEXT = "it is no text, or larger than 1 MiB"
 FOLLOWED = 2
 """So many steps from what changed to what it is imported by, or derives from."""
+CONTEXT_CHARACTERS = 1_500_000
+"""Of files that did not change: reading more would take longer than what changed."""
 DOCSTRING_BYTES = 8 * 1024 * 1024
 
 
@@ -307,6 +309,9 @@ class _Reading:
             for path in docstrings
             if tree[path] in texts and (page := docstrings_of(path, texts[tree[path]])) is not None
         ]
+        changed = frozenset(sources)
+        context = set(_affordable(sorted(context), {p: len(texts.get(tree[p], "")) for p in context if p in tree}))
+        before, after = ({p: o for p, o in s.items() if p in context or p in changed} for s in (before, after))
         no_text = {path for side in (before, after) for path, oid in side.items() if oid not in texts}
         return cls(
             {path: texts[oid] for path, oid in before.items() if path not in no_text},
@@ -346,6 +351,15 @@ def _context(
             break
         found |= more
     return found - set(sources)
+
+
+def _affordable(paths: Sequence[str], sizes: Mapping[str, int]) -> Iterator[str]:
+    """Yield the files that are only looked at beside those that changed, as many as may be read."""
+    left = CONTEXT_CHARACTERS
+    for path in paths:
+        left -= sizes.get(path, 0)
+        if left >= 0:
+            yield path
 
 
 def _near_first(paths: Sequence[str], changed: Sequence[str]) -> list[str]:

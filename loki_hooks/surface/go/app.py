@@ -82,7 +82,8 @@ def _constants(root: Syntax, file: str) -> Iterator[Found]:
         if node.kind in ("const_spec", "var_spec"):
             listed = node.get("value")
             values = listed.parts if listed is not None else []
-            for name, value in zip(node.every("name"), values, strict=False):
+            names = [one for one in node.every("name") if one.named]
+            for name, value in zip(names, values, strict=False):
                 if text := plain(value):
                     yield constant(name.text, text, node, file)
 
