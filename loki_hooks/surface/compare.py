@@ -48,9 +48,12 @@ def compare_sources(before: Mapping[str, str], after: Mapping[str, str], package
     for name, files in _by_reader(p for p in paths if p not in skipped):
         if changed.isdisjoint(files):
             continue
-        compared = _reader(name).changes(
-            {p: before[p] for p in files if p in before}, {p: after[p] for p in files if p in after}, packages
-        )
+        old, new = ({p: side[p] for p in files if p in side} for side in (before, after))
+        try:
+            compared = _reader(name).changes(old, new, packages)
+        except ImportError:
+            unread += [Unread(p, f"no reader of {name} is installed", unknown=True) for p in files if p in changed]
+            continue
         changes += [c for c in compared.changes if c.aspect is not Aspect.PUBLIC or not packages.is_application(c.file)]
         unread += compared.unread
     return Compared(

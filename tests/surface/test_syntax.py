@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.labelled_cases import cases, in_words
 
 from loki_hooks.domain.surface import Compared
+from loki_hooks.surface import syntax
 from loki_hooks.surface.compare import compare_sources, context_paths
 from loki_hooks.surface.languages import LANGUAGES as READ
 from loki_hooks.surface.languages import language_of
@@ -106,3 +107,30 @@ def test_every_language_has_its_reader() -> None:
 def test_an_unknown_language_is_an_error() -> None:
     with pytest.raises(KeyError):
         parse("cobol", "DISPLAY 1.")
+
+
+def test_a_language_without_its_grammar_is_looked_at_file_by_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(syntax._GRAMMARS, "go", ("tree_sitter_that_is_not_there", "language"))
+    syntax._parser.cache_clear()
+    before = {"a.go": "package a\n", "a.rb": "module A\n  def self.b\n  end\nend\n"}
+    after = {"a.go": "package a\n\nfunc New() {}\n", "a.rb": "module A\n  def self.b(c)\n  end\nend\n"}
+    found = compare_sources(before, after)
+    syntax._parser.cache_clear()
+    assert in_words(found).found == {"public changed A.b"}
+    assert [(one.file, one.reason, one.unknown) for one in found.unread] == [
+        ("a.go", "no reader of go is installed", True)
+    ]
+
+
+def test_what_an_error_spoils_is_said_and_the_rest_is_read() -> None:
+    before = {
+        "a.ts": "export function f(a: string) {}\nexport interface G { a: string }\nexport const x = 1;\nexport const y = 2;\n"
+    }
+    after = {
+        "a.ts": before["a.ts"]
+        .replace("a: string }", "a: str?ing&&; }")
+        .replace("(a: string)", "(a: string, b: string)")
+    }
+    found = compare_sources(before, after)
+    assert in_words(found).found == {"public changed f"}
+    assert [(one.file, one.reason) for one in found.unread] == [("a.ts", "syntax error in line 2: the rest was read")]
