@@ -1,6 +1,12 @@
 """How often the documents that an author touched are among those that we name: over the history of real projects.
 
     python benchmarks/history.py [--most N] [--show] REPOSITORY...
+    python benchmarks/history.py --releases FILE --clones FOLDER [--sample N --seed S] [--judged FILE]
+
+The second form looks at releases: FILE (`releases.toml`) says which ranges, and what of the surface the changelogs name of them;
+FOLDER has the clones, as ``<owner>+<name>/repo``. Per project it prints the recall by kind, the number of items, and the seconds.
+With ``--sample`` it also prints so many items of each range, drawn with the seed, for a reader to judge; with ``--judged``, a
+file of what a reader said of such a sample (`<project> <yes|no> <item>` a line), the share that a maintainer would agree with.
 
 Each REPOSITORY is a clone (no worktree is needed; only objects are read). Looked at are the newest N commits (default 300)
 with one parent that touched code and documents together. The code is that of the commit; the documents are those *before*
@@ -15,16 +21,21 @@ documents are named on average, and how many of them the author touched.
 from __future__ import annotations
 
 import argparse
+import random
+import re
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loki_hooks.actions.writing.docs import analyse
 from loki_hooks.domain.writing.documents import place_of
+from loki_hooks.domain.writing.items import Item
 from loki_hooks.domain.writing.pages import Place
-from loki_hooks.surface.compare import ignored, reader_of
+from loki_hooks.surface.compare import ignored
+from loki_hooks.surface.languages import language_of
 from loki_hooks.system.git.blobs import commits_between
 from loki_hooks.system.git.git import Git
 
@@ -66,7 +77,7 @@ def eligible(git: Git, most: int) -> Iterator[tuple[str, str, set[str]]]:
             if len(commit.parents) != 1 or found >= most:
                 continue
             docs = {p for p in commit.touched if place_of(p, PATTERNS) in {Place.README, Place.DOCS, Place.API}}
-            code = [p for p in commit.touched if place_of(p, PATTERNS) is None and reader_of(p) not in {"", "defaults"}]
+            code = [p for p in commit.touched if place_of(p, PATTERNS) is None and language_of(p)]
             there = {p for p in docs if commit.touched[p].before}
             if there and any(not ignored(p) for p in code):
                 found += 1
@@ -96,12 +107,90 @@ def measure(path: Path, most: int) -> Count:
     return count
 
 
+KINDS = {
+    "public": ("public",),
+    "option": ("config", "public"),
+    "environment": ("config",),
+    "endpoint": ("endpoint",),
+    "needs": ("config",),
+}
+"""What counts as named: the kinds of the changelog, and the aspects of items that tell of them (options may be members)."""
+
+
+def releases(data: Path, clones: Path, wanted_set: str, sample: int, seed: int) -> None:
+    """Print how much of what changelogs name is found, and a sample of all that is found."""
+    total: dict[str, list[int]] = {}
+    for project in tomllib.loads(data.read_text())["project"]:
+        if wanted_set and project.get("set", "first") != wanted_set:
+            continue
+        began = time.perf_counter()
+        found = analyse(
+            Git(clones / project["name"].replace("/", "+") / "repo"), project["from"], project["to"], PATTERNS
+        )
+        items = [item for item, _ in found.incoming]
+        missed = []
+        for wanted in project["named"]:
+            kind, _, pattern = wanted.partition(" ")
+            hit = any(item.aspect in KINDS[kind] and re.search(pattern, _all_of(item), re.MULTILINE) for item in items)
+            for key in (kind, "all"):
+                counted = total.setdefault(key, [0, 0])
+                counted[0] += hit
+                counted[1] += 1
+            if not hit:
+                missed.append(wanted)
+        seen = len(project["named"]) - len(missed)
+        print(
+            f"{project['name']:32} {project['from']}..{project['to']}: {seen}/{len(project['named'])} named,"
+            f" {len(items)} items, {time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
+        for wanted in missed:
+            print(f"    missed: {wanted}")
+        surface = [item for item in items if item.symbol and item.aspect in {"public", "endpoint", "config"}]
+        for item in sorted(
+            random.Random(seed).sample(surface, min(sample, len(surface))), key=lambda i: (i.file, i.line)
+        ):
+            print(f"    sample: {item.trigger} {item.symbol} | {item.file} | {item.before[:90]} -> {item.after[:90]}")
+    for key, (seen, all_of) in total.items():
+        print(f"recall, {key:12} {seen:4}/{all_of:<4} {seen / all_of:.0%}")
+
+
+def _all_of(item: Item) -> str:
+    return "\n".join((item.symbol, *item.names, item.before, item.after, f"{item.symbol} {item.after}"))
+
+
+def judged(data: Path) -> None:
+    """Print the share of the judged items that a maintainer would agree with, by project."""
+    counts: dict[str, list[int]] = {}
+    for line in data.read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, said, _ = line.split(" ", 2)
+            for key in (name, "all"):
+                counted = counts.setdefault(key, [0, 0])
+                counted[0] += said == "yes"
+                counted[1] += 1
+    for key, (agreed, all_of) in counts.items():
+        print(f"agreed, {key:32} {agreed:3}/{all_of:<3} {agreed / all_of:.0%}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--releases", type=Path, help="what changelogs name of which releases")
+    parser.add_argument("--clones", type=Path, default=Path.cwd(), help="the folder of the clones")
+    parser.add_argument("--set", default="", help="only the projects of this set")
+    parser.add_argument("--sample", type=int, default=0, help="so many items of each range are printed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--judged", type=Path, help="what a reader said of a sample")
     parser.add_argument("--most", type=int, default=300)
     parser.add_argument("--show", action="store_true", help="list the commits that were missed")
-    parser.add_argument("repository", nargs="+", type=Path)
+    parser.add_argument("repository", nargs="*", type=Path)
     words = parser.parse_args()
+    if words.judged:
+        judged(words.judged)
+    if words.releases:
+        releases(words.releases, words.clones, words.set, words.sample, words.seed)
+    if not words.repository:
+        return 0
     total = Count()
     for path in words.repository:
         began = time.perf_counter()

@@ -152,6 +152,10 @@ class Sync:
 @dataclass(frozen=True)
 class Docs:
     paths: tuple[Text, ...] = ("README*", "docs/**")
+    ignore: tuple[Text, ...] = ()
+    """Neither sources nor documents."""
+    surface: Literal["auto", "library", "application"] = "auto"
+    """Whether others import the modules of the project."""
     auto: bool = False
     """Whether a docs stream is started when items wait."""
 

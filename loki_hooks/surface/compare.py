@@ -6,32 +6,39 @@ Nothing here reads a file: the texts come from git objects.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from importlib import import_module
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import cast
 
-from loki_hooks.domain.surface import Aspect, Change, Compared, Unread
-from loki_hooks.domain.writing.foreign import is_foreign, is_test
+from loki_hooks.domain.surface import Aspect, Change, Compared, Unread, What
+from loki_hooks.domain.writing.documents import is_specification
+from loki_hooks.domain.writing.foreign import foreign, is_made
 from loki_hooks.surface.defaults import holds_settings
-from loki_hooks.surface.reader import LANGUAGES, Reader, language_of, load
+from loki_hooks.surface.languages import LANGUAGES, language_of
+from loki_hooks.surface.manifests import is_manifest
+from loki_hooks.surface.packages import UNKNOWN, Packages
+from loki_hooks.surface.reader import FOLLOWING, Following, Reader, load
 
-_SETTINGS = "defaults"
-"""The reader of files that hold settings: they go by their names."""
+BY_NAME = {"defaults": holds_settings, "manifests": is_manifest, "openapi": is_specification}
+"""The readers of files that are told by their names: the program's settings, its manifests, what it is made from."""
 _NO_PARSER = """
 .c .h .cc .cpp .cxx .hh .hpp .hxx .m .mm .cs .fs .vb .php .kt .kts .swift .scala .groovy .clj .cljs .ex .exs .erl .hs .ml .mli
 .lua .pl .pm .r .jl .dart .zig .nim .sh .bash .zsh .fish .ps1 .vue .svelte .sql .proto .graphql .pyx .pxd
 """
 UNREADABLE = frozenset(_NO_PARSER.split())
 """Code that no reader here can parse: it is named at file level."""
-MAX_CHARACTERS = 500_000
-"""Longer than what people write by hand; parsing one such file would take many seconds, and half of the memory allowed."""
+MAX_CHARACTERS = 250_000
+"""Longer than what people write by hand. The slowest reader takes some four seconds of a processor for so many."""
 
 
-def compare_sources(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def compare_sources(before: Mapping[str, str], after: Mapping[str, str], packages: Packages = UNKNOWN) -> Compared:
     """Return what changed of the surface. Both sides map a repository path to the file's text.
 
-    All files that changed, and context (:func:`context_paths`) that is equal on both sides.
+    All files that changed, and context (:func:`context_paths`) that is equal on both sides. ``packages`` tells what
+    others can import.
     """
+    before, after = (_written(side) for side in (before, after))
     paths = sorted(before.keys() | after.keys())
     changed = {p for p in paths if before.get(p) != after.get(p)}
     refused = [u for p in paths if (u := _unreadable(p, before, after))]
@@ -41,13 +48,16 @@ def compare_sources(before: Mapping[str, str], after: Mapping[str, str]) -> Comp
     for name, files in _by_reader(p for p in paths if p not in skipped):
         if changed.isdisjoint(files):
             continue
-        compared = _reader(name).changes(
-            {p: before[p] for p in files if p in before}, {p: after[p] for p in files if p in after}
-        )
-        changes += compared.changes
+        old, new = ({p: side[p] for p in files if p in side} for side in (before, after))
+        try:
+            compared = _reader(name).changes(old, new, packages)
+        except ImportError:
+            unread += [Unread(p, f"no reader of {name} is installed", unknown=True) for p in files if p in changed]
+            continue
+        changes += [c for c in compared.changes if c.aspect is not Aspect.PUBLIC or not packages.is_application(c.file)]
         unread += compared.unread
     return Compared(
-        tuple(sorted(_once(changes), key=lambda c: (c.file, c.line, c.symbol, c.aspect, c.what))),
+        tuple(sorted(_once(changes, after), key=lambda c: (c.file, c.line, c.symbol, c.aspect, c.what))),
         tuple(sorted(unread, key=lambda u: u.file)),
     )
 
@@ -61,27 +71,54 @@ def context_paths(changed: Collection[str], all_paths: Collection[str]) -> set[s
     for name, files in _by_reader(sorted(changed)):
         own = [p for p in all_paths if p.endswith(LANGUAGES.get(name, ())) and not ignored(p)]
         wanted |= _reader(name).context(files, own)
+    if any(language_of(path) for path in changed):
+        wanted |= {p for p in all_paths if is_specification(p)}
     return wanted - set(changed)
+
+
+def follows(path: str) -> bool:
+    """Return whether the file's reader, once it has seen the file, may want to see others."""
+    return reader_of(path) in FOLLOWING
+
+
+def following_paths(texts: Mapping[str, str], all_paths: Collection[str], packages: Packages) -> set[str]:
+    """Return which more files the readers want to see, once they have seen those: what is imported, or derived from."""
+    wanted: set[str] = set()
+    for name, files in _by_reader(texts):
+        if name in FOLLOWING:
+            wanted |= cast(Following, _reader(name)).follow({p: texts[p] for p in files}, all_paths, packages)
+    return {path for path in wanted if not ignored(path)} - texts.keys()
 
 
 def reader_of(path: str) -> str:
     """Return the name of the reader for the file, '' where its changes say nothing about the surface (or none can read it)."""
     if ignored(path):
         return ""
-    if holds_settings(path):
-        return _SETTINGS
-    return language_of(path)
+    return next((name for name, told in BY_NAME.items() if told(path)), language_of(path))
 
 
 def ignored(path: str) -> bool:
-    """Return whether the file is a test, or was written by others or by a tool."""
-    return is_test(path) or is_foreign(path)
+    """Return whether the file is a test or a sample, or was written by others or by a tool."""
+    return foreign(path) is not None
 
 
-def _once(changes: list[Change]) -> list[Change]:
-    """Leave out what a file of settings says of a variable, where the code that reads it says the same."""
-    in_code = {(c.symbol, c.what) for c in changes if c.aspect is Aspect.CONFIG and not holds_settings(c.file)}
-    return [c for c in changes if not (holds_settings(c.file) and (c.symbol, c.what) in in_code)]
+def _written(side: Mapping[str, str]) -> dict[str, str]:
+    """Return the files but those whose text shows that a tool wrote them."""
+    return {path: text for path, text in side.items() if not (language_of(path) and is_made(path, text))}
+
+
+def _once(changes: list[Change], after: Mapping[str, str]) -> list[Change]:
+    """Leave out what is said elsewhere as well: of a variable in a file of settings, and of an endpoint in a specification."""
+    in_code = {(c.symbol, c.what) for c in changes if reader_of(c.file) not in BY_NAME}
+    found = [c for c in changes if reader_of(c.file) not in BY_NAME or (c.symbol, c.what) not in in_code]
+    if not any(map(is_specification, after)):
+        return found
+    from loki_hooks.surface.openapi import erased, served
+
+    there = served(after)
+    return [
+        c for c in found if not (c.aspect is Aspect.ENDPOINT and c.what is What.REMOVED and erased(c.symbol) in there)
+    ]
 
 
 def _unreadable(path: str, before: Mapping[str, str], after: Mapping[str, str]) -> Unread | None:
@@ -101,8 +138,4 @@ def _by_reader(paths: Iterable[str]) -> list[tuple[str, list[str]]]:
 
 
 def _reader(name: str) -> Reader:
-    if name == _SETTINGS:
-        from loki_hooks.surface import defaults
-
-        return cast(Reader, defaults)
-    return load(name)
+    return cast(Reader, import_module(f"loki_hooks.surface.{name}")) if name in BY_NAME else load(name)

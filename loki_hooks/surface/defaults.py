@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.surface import Aspect, Change, Compared, Thing, Unread, What, compare
+from loki_hooks.surface.packages import Packages
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
@@ -32,7 +33,7 @@ typedoc jsdoc nyc ava mocha cypress playwright storybook metro expo dependabot s
 """
 _OF_TOOLS = frozenset(_TOOLS.split())
 _SHOWN_ENVIRONMENT = (".example", ".sample", ".template", ".dist", ".defaults", ".default")
-MAX_YAML = 300_000
+MAX_YAML = 100_000
 """Characters; the parser is slow, and nobody writes longer settings."""
 MAX_KEYS = 5_000
 MAX_DEPTH = 12
@@ -40,6 +41,10 @@ MAX_VALUE = 200
 """Characters of a value that are told."""
 
 
+_NOT_OURS = frozenset({"docs", "doc", "docker", "scripts", "tools", "ci", "deploy", "deployment", "deployments", "k8s", "ops",
+                       "kubernetes", "infra", "monitoring", "provisioning", "ansible", "terraform", "charts", "helm", "compose",
+                       "dev", "hack", "grafana", "prometheus", "nginx"})  # fmt: skip
+"""In folders like these settings are those of other programs, which this one is run beside."""
 _WORD = re.compile(r"[\w-]+")
 
 
@@ -55,7 +60,7 @@ class Value:
 def holds_settings(path: str) -> bool:
     """Return whether the file's name says that it holds the project's default settings."""
     *folders, name = PurePosixPath(path).parts
-    if any(f.startswith(".") or f in {"docs", "doc"} for f in folders):
+    if any(f.startswith(".") or f in _NOT_OURS for f in folders):
         return False
     if name.startswith(".env"):
         return name.endswith(_SHOWN_ENVIRONMENT)
@@ -67,8 +72,9 @@ def holds_settings(path: str) -> bool:
     return bool(words & _SETTINGS) or (bool(words & _IN_FOLDER) and bool(folders) and folders[-1] in _FOLDERS)
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
     """Return how the options changed; those of a file that was renamed stay the same."""
+    del packages
     found: list[Change] = []
     unread: list[Unread] = []
     for path in sorted(before.keys() | after.keys()):

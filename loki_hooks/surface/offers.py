@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loki_hooks.domain.surface import Aspect
-from loki_hooks.surface.pool import Found, offer
+from loki_hooks.surface.pool import Found, Offer, offer
 from loki_hooks.surface.shape import Param, Shape
 from loki_hooks.surface.syntax import Syntax
 
@@ -37,6 +37,14 @@ def endpoint(method: str, path: str, at: Syntax, file: str, params: tuple[Param,
     return (Aspect.ENDPOINT, name), offer(
         Aspect.ENDPOINT, name, at.line, file, Shape("endpoint", generics=name, params=params)
     )
+
+
+def moved_below(prefix: str, one: Offer) -> Found:
+    """Return an endpoint that another file serves below a prefix."""
+    method, _, path = one.name.rpartition(" ")
+    name = f"{method} {under(prefix, path)}".strip()
+    shapes = tuple(replace(shape, generics=name) for shape in one.shapes)
+    return (Aspect.ENDPOINT, name), replace(offer(Aspect.ENDPOINT, name, one.line, one.file, *shapes), owner=one.owner)
 
 
 def under(prefix: str, path: str) -> str:

@@ -6,6 +6,7 @@ same one for a caller: the package and name in Go, the constant in Ruby, the var
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -61,8 +62,80 @@ def joined(offers: Iterable[Found]) -> Surface:
 
 def differ_by_key(old: Mapping[str, Iterable[Found]], new: Mapping[str, Iterable[Found]]) -> Iterable[Change]:
     """Return how two sides differ where each file's offers are all that is to know of it."""
-    before, after = (joined(found for file in side.values() for found in file) for side in (old, new))
-    return [change for _, change in difference(before, after)]
+    before, after = (joined(resolved(found for file in side.values() for found in file)) for side in (old, new))
+    return _without_moved_settings([change for _, change in difference(before, after)], before, after)
+
+
+UNRESOLVED = "\0"
+"""Begins the name of a setting that is a constant which stands elsewhere; the constant's name follows, then how it is written."""
+
+
+def resolved(found: Iterable[Found]) -> Iterator[Found]:
+    """Yield the offers, settings that are named by a constant under its value; one that is nowhere to be found stays unresolved."""
+    listed = list(found)
+    values = {one.name: one.seen for key, one in listed if key == (CONSTANT, one.name)}
+    for key, one in listed:
+        if key == (CONSTANT, one.name):
+            continue
+        if one.name.startswith(UNRESOLVED):
+            dashes, _, name = one.name[1:].rpartition(UNRESOLVED)
+            value = values.get(name)
+            if value and dashes != "*":
+                called = f"{dashes}{value}"
+                rest = key[2:] if isinstance(key, tuple) else ()
+                yield (Aspect.CONFIG, called, *rest), replace(one, name=called)
+                continue
+        yield key, one
+
+
+CONSTANT = "constant"
+
+
+def constant(name: str, value: str, at: Syntax, file: str) -> Found:
+    """Return what a constant says: others may be called by it."""
+    return (CONSTANT, name), Offer(Aspect.CONFIG, name, value, at.line, file)
+
+
+def _without_moved_settings(changes: list[Change], before: Surface, after: Surface) -> list[Change]:
+    """Leave out settings whose command is called otherwise now, and those that are now named by a constant from elsewhere."""
+    unknown = {
+        side: "\n".join(_plain(one.name) for one in surface.values() if one.name.startswith(UNRESOLVED))
+        for side, surface in ((What.REMOVED, after), (What.ADDED, before))
+    }
+    kept = [
+        c
+        for c in changes
+        if c.aspect is not Aspect.CONFIG
+        or not (c.symbol.startswith(UNRESOLVED) or _plain(c.symbol) in unknown.get(c.what, ""))
+    ]
+    gone: dict[tuple[str, str], int] = {}
+    for change in kept:
+        if change.aspect is Aspect.CONFIG and change.what is not What.CHANGED:
+            word = _said(change)
+            gone[change.symbol, word] = gone.get((change.symbol, word), 0) | (1 if change.what is What.REMOVED else 2)
+    moved = {key for key, sides in gone.items() if sides == 3}
+    out: dict[tuple[object, ...], Change] = {}
+    for change in kept:
+        if change.aspect is Aspect.CONFIG:
+            if (change.symbol, _said(change)) in moved and change.what is not What.CHANGED:
+                continue
+            out.setdefault((change.what, change.symbol, change.file), change)
+        else:
+            out[id(change),] = change
+    return list(out.values())
+
+
+def _said(change: Change) -> str:
+    """Return what is said of a setting that came or went, but for what it takes: of that, some declarations say nothing."""
+    words = (change.before or change.after).split()
+    return " ".join(word for word in words if word not in _TAKEN and word != change.symbol)
+
+
+_TAKEN = frozenset({"flag", "value", "value?"})
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum()) or name
 
 
 def _merged(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
@@ -81,28 +154,48 @@ def compare_files(
     """Read both sides and return what ``differ`` says; a file of which a side cannot be read takes no part."""
     sides: tuple[dict[str, Facts], dict[str, Facts]] = ({}, {})
     unread: dict[str, Unread] = {}
+    spoiled: dict[str, set[str]] = {}
+    partly: list[Unread] = []
     for path in sorted({*before, *after}):
         known: dict[str, Facts] = {}
+        words: list[set[str]] = []
+        line = 0
         try:
             for texts, facts in zip((before, after), sides, strict=True):
                 if path in texts:
                     text = texts[path]
                     if text not in known:
-                        known[text] = read(path, parse(language(path), text))
+                        root = parse(language(path), text)
+                        known[text] = read(path, root)
+                        words.append({w for node in root.source.spoiled for w in _WORD.findall(node.text)})
+                        line = root.source.spoiled[0].line if root.source.spoiled else 0
                     facts[path] = known[text]
+            spoiled[path] = set().union(*words)
+            if len(words) == 2 and words[0] != words[1]:
+                partly.append(Unread(path, f"syntax error in line {line}: the rest was read"))
         except UnparsedError as error:
             unread[path] = Unread(path, str(error))
     for path in unread:
         for facts in sides:
             facts.pop(path, None)
-    changes = sorted(dict.fromkeys(differ(*sides)), key=lambda c: (c.file, c.what != What.REMOVED, c.line, c.symbol))
-    return Compared(tuple(changes), tuple(unread.values()))
+    found = (c for c in dict.fromkeys(differ(*sides)) if not _is_spoiled(c, spoiled.get(c.file)))
+    changes = sorted(found, key=lambda c: (c.file, c.what != What.REMOVED, c.line, c.symbol))
+    return Compared(tuple(changes), (*unread.values(), *partly))
+
+
+def _is_spoiled(change: Change, words: set[str] | None) -> bool:
+    """Whether an error stands where the thing is declared: that it differs may be the error's doing."""
+    return words is not None and not words.isdisjoint(_WORD.findall(change.symbol)[-1:])
+
+
+_WORD = re.compile(r"\w+")
 
 
 def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
     """Yield how the surfaces differ.
 
     What comes or goes with the thing that it belongs to, or as that becomes another kind of thing, is one difference with it.
+    What a base class gives is neither new nor gone.
     """
     reshaped = {key for key in old.keys() & new.keys() if _kinds(old[key]).isdisjoint(_kinds(new[key]))}
     moved = {
@@ -110,12 +203,33 @@ def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
         What.REMOVED: (old.keys() - new.keys()) | reshaped,
         What.CHANGED: set[Key](),
     }
+    families = {What.ADDED: Families(old), What.REMOVED: Families(new), What.CHANGED: Families(new)}
+
+    def broken(before: Thing, after: Thing) -> bool:
+        assert isinstance(before, Offer) and isinstance(after, Offer)
+        return breaks(before.shapes, families[What.CHANGED].with_family(before, after))
+
     for key in {**old, **new}:
         there = new.get(key) or old[key]
-        for change in compare(there.file, _one(old, key), _one(new, key), _breaks):
-            if there.owner == key or there.owner not in moved[change.what]:
-                breaking = change.breaking or (change.what is What.ADDED and there.new_breaks)
-                yield key, replace(change, breaking=breaking)
+        if key in old and key in new and _says_no_more(old[key], new[key]):
+            continue
+        for change in compare(there.file, _one(old, key), _one(new, key), broken):
+            if there.owner != key and there.owner in moved[change.what]:
+                continue
+            if change.what is not What.CHANGED and families[change.what].gives(
+                there, old.get(there.owner), new.get(there.owner)
+            ):
+                continue
+            breaking = change.breaking or (change.what is What.ADDED and there.new_breaks)
+            yield key, replace(change, breaking=breaking)
+
+
+def _says_no_more(old: Offer, new: Offer) -> bool:
+    """Whether two settings differ in nothing but that one is declared so that it does not say what it takes."""
+    if old.aspect is not Aspect.CONFIG or len(old.shapes) != 1 or len(new.shapes) != 1:
+        return False
+    (one,), (other,) = old.shapes, new.shapes
+    return not (one.type and other.type) and replace(one, type="") == replace(other, type="")
 
 
 def _kinds(one: Offer) -> set[str]:
@@ -127,6 +241,74 @@ def _one(surface: Surface, key: Key) -> dict[str, Thing]:
     return {} if one is None else {"": one}
 
 
-def _breaks(old: Thing, new: Thing) -> bool:
-    assert isinstance(old, Offer) and isinstance(new, Offer)
-    return breaks(old.shapes, new.shapes)
+class Families:
+    """What classes have from their base classes, as far as those are known."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+        self._classes: dict[str, list[Key]] | None = None
+        self._members: set[tuple[Key, str]] = set()
+
+    def gives(self, member: Offer, old_owner: Offer | None, new_owner: Offer | None) -> bool:
+        """Return whether its class has it without saying so itself."""
+        owner = self._surface.get(member.owner) if member.owner is not None else None
+        if owner is None or not member.name.startswith(owner.name) or member.name == owner.name:
+            return False
+        same_bases = old_owner is not None and new_owner is not None and _bases(old_owner) == _bases(new_owner)
+        everywhere = member.name.rpartition(".")[2] in _EVERYWHERE
+        if (same_bases or everywhere) and any("override" in shape.marks for shape in member.shapes):
+            return True
+        self._read()
+        suffix = member.name[len(owner.name) :]
+        return any((key, suffix) in self._members for key in self._above(owner))
+
+    def with_family(self, before: Offer, after: Offer) -> tuple[Shape, ...]:
+        """Return the newer shapes with those of the older bases that are now reached through others."""
+        if not any(shape.bases for shape in before.shapes) or before.aspect is not Aspect.PUBLIC:
+            return after.shapes
+        self._read()
+        direct = {bare(base) for shape in after.shapes for base in shape.bases}
+        family = {
+            bare(base) for key in self._above(after) for shape in self._surface[key].shapes for base in shape.bases
+        }
+        more = tuple(
+            base for shape in before.shapes for base in shape.bases if bare(base) in family and bare(base) not in direct
+        )
+        return tuple(replace(shape, bases=(*shape.bases, *more)) for shape in after.shapes)
+
+    def _above(self, one: Offer) -> Iterator[Key]:
+        todo, seen = [one], set[Key]()
+        assert self._classes is not None
+        while todo:
+            at = todo.pop()
+            for base in (base for shape in at.shapes for base in shape.bases):
+                for key in self._classes.get(bare(base), ()):
+                    if key not in seen:
+                        seen.add(key)
+                        todo.append(self._surface[key])
+                        yield key
+
+    def _read(self) -> None:
+        if self._classes is not None:
+            return
+        self._classes = {}
+        for key, one in self._surface.items():
+            if one.aspect is Aspect.PUBLIC and _kinds(one) & _WITH_MEMBERS:
+                self._classes.setdefault(bare(one.name), []).append(key)
+            owner = self._surface.get(one.owner) if one.owner is not None else None
+            if owner is not None and one.name.startswith(owner.name):
+                self._members.add((one.owner, one.name[len(owner.name) :]))
+
+
+def _bases(one: Offer) -> set[str]:
+    return {base for shape in one.shapes for base in shape.bases}
+
+
+_EVERYWHERE = frozenset({"toString", "equals", "hashCode"})
+"""What every object has in Java."""
+_WITH_MEMBERS = frozenset({"class", "interface", "module", "record", "enum", "struct", "trait"})
+
+
+def bare(name: str) -> str:
+    """Return a type's own name: without its package and its parameters."""
+    return name.partition("<")[0].replace("::", ".").rpartition(".")[2].strip("*&")

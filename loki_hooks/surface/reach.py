@@ -50,6 +50,7 @@ def reach_difference(before: dict[Key, Reach], after: dict[Key, Reach]) -> Itera
 def _changes(before: dict[Key, Reach], after: dict[Key, Reach]) -> Iterator[tuple[Key, Change]]:
     unknown = {key for side in (before, after) for key, reach in side.items() if reach.offer.shapes == (ELSEWHERE,)}
     skipped = unknown & before.keys() & after.keys()
+    skipped |= {key for side in (before, after) for key, reach in side.items() if reach.offer.owner in skipped}
     old, new = ({key: reach.offer for key, reach in side.items() if key not in skipped} for side in (before, after))
     yield from difference(old, new)
 

@@ -52,7 +52,7 @@ class Shape:
         if self.kind == "setting":
             default = f"= {self.value}" if self.value else ""
             return " ".join(word for word in (*self.bases, self.type, default, *sorted(self.marks)) if word)
-        words = " ".join([*sorted(self.marks), *([] if self.kind in _PLAIN else [self.kind])])
+        words = " ".join([*sorted(self.marks - {"override"}), *([] if self.kind in _PLAIN else [self.kind])])
         params = "" if not self.params and self.kind != "function" else f"({', '.join(map(str, self.params or ()))})"
         bases = f" < {', '.join(self.bases)}" if self.bases else ""
         kind = f": {self.type}" if self.type and (words or params) else self.type

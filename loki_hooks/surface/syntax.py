@@ -6,6 +6,7 @@ than a stack. Lines are counted from 1.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from functools import cache
@@ -77,6 +78,8 @@ class Syntax:
         self.children: list[Syntax] = []
         if node.is_error or node.is_missing:
             source.errors.append(self)
+        if self.named:
+            source.by_kind.setdefault(self.kind, []).append(self)
         if parent is not None:
             (source.comments if self.kind in COMMENTS else parent.children).append(self)
         self.line = bisect_right(source.lines, self.start)
@@ -128,6 +131,11 @@ class Syntax:
             if node.kind not in skip or node is self:
                 todo.extend(reversed(node.children))
 
+    def named_nodes(self, *kinds: str) -> list[Syntax]:
+        """Return all nodes of the file that are of these kinds, in the order of the text: no walk through the others."""
+        found = [node for kind in kinds for node in self.source.by_kind.get(kind, ())]
+        return found if len(kinds) == 1 else sorted(found, key=lambda node: (node.start, -node.end))
+
     @property
     def remarks(self) -> str:
         """The comments right above this node."""
@@ -146,7 +154,10 @@ class Source:
         self.data = data
         self.lines = [0, *(at + 1 for at, byte in enumerate(data) if byte == 10)]
         self.comments: list[Syntax] = []
+        self.by_kind: dict[str, list[Syntax]] = {}
         self.errors: list[Syntax] = []
+        self.spoiled: list[Syntax] = []
+        """Declarations of which an error leaves unsure what they say."""
 
     def line_of(self, byte: int) -> int:
         return bisect_right(self.lines, byte)
@@ -168,7 +179,21 @@ class Source:
 
 
 def parse(language: str, text: str) -> Syntax:
-    """Return the tree of ``text``; raises `UnparsedError` where errors reach beyond the bodies of functions."""
+    """Return the tree of ``text``; raises `UnparsedError` where errors spoil much of it."""
+    root = _tree(language, text)
+    if root.source.errors and language in {"typescript", "tsx"}:
+        mended = _LOOSE_CALL.sub(r"\1;\2", text)
+        if mended != text and not (again := _tree(language, mended)).source.errors:
+            root = again
+    _trust(root)
+    return root
+
+
+_LOOSE_CALL = re.compile(r"([\w\])>}\"'])([ \t]*\n[ \t]*(?:<[^;{}()]*>\s*\(|\())")
+"""A call signature behind a member without a semicolon: the grammar does not end the member by itself."""
+
+
+def _tree(language: str, text: str) -> Syntax:
     data = text.encode("utf-8", "replace")
     if len(data) > MAX_BYTES:
         raise UnparsedError(f"larger than {MAX_BYTES // 1_000_000} MB")
@@ -181,7 +206,6 @@ def parse(language: str, text: str) -> Syntax:
             continue
         while not cursor.goto_next_sibling():
             if not cursor.goto_parent():
-                _trust(root)
                 return root
             assert at.parent is not None
             at = at.parent
@@ -189,9 +213,32 @@ def parse(language: str, text: str) -> Syntax:
 
 
 def _trust(root: Syntax) -> None:
+    """Note which declarations errors spoil; raises `UnparsedError` where that is much of the file."""
+    spoiled: list[Syntax] = []
     for error in root.source.errors:
-        if error is root or not (_is_new_word(error) or _stays_inside(error)):
+        if error is root:
             raise UnparsedError(f"syntax error in line {error.line}")
+        if not (_is_new_word(error) or _stays_inside(error)):
+            spoiled.append(_declaration(error))
+    lost = {(node.start, node.end) for node in spoiled}
+    if sum(end - start for start, end in lost) * _MOST_SPOILED > root.end - root.start:
+        raise UnparsedError(f"syntax error in line {spoiled[0].line}")
+    root.source.spoiled = spoiled
+
+
+_MOST_SPOILED = 3
+"""A file is read as long as less than a third of it is spoiled."""
+
+
+def _declaration(error: Syntax) -> Syntax:
+    """Return the smallest member or statement around an error."""
+    at = error
+    while at.parent is not None and at.parent.parent is not None and not at.parent.kind.endswith(_HOLDING):
+        at = at.parent
+    return at
+
+
+_HOLDING = ("body", "list", "block", "statements")
 
 
 def _is_new_word(error: Syntax) -> bool:

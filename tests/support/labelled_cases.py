@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loki_hooks.domain.surface import Compared
 from loki_hooks.surface.compare import compare_sources
+from loki_hooks.surface.packages import Packages, manifest_paths
 
 FOLDER = Path(__file__).parent.parent / "labelled"
 
@@ -106,7 +107,8 @@ def read_case(path: Path) -> Case:
 
 def look(case: Case) -> Found:
     """Return what the readers find in the case."""
-    return in_words(compare_sources(case.before, case.after))
+    manifests = {path: text for path, text in case.after.items() if manifest_paths(case.after, [path])}
+    return in_words(compare_sources(case.before, case.after, Packages(manifests, case.after.keys())))
 
 
 def in_words(compared: Compared) -> Found:

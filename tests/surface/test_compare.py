@@ -13,7 +13,7 @@ from support.labelled_cases import NOTHING, Case, cases, in_words, look, read_ca
 
 from loki_hooks.domain.surface import Compared, Unread
 from loki_hooks.surface.compare import MAX_CHARACTERS, compare_sources, context_paths, reader_of
-from loki_hooks.surface.reader import LANGUAGES
+from loki_hooks.surface.languages import LANGUAGES
 
 CASES = list(cases())
 PYTHON = [c for c in CASES if c.language == "python"]

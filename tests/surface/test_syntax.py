@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from support.labelled_cases import cases, in_words
 
 from loki_hooks.domain.surface import Compared
+from loki_hooks.surface import syntax
 from loki_hooks.surface.compare import compare_sources, context_paths
-from loki_hooks.surface.reader import LANGUAGES as READ
-from loki_hooks.surface.reader import language_of, load
+from loki_hooks.surface.languages import LANGUAGES as READ
+from loki_hooks.surface.languages import language_of
+from loki_hooks.surface.packages import UNKNOWN
+from loki_hooks.surface.reader import load
 from loki_hooks.surface.syntax import parse
 
 LANGUAGES = ("javascript", "typescript", "go", "rust", "java", "ruby")
@@ -53,15 +56,15 @@ def test_no_text_is_too_strange_to_compare(data: st.DataObject) -> None:
     cut = data.draw(st.one_of(st.just(text[:at] + text[at + size :]), st.text(max_size=40)))
     path = f"lib/code{suffix}"
     found = compare_sources({path: text}, {path: cut})
-    assert not (found.unread and found.changes)
+    assert not found.changes or all("the rest was read" in one.reason for one in found.unread)
     assert compare_sources({path: cut}, {path: cut}) == Compared()
 
 
 @pytest.mark.parametrize("suffix", sorted(NESTED))
 def test_depth_overflows_no_stack(suffix: str) -> None:
     start, opening, inside, closing, end = NESTED[suffix]
-    sides = [{f"lib/X{suffix}": f"{start}{opening * n}{inside}{closing * n}{end}"} for n in (9_000, 1)]
-    found = compare_sources(*sides)
+    deep, flat = ({f"lib/X{suffix}": f"{start}{opening * n}{inside}{closing * n}{end}"} for n in (9_000, 1))
+    found = compare_sources(deep, flat)
     assert found.unread == ()
     chain = {f"lib/X{suffix}": f"{start}{inside}{'.a(1)' * 5_000}{end}"}
     assert not compare_sources(chain, chain).changes
@@ -97,10 +100,37 @@ def test_every_language_has_its_reader() -> None:
     for language, suffixes in READ.items():
         reader = load(language)
         assert language_of(f"src/code{suffixes[0].upper()}") == language
-        assert not reader.changes({}, {}).changes
+        assert not reader.changes({}, {}, UNKNOWN).changes
         assert reader.context([], []) == set()
 
 
 def test_an_unknown_language_is_an_error() -> None:
     with pytest.raises(KeyError):
         parse("cobol", "DISPLAY 1.")
+
+
+def test_a_language_without_its_grammar_is_looked_at_file_by_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(syntax._GRAMMARS, "go", ("tree_sitter_that_is_not_there", "language"))
+    syntax._parser.cache_clear()
+    before = {"a.go": "package a\n", "a.rb": "module A\n  def self.b\n  end\nend\n"}
+    after = {"a.go": "package a\n\nfunc New() {}\n", "a.rb": "module A\n  def self.b(c)\n  end\nend\n"}
+    found = compare_sources(before, after)
+    syntax._parser.cache_clear()
+    assert in_words(found).found == {"public changed A.b"}
+    assert [(one.file, one.reason, one.unknown) for one in found.unread] == [
+        ("a.go", "no reader of go is installed", True)
+    ]
+
+
+def test_what_an_error_spoils_is_said_and_the_rest_is_read() -> None:
+    before = {
+        "a.ts": "export function f(a: string) {}\nexport interface G { a: string }\nexport const x = 1;\nexport const y = 2;\n"
+    }
+    after = {
+        "a.ts": before["a.ts"]
+        .replace("a: string }", "a: str?ing&&; }")
+        .replace("(a: string)", "(a: string, b: string)")
+    }
+    found = compare_sources(before, after)
+    assert in_words(found).found == {"public changed f"}
+    assert [(one.file, one.reason) for one in found.unread] == [("a.ts", "syntax error in line 2: the rest was read")]

@@ -7,8 +7,9 @@ many files, symbols and documents there are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.surface import Compared, Unread
@@ -17,13 +18,17 @@ from loki_hooks.domain.writing.documents import (
     docstrings_of,
     is_changelog,
     is_document,
+    is_housekeeping,
+    is_translation,
     is_upgrade_guide,
+    matches,
     may_have_docstrings,
     names_in,
     place_of,
 )
 from loki_hooks.domain.writing.fold import Shelf, Sighting, fold, item_of, look_new
-from loki_hooks.domain.writing.foreign import is_foreign
+from loki_hooks.domain.writing.foreign import is_foreign, is_test
+from loki_hooks.domain.writing.grouping import grouped
 from loki_hooks.domain.writing.history import Landing, landings
 from loki_hooks.domain.writing.items import Difference, Item, Trigger, subject_of
 from loki_hooks.domain.writing.mentions import Library
@@ -34,12 +39,20 @@ from loki_hooks.system.git.blobs import MAX_TOTAL, commits_between, read_texts, 
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.store import queues
 
+if TYPE_CHECKING:
+    from loki_hooks.surface.packages import Packages
+
+Surface = Literal["auto", "library", "application"]
 QUEUE = "docs"
 WRITERS = frozenset({"docs", "blog"})
 """Streams that write documents: what they move or remove of documents asks for no more of it."""
 MAX_STEPS = 120
 """Versions of files that are compared once more to know which of several commits changed what."""
 NO_TEXT = "it is no text, or larger than 1 MiB"
+FOLLOWED = 2
+"""So many steps from what changed to what it is imported by, or derives from."""
+CONTEXT_CHARACTERS = 1_500_000
+"""Of files that did not change: reading more would take longer than what changed."""
 DOCSTRING_BYTES = 8 * 1024 * 1024
 
 
@@ -55,7 +68,8 @@ class Analysis:
 def follow_docs(context: Context, old: str, new: str) -> Noted:
     """Bring the docs queue up to what landed between two commits; return what became of it."""
     live = [entry for entry in queues.everything(context.site, QUEUE) if entry.live]
-    found = analyse(context.git, old, new, context.config.in_force.docs.paths, live=live)
+    docs = context.config.in_force.docs
+    found = analyse(context.git, old, new, docs.paths, live=live, ignore=docs.ignore, surface=docs.surface)
     if not found.incoming and not live:
         return Noted()
     by = {"commit": new, "stream": _stream_at(context.git, new)}
@@ -92,19 +106,23 @@ def analyse(
     *,
     live: Sequence[QueueEntry] = (),
     documents_at: str = "",
+    ignore: tuple[str, ...] = (),
+    surface: Surface = "auto",
 ) -> Analysis:
     """Return what the range ``old..new`` obliges to write.
+
+    ``patterns``, ``ignore``, ``surface``: as the configuration has them.
 
     ``live``: the items that are there, which its documents may mend. ``documents_at``: the commit whose documents are
     looked at (default: ``new``); with another one nothing counts as documented already.
     """
-    differences = [d for d in renames_between(git, old, new) if not is_foreign(d[1] or d[0])]
-    tree = tree_files(git, documents_at or new)
+    differences = [d for d in renames_between(git, old, new) if not _is_left_out(d[1] or d[0], ignore)]
+    tree = {path: oid for path, oid in tree_files(git, documents_at or new).items() if not matches(path, ignore)}
     steps = landings(commits_between(git, old, new), new)
-    reading = _Reading.of(git, differences, tree, patterns)
-    compared = _compare(reading.before, reading.after)
+    reading = _Reading.of(git, differences, tree, patterns, surface)
+    compared = _compare(reading.before, reading.after, reading.packages)
     compared = replace(compared, unread=(*compared.unread, *reading.unread))
-    items = _items(git, compared, differences, steps, patterns)
+    items = _items(git, compared, differences, steps, patterns, reading)
     changelog = min((p for p in tree if is_changelog(p)), key=lambda p: (p.count("/"), p), default="")
     guides = sorted(p for p in tree if is_upgrade_guide(p) and place_of(p, patterns))[:3]
     items += docs_items.of_commits(steps, items, changelog, guides, lambda path: is_document(path, patterns))
@@ -122,44 +140,61 @@ def analyse(
     incoming = [(item, look_new(item, shelf)) for item in items]
     kept = [(replace(item, commit=item.commit or new), seen) for item, seen in incoming if _counts(item, seen)]
     named = frozenset(ident for step in steps for commit in step.commits for ident in commit.items)
-    return Analysis(tuple(_with_near(kept, shelf, reading.after)), shelf, named)
+    return Analysis(tuple(grouped(_with_near(kept, shelf, reading.after))), shelf, named)
 
 
-def _compare(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def _is_left_out(path: str, ignore: tuple[str, ...]) -> bool:
+    return is_foreign(path) or matches(path, ignore)
+
+
+def _compare(before: Mapping[str, str], after: Mapping[str, str], packages: Packages | None = None) -> Compared:
     """Return how the surface differs. Where a reader fails, which is a fault of ours, it costs its files, not the landing."""
     from loki_hooks.surface.compare import compare_sources
+    from loki_hooks.surface.packages import UNKNOWN
 
     try:
-        return compare_sources(before, after)
+        return compare_sources(before, after, packages or UNKNOWN)
     except Exception as error:  # noqa: BLE001  whatever a parser does to a file that nobody thought of
         reason = f"its reader failed ({type(error).__name__})"
         changed = sorted(path for path in {**before, **after} if before.get(path) != after.get(path))
     if len(changed) == 1:
         return Compared(unread=(Unread(changed[0], reason),))
-    alone = [
-        _compare(*({p: side[p] for p in side if p == path or p not in changed} for side in (before, after)))
-        for path in changed
-    ]
+    alone = []
+    for path in changed:
+        was, now = ({p: side[p] for p in side if p == path or p not in changed} for side in (before, after))
+        alone.append(_compare(was, now, packages))
     return Compared(tuple(c for one in alone for c in one.changes), tuple(u for one in alone for u in one.unread))
 
 
 def _items(
-    git: Git, compared: Compared, differences: list[Difference], steps: Sequence[Landing], patterns: tuple[str, ...]
+    git: Git,
+    compared: Compared,
+    differences: list[Difference],
+    steps: Sequence[Landing],
+    patterns: tuple[str, ...],
+    reading: _Reading,
 ) -> list[Item]:
     moved = docs_items.moves(differences)
-    elsewhere = docs_items.moved_names(compared, moved)
+    hidden = docs_items.hidden_names(compared, moved, lambda path: names_in(reading.after.get(path, "")))
+    compared = replace(compared, changes=tuple(c for c in compared.changes if c.file not in hidden))
+    elsewhere = {**docs_items.moved_names(compared, moved), **hidden}
     unread = docs_items.of_unread(compared, differences)
     files = {item.file for item in unread}
     candidates = [
         replace(item, breaking=True, reason=_import_elsewhere(elsewhere[item.file])) if item.file in elsewhere else item
         for item in docs_items.of_files(differences, lambda path: is_document(path, patterns))
-        if item.file not in files
+        if item.file not in files and not _says_nothing(item)
     ]
     items = [*docs_items.of_surface(compared, differences), *unread, *candidates]
-    made = _made_by(git, [item for item in items if item.symbol], steps)
+    made = _made_by(git, [item for item in items if item.symbol], steps, reading.packages)
     found = docs_items.attributed(items, steps, made)
     # A docs stream that tidies documents makes no work for the next one.
     return [item for item in found if item.aspect != "file" or item.stream.partition("-")[0] not in WRITERS]
+
+
+def _says_nothing(item: Item) -> bool:
+    """Whether a change of the file says nothing to who reads of it: a test, a manifest, what is about the project itself."""
+    return item.trigger == Trigger.FILE_CHANGED and (is_test(item.file) or is_housekeeping(item.file))
 
 
 def _import_elsewhere(names: list[str]) -> str:
@@ -198,7 +233,9 @@ def _with_near(
 # Which commit changed what ---------------------------------------------------------------------------------------------
 
 
-def _made_by(git: Git, items: Sequence[Item], steps: Sequence[Landing]) -> dict[tuple[str, str, str], str]:
+def _made_by(
+    git: Git, items: Sequence[Item], steps: Sequence[Landing], packages: Packages
+) -> dict[tuple[str, str, str], str]:
     """Return (aspect, symbol, file) → the newest commit that changed it, for files that several commits of the range touched."""
     wanted = {item.file for item in items}
     commits = [commit for step in reversed(steps) for commit in step.commits]
@@ -218,7 +255,7 @@ def _made_by(git: Git, items: Sequence[Item], steps: Sequence[Landing]) -> dict[
         mine = [(path, touched) for commit, path, touched in pairs if commit.oid == oid]
         before = {path: texts[touched.before] for path, touched in mine if touched.before in texts}
         after = {path: texts[touched.after] for path, touched in mine if touched.after in texts}
-        for change in _compare(before, after).changes:
+        for change in _compare(before, after, packages).changes:
             found.setdefault((change.aspect, change.symbol, change.file), oid)
     return found
 
@@ -236,6 +273,7 @@ class _Reading:
     pages: tuple[Page, ...]
     was: tuple[Page, ...]
     changed: Mapping[str, frozenset[int]]
+    packages: Packages
 
     @classmethod
     def of(
@@ -244,14 +282,16 @@ class _Reading:
         differences: Sequence[Difference],
         tree: Mapping[str, str],
         patterns: tuple[str, ...],
+        surface: Surface = "auto",
     ) -> _Reading:
-        from loki_hooks.surface.compare import context_paths, reader_of
+        from loki_hooks.surface.compare import reader_of
 
         old = {path: blobs.before for path, _, blobs in differences if path and blobs.before}
         new = {path: blobs.after for _, path, blobs in differences if path and blobs.after}
         places = {path: place for path in tree if (place := place_of(path, patterns)) is not None}
         sources = [p for p in {**old, **new} if place_of(p, patterns) is None]
-        context = context_paths(sources, list(tree)) - set(sources)
+        packages = _packages(git, sources, tree, surface)
+        context = _context(git, sources, {**old, **new}, tree, packages)
         before = {p: old[p] for p in sources if p in old} | {p: tree[p] for p in context if p in tree}
         after = {p: new[p] for p in sources if p in new} | {p: tree[p] for p in context if p in tree}
         docstrings = _near_first([p for p in tree if p not in places and may_have_docstrings(p)], sources)
@@ -259,12 +299,19 @@ class _Reading:
         texts = read_texts(git, oids)
         left = max(0, min(DOCSTRING_BYTES, MAX_TOTAL - sum(map(len, texts.values()))))
         texts |= read_texts(git, [tree[p] for p in docstrings if tree[p] not in texts], total=left)
-        pages = [Page(path, place, texts[tree[path]]) for path, place in places.items() if tree[path] in texts]
+        pages = [
+            Page(path, place, texts[tree[path]], translated=is_translation(path))
+            for path, place in places.items()
+            if tree[path] in texts
+        ]
         pages += [
             page
             for path in docstrings
             if tree[path] in texts and (page := docstrings_of(path, texts[tree[path]])) is not None
         ]
+        changed = frozenset(sources)
+        context = set(_affordable(sorted(context), {p: len(texts.get(tree[p], "")) for p in context if p in tree}))
+        before, after = ({p: o for p, o in s.items() if p in context or p in changed} for s in (before, after))
         no_text = {path for side in (before, after) for path, oid in side.items() if oid not in texts}
         return cls(
             {path: texts[oid] for path, oid in before.items() if path not in no_text},
@@ -277,7 +324,42 @@ class _Reading:
                 if oid in texts and (place := place_of(path, patterns)) is not None
             ),
             _changed(pages, differences, texts),
+            packages,
         )
+
+
+def _packages(git: Git, sources: Sequence[str], tree: Mapping[str, str], surface: Surface) -> Packages:
+    from loki_hooks.surface.packages import Packages, manifest_paths
+
+    wanted = {path: tree[path] for path in manifest_paths(sources, tree.keys())}
+    texts = read_texts(git, wanted.values())
+    return Packages({path: texts[oid] for path, oid in wanted.items() if oid in texts}, tree.keys(), surface)
+
+
+def _context(
+    git: Git, sources: Sequence[str], blobs: Mapping[str, str], tree: Mapping[str, str], packages: Packages
+) -> set[str]:
+    """Return the files beside those that changed that the readers want to see; some of them lead to others."""
+    from loki_hooks.surface.compare import context_paths, following_paths, follows
+
+    found = context_paths(sources, tree.keys())
+    for _ in range(FOLLOWED):
+        known = {path: tree.get(path) or blobs[path] for path in (*sources, *found) if follows(path)}
+        texts = read_texts(git, known.values(), total=MAX_TOTAL // 4)
+        more = following_paths({p: texts[oid] for p, oid in known.items() if oid in texts}, tree.keys(), packages)
+        if not more - found:
+            break
+        found |= more
+    return found - set(sources)
+
+
+def _affordable(paths: Sequence[str], sizes: Mapping[str, int]) -> Iterator[str]:
+    """Yield the files that are only looked at beside those that changed, as many as may be read."""
+    left = CONTEXT_CHARACTERS
+    for path in paths:
+        left -= sizes.get(path, 0)
+        if left >= 0:
+            yield path
 
 
 def _near_first(paths: Sequence[str], changed: Sequence[str]) -> list[str]:

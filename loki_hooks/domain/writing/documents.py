@@ -13,7 +13,30 @@ _CHANGELOG = re.compile(r"(?:^|^docs?/)(?:change(?:s|log)|history|news|release[-
 _FRAGMENTS = re.compile(r"^(?:\.changeset|changelog\.d|changelogs?|newsfragments|news|changes|releasenotes|\.changes)/")
 _README = re.compile(r"(?:^|/)readme(?:\.\w+)?$", re.IGNORECASE)
 _API = re.compile(r"(?:^|/)[\w.-]*(?:openapi|swagger)[\w.-]*\.(?:ya?ml|json)$", re.IGNORECASE)
+_SOURCES = re.compile(r"(?:^|/)(?:src|resources)/")
+_HOUSEKEEPING = re.compile(
+    r"(?:^|/)(?:pyproject\.toml|setup\.(?:py|cfg)|package(?:-lock)?\.json|Cargo\.(?:toml|lock)|go\.(?:mod|sum|work)|pom\.xml|"
+    r"(?:build|settings)\.gradle(?:\.kts)?|gradle\.properties|Gemfile(?:\.lock)?|Rakefile|[^/]+\.gemspec|tox\.ini|noxfile\.py|"
+    r"pytest\.ini|mypy\.ini|tsconfig[^/]*\.json|yarn\.lock|pnpm-[^/]+\.yaml|[^/]+\.lock|requirements[^/]*\.(?:txt|in)|"
+    r"_?version\.\w+|__version__\.py|__about__\.py|uv\.lock|MANIFEST\.in|[^/]+\.config\.[cm]?[jt]s|lerna\.json|mise\.toml|"
+    r"rust-toolchain[^/]*|deny\.toml|clippy\.toml|rustfmt\.toml|cliff\.toml)$",
+    re.IGNORECASE,
+)
 _UPGRADE = re.compile(r"(?:^|/)[^/]*(?:migrat|upgrad)[^/]*$", re.IGNORECASE)
+_MAIN = re.compile(
+    r"^[^/]+$|(?:^|/)(?:docs?|documentation|manual|guides?)/|^(?:website|site|www|web)/(?:.*/)?(?:docs?|content|guides?|pages)/|"
+    r"^(?:website|site|www)/[^/]+$|^(?:man|wiki|book|content)/|(?:^|/)docs?[-_][\w-]+/",
+    re.IGNORECASE,
+)
+"""Where the main documents of projects are: beside the README, in folders for them, in the content of a site."""
+_ABOUT_PROJECT = re.compile(
+    r"(?:^|/)(?:license|licence|copying|notice|authors?|contributors?|contributing|code[-_]of[-_]conduct|security|governance|"
+    r"maintainers|codeowners|requirements|support|funding|patents|claude|agents|todo|thanks|acknowledge?ments|cmakelists|"
+    r"publiccode|robots|llms|pull_request_template|issue_template|releas(?:e|ing)|backers|sponsors)[\w.-]*$|(?:^|/)\.",
+    re.IGNORECASE,
+)
+"""What says something about the project, and nothing about how its product is used."""
+_WRITTEN = (".md", ".markdown", ".mdx", ".rst", ".adoc", ".asciidoc", ".txt", ".org", ".1", ".rdoc", ".scd", ".textile")
 _BINARY = re.compile(
     r"\.(?:png|jpe?g|gif|svg|ico|webp|bmp|pdf|zip|gz|tar|whl|woff2?|ttf|eot|otf|mp4|webm|mp3|wav|psd|ai|pyc|so|dll|exe|po|mo|"
     r"lock|css|scss|js|map|ipynb)$",
@@ -34,7 +57,10 @@ _TRIPLE = re.compile(r"(\"\"\"|''')(.*?)\1", re.DOTALL)
 
 
 def place_of(path: str, patterns: Iterable[str]) -> Place | None:
-    """Return which sort of document the path is; None when it is none. ``patterns``: the configured ``docs.paths``."""
+    """Return which sort of document the path is; None when it is none.
+
+    ``patterns``: the configured ``docs.paths``, beside what counts as a document in every project.
+    """
     if is_foreign(path) or _BINARY.search(path) or _MACHINERY.search(path):
         return None
     if is_changelog(path):
@@ -42,8 +68,22 @@ def place_of(path: str, patterns: Iterable[str]) -> Place | None:
     if _README.search(path):
         return None if is_test(path) else Place.README
     if _API.search(path):
-        return Place.API
-    return Place.DOCS if any(_glob(pattern).fullmatch(path) for pattern in patterns) else None
+        return None if is_specification(path) else Place.API
+    if any(_glob(pattern).fullmatch(path) for pattern in patterns):
+        return Place.DOCS
+    return (
+        Place.DOCS
+        if _MAIN.search(path) and path.lower().endswith(_WRITTEN) and not _ABOUT_PROJECT.search(path)
+        else None
+    )
+
+
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns (as git reads ``:(glob)``) names the path, or a folder around it."""
+    return any(
+        _glob(pattern.rstrip("/")).fullmatch(path) or _glob(f"{pattern.rstrip('/')}/**").fullmatch(path)
+        for pattern in patterns
+    )
 
 
 def is_document(path: str, patterns: Iterable[str]) -> bool:
@@ -51,6 +91,30 @@ def is_document(path: str, patterns: Iterable[str]) -> bool:
     if place_of(path, patterns) is not None or _FRAGMENTS.match(path) or _BINARY.search(path):
         return True
     return path.lower().endswith(tuple(suffix for suffix in PROSE_SUFFIXES if suffix and suffix != ".txt"))
+
+
+def is_specification(path: str) -> bool:
+    """Whether the path is an OpenAPI file among sources: the program is made from it."""
+    return _API.search(path) is not None and _SOURCES.search(path) is not None
+
+
+def is_housekeeping(path: str) -> bool:
+    """Whether each merge may touch the file, and no document becomes wrong by it: a manifest, a lock file, a tool's settings."""
+    return _HOUSEKEEPING.search(path) is not None or _ABOUT_PROJECT.search(path) is not None
+
+
+_LANGUAGE = re.compile(
+    r"(?:^|/)(?:(?:i18n|translations?|locales?|l10n)/(?!en\b)[\w-]+/|"
+    r"(?:a[rfz]|b[egn]|c[asy]|d[ae]|e[lostu]|f[air]|h[eiru]|i[dt]|ja|k[aokm]|l[tv]|m[nrs]|n[bnlo]|p[lt]|r[ou]|s[klrv]|t[ahrlw]|u[kz]|vi|"
+    r"zh|jp|cn|kr)(?:[-_][A-Za-z]{2,4})?/)|"
+    r"[._-](?:a[rz]|cs|d[ae]|e[ls]|f[air]|h[eiu]|i[dt]|ja|jp|ko|kr|nl|p[lt]|pt-?br|r[ou]|tr|uk|vi|zh|cn|zh[-_](?:cn|tw|hans|hant))\.\w+$",
+    re.IGNORECASE,
+)
+
+
+def is_translation(path: str) -> bool:
+    """Whether the path is that of a document in another language than English: who mends the original has it translated."""
+    return _LANGUAGE.search(path) is not None
 
 
 def is_changelog(path: str) -> bool:

@@ -83,6 +83,7 @@ def look_new(item: Item, shelf: Shelf) -> Sighting:
     if subject is None:
         return Sighting(item.docs)
     mentions = relevant(item, shelf.library.mentions(subject))
+    mentions += shelf.library.described(mentions, changed_words(item)) if item.what == "changed" else []
     if item.what == "added":
         return Sighting((), documented=any(_documents(m) for m in mentions))
     left = [m for m in mentions if not _mended(item, m, shelf)]
@@ -119,6 +120,7 @@ def look_again(item: Item, shelf: Shelf) -> Sighting:
     places = [(shelf.moved.get(path, path), line) for path, line in item.docs]
     listed = {path for path, _ in places}
     found = relevant(item, [m for m in shelf.library.mentions(subject) if m.path in changed & listed])
+    found += shelf.library.described(found, changed_words(item)) if item.what == "changed" else []
     left = shortened(m for m in found if not _mended(item, m, shelf))
     docs = []
     for path in dict.fromkeys(path for path, _ in places):
@@ -129,6 +131,17 @@ def look_again(item: Item, shelf: Shelf) -> Sighting:
     mended = tuple(sorted(listed - {path for path, _ in docs}))
     left_to_tell = [path for path, _ in docs if not telling or not _is_changelog(path, shelf)]
     return Sighting(tuple(docs) if left_to_tell else (), mended, documented=bool(mended) and not left_to_tell)
+
+
+def changed_words(item: Item) -> frozenset[str]:
+    """Return the parameters that came, went, or are given otherwise: what describes them may be wrong as well."""
+    if item.aspect != "public":
+        return frozenset()
+    old, new = (set(_PARAMETER.findall(text)) for text in (item.before, item.after))
+    return frozenset(name for name, _ in old ^ new if len(name) > 2)
+
+
+_PARAMETER = re.compile(r"(?<=[(, ])([A-Za-z_]\w+)\??(\s*(?::[^,()=]*)?(?:=\s*[^,()]*)?)(?=[,)])")
 
 
 def relevant(item: Item, mentions: Sequence[Mention]) -> list[Mention]:

@@ -50,6 +50,8 @@ class Item:
     reason: str = ""
     to: str = ""
     near: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """What a group is made of: the things of one file, where more of them changed than one would read one by one."""
     mended: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
@@ -98,7 +100,13 @@ class Item:
             "breaking": self.breaking,
             "undocumented": self.undocumented,
         }
-        more = {"reason": self.reason, "to": self.to, "near": list(self.near), "mended": [dict(m) for m in self.mended]}
+        more = {
+            "reason": self.reason,
+            "to": self.to,
+            "near": list(self.near),
+            "names": list(self.names),
+            "mended": [dict(m) for m in self.mended],
+        }
         return found | {key: value for key, value in more.items() if value}
 
     @classmethod
@@ -132,6 +140,7 @@ class Item:
             reason=text("reason"),
             to=text("to"),
             near=tuple(path for path in entries("near") if isinstance(path, str)),
+            names=tuple(name for name in entries("names") if isinstance(name, str)),
             mended=tuple(entry for entry in entries("mended") if isinstance(entry, Mapping)),
         )
 
@@ -140,7 +149,7 @@ def subject_of(item: Item, names: Mapping[str, int]) -> Subject | None:
     """Return what documents may mention; None for what is about a commit. ``names``: how many files have each bare name."""
     if item.trigger in {Trigger.BREAKING, Trigger.CHANGELOG}:
         return None
-    if item.aspect == "file":
+    if item.aspect == "file" or item.names:
         alone = names.get(item.file.rpartition("/")[2], 0) == (0 if item.gone else 1)
         return Subject(About.FILE, item.file, item.file, unique=alone, gone=item.gone)
     return Subject(About(item.aspect), item.symbol, item.file) if item.aspect in set(About) else None
@@ -182,6 +191,28 @@ def moved_names(compared: Compared, moved: Mapping[str, str]) -> dict[str, list[
         if change.what is What.REMOVED and (change.symbol, moved.get(change.file, "")) in there:
             found.setdefault(change.file, []).append(change.symbol)
     return found
+
+
+def hidden_names(
+    compared: Compared, moved: Mapping[str, str], names_in: Callable[[str], frozenset[str]]
+) -> dict[str, list[str]]:
+    """Return old path → the public names that nobody can import any more, since their file moved to where nothing is public.
+
+    ``names_in`` says what a file of the newer side defines: what is not there did not move.
+    """
+    came = {
+        change.file for change in compared.changes if change.what is not What.REMOVED and change.aspect is Aspect.PUBLIC
+    }
+    found: dict[str, list[str]] = {}
+    for change in compared.changes:
+        to = moved.get(change.file)
+        if to is not None and to not in came and change.what is What.REMOVED and change.aspect is Aspect.PUBLIC:
+            found.setdefault(change.file, []).append(change.symbol)
+    return {
+        file: gone
+        for file, gone in found.items()
+        if sum(name.replace("::", ".").rpartition(".")[2] in names_in(moved[file]) for name in gone) * 2 > len(gone)
+    }
 
 
 def _without_moves(changes: Sequence[Change], moved: Mapping[str, str]) -> list[Change]:

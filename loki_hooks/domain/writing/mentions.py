@@ -20,6 +20,7 @@ MOST = 20
 MOST_OF_A_PAGE = 4
 """Places shown for one thing: in all, and of one document. Who mends a document finds the others in it."""
 NEAR = 3
+_SURE = 2
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Mention:
     line: int
     strength: int
     place: Place
+    translated: bool = False
     automatic: bool = False
     """The line has a tool fetch the text from the code."""
 
@@ -73,7 +75,7 @@ class Library:
         for word in subject.anchors:
             for index, lines in self._lines.get(word, {}).items():
                 candidates.setdefault(index, set()).update(lines)
-        found: list[tuple[tuple[int, int], Mention]] = []
+        found: list[tuple[tuple[bool, int, int], Mention]] = []
         known = subject.about is About.PUBLIC and subject.parent if subject.last in self.shared else ""
         for index, numbers in candidates.items():
             page = self.pages[index]
@@ -85,9 +87,26 @@ class Library:
                 strength = subject.strength(page, number)
                 if strength:
                     automatic = subject.documented_by_itself(page, number)
-                    found.append((page.rank, Mention(page.path, number, strength, page.place, automatic)))
-        found.sort(key=lambda pair: (pair[1].place is Place.CHANGELOG, -pair[1].strength, pair[0], pair[1].path))
+                    mention = Mention(page.path, number, strength, page.place, page.translated, automatic)
+                    found.append((page.rank, mention))
+        found.sort(key=lambda p: (p[1].place is Place.CHANGELOG, p[1].translated, -p[1].strength, p[0], p[1].path))
         return [mention for _, mention in found]
+
+    def described(self, mentions: Sequence[Mention], words: Iterable[str]) -> list[Mention]:
+        """Return the lines near a mention's page that speak of one of the words (parameters, say) in code."""
+        wanted = frozenset(words)
+        found: list[Mention] = []
+        pages = {page.path: page for page in self.pages}
+        known = {(m.path, m.line) for m in mentions}
+        for path in dict.fromkeys(m.path for m in mentions if m.strength >= _SURE and m.place is not Place.CHANGELOG):
+            page = pages[path]
+            if not wanted & page.words:
+                continue
+            for number, line in page.numbered():
+                spans = [] if page.kind(number) is Kind.CODE else page.spans(number)
+                if (path, number) not in known and any(wanted.intersection(WORD.findall(line[a:b])) for a, b in spans):
+                    found.append(Mention(path, number, 2, page.place, page.translated))
+        return found[:MOST]
 
     def near(self, subject: Subject, peers: Iterable[str] = (), words: Iterable[str] = ()) -> list[str]:
         """Return the documents in which its like is documented: of its class, its module, or what stands beside it.
@@ -170,7 +189,9 @@ def shortened(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
     """Return what an item shows: each document's surest lines, in the order of the documents, not too many."""
     taken: Counter[str] = Counter()
     found: list[Mention] = []
-    for mention in mentions:
+    listed = list(mentions)
+    originals = [m for m in listed if not m.translated and m.place in {Place.README, Place.DOCS}]
+    for mention in [m for m in listed if not (originals and m.translated)]:
         if taken[mention.path] < MOST_OF_A_PAGE and len(found) < MOST:
             taken[mention.path] += 1
             found.append(mention)

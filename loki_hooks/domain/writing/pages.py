@@ -41,6 +41,11 @@ _RST_CODE = re.compile(r"^\s*\.\. (?:code-block|code|sourcecode|literalinclude|p
 _PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|\$) ")
 _VERSION = re.compile(r"\d+\.\d+|unreleased|upcoming|\bnext\b", re.IGNORECASE)
 _SPAN = re.compile(r"(`+)(?=\S)(.+?)\1|<code>(.*?)</code>")
+_MAKES = (
+    r"\b(\w+)\s*(?::\s*[\w.<>\[\]]+)?\s*:?=\s*(?:await\s+)?(?:new\s+)?&?(?:\w+(?:\.|::))*(?:New)?{name}\b(?:::\w+|\.(?:new|build|create))?"
+    r"\s*[({{]|\b(?:as|with)\s+(?:\w+\.)*{name}\([^)]*\)\s+as\s+(\w+)|\b{name}\s+(\w+)\s*=\s*new\b|(\w+)\s*=\s*(?:\w+::)*{name}\.new\b"
+    r"|\bwith\s+(?:\w+\.)*{name}\([^)]*\)\s+as\s+(\w+)"
+)
 WORD = re.compile(r"[^\W\d][\w$]*")
 
 
@@ -52,6 +57,8 @@ class Page:
     place: Place
     text: str
     only: frozenset[int] | None = None
+    translated: bool = False
+    """It is in another language than the original."""
 
     @cached_property
     def lines(self) -> list[str]:
@@ -95,6 +102,18 @@ class Page:
             self._spans[number] = code_spans(self.line(number))
         return self._spans[number]
 
+    @cached_property
+    def _instances(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def instances(self, kind: str) -> frozenset[str]:
+        """Return what the examples of the page call an object of the class: ``c`` where a line says ``c = Client()``."""
+        if kind not in self._instances:
+            made = re.compile(_MAKES.format(name=re.escape(kind)))
+            found = made.findall(self.text) if kind in self.words else []
+            self._instances[kind] = frozenset(word for groups in found for word in groups if word)
+        return self._instances[kind]
+
     def kind(self, number: int) -> Kind:
         return self.kinds[number - 1] if 0 < number <= len(self.kinds) else Kind.PROSE
 
@@ -105,10 +124,10 @@ class Page:
         return range(1, heads[1] if len(heads) > 1 else len(self.lines) + 1)
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Where the page stands among others: the README first, then by depth; docstrings and the changelog last."""
+    def rank(self) -> tuple[bool, int, int]:
+        """Where the page stands among others: the README first, then by depth; docstrings, the changelog, translations last."""
         order = [Place.README, Place.API, Place.DOCS, Place.DOCSTRING, Place.CHANGELOG]
-        return order.index(self.place), self.path.count("/")
+        return self.translated, order.index(self.place), self.path.count("/")
 
     def around(self, number: int) -> range:
         """Return the lines that speak of what the line speaks of: its section, or its surroundings in a long one."""

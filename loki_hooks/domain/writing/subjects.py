@@ -32,6 +32,7 @@ COMMON = frozenset(_EVERYDAY.split())
 _AUTODOC = re.compile(r"^\s*(?:\.\. )?(?:auto\w+::|:::\s)|^\s*```\{auto")
 _QUALIFIER = re.compile(r"([A-Za-z_$][\w$]*)(?:\(\))?(?:\.|::|#|->)$")
 _URL = re.compile(r"(?:https?://[^/\s`'\")>]+)?(/[\w\-./{}<>:$\[\]*~%+@]*)")
+_OTHER_METHOD = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)[`*]*\s+[`*]*(?:https?://[^/\s]+)?$")
 _PARAMETER = re.compile(r"\$?\{[^}/]*\}|<[^>/]*>|:[A-Za-z_]\w*\??|\[[^\]/]+\]|\*\w*")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY", "ALL", "WS", "WEBSOCKET")
 
@@ -175,6 +176,8 @@ class Subject:
         if self.parent:
             if word == self.parent:
                 return 4
+            if code and word in page.instances(self.parent):
+                return 3
             if _plain(word) == _plain(self.parent):
                 return 3
             known = self.parent in page.words
@@ -213,6 +216,9 @@ class Subject:
             if not static and not (found[1].rstrip(":.,") == "/" or there):
                 continue
             same = len(there) == len(self.segments) and _fits(self.segments, there)
+            other = _OTHER_METHOD.search(line[: found.start(1)])
+            if same and self.method and other and other[1].upper() != self.method.upper() and not named:
+                continue  # it speaks of another method of the same path
             if same and (static or named):
                 inside = code or any(a <= found.start() < b for a, b in spans) or page.kind(number) is Kind.HEADING
                 best = max(best, 4 if named else 3 if inside else 2)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from loki_hooks.domain.surface import Aspect, Compared
+from loki_hooks.domain.surface import Aspect, Change, Compared
 from loki_hooks.surface.go.app import read_offers
+from loki_hooks.surface.packages import Packages
 from loki_hooks.surface.pool import Found, compare_files, differ_by_key, offer
 from loki_hooks.surface.shape import Param, Shape, marked
 from loki_hooks.surface.spelling import spell
@@ -17,8 +19,47 @@ _LITERALS = frozenset({"int_literal", "float_literal", "interpreted_string_liter
                        "true", "false", "unary_expression", "binary_expression"})  # fmt: skip
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
-    return compare_files(before, after, lambda _: "go", _read, differ_by_key)
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
+    del packages
+    return compare_files(before, after, lambda _: "go", _read, _differ)
+
+
+def _differ(old: Mapping[str, list[Found]], new: Mapping[str, list[Found]]) -> Iterable[Change]:
+    return differ_by_key(*({path: [_written_out(one, aliases) for one in found] for path, found in side.items()}
+                           for side in (old, new) for aliases in [_aliases(side)]))  # fmt: skip
+
+
+def _aliases(side: Mapping[str, list[Found]]) -> dict[tuple[str, str], str]:
+    """Return (package, name) → the type that the name is another one for."""
+    return {
+        (posixpath.dirname(one.file), one.name): shape.type
+        for found in side.values()
+        for _, one in found
+        for shape in one.shapes
+        if shape.kind == "alias" and one.name not in shape.type
+    }
+
+
+def _written_out(found: Found, aliases: Mapping[tuple[str, str], str]) -> Found:
+    key, one = found
+    package = posixpath.dirname(one.file)
+    known = {name: kind for (home, name), kind in aliases.items() if home == package}
+    if not known or one.aspect is not Aspect.PUBLIC or any(shape.kind == "alias" for shape in one.shapes):
+        return found
+    words = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, known))})(?!\w)")
+
+    def spelled(text: str) -> str:
+        return words.sub(lambda name: known[name[1]], text)
+
+    shapes = tuple(
+        replace(
+            shape,
+            type=spelled(shape.type),
+            params=shape.params and tuple(replace(param, type=spelled(param.type)) for param in shape.params),
+        )
+        for shape in one.shapes
+    )
+    return key, one if shapes == one.shapes else replace(one, shapes=shapes, seen="; ".join(sorted(map(str, shapes))))
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
@@ -124,7 +165,8 @@ class _Package:
 def _function(node: Syntax) -> Shape:
     result = node.get("result")
     if result is not None and result.kind == "parameter_list":
-        kind = f"({', '.join(param.type for param in _params(result))})"
+        types = [param.type for param in _params(result)]
+        kind = types[0] if len(types) == 1 else f"({', '.join(types)})"
     else:
         kind = spell(result) or "()"
     return Shape(

@@ -37,7 +37,7 @@ _LONGEST = 200
 def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
     constants = _constants(root)
-    for node in root.walk():
+    for node in root.named_nodes(*_TYPES, "method_invocation", "annotation", "marker_annotation"):
         if node.kind in _TYPES:
             yield from _endpoints(node, path, constants)
             yield from _properties(node, path)
@@ -81,8 +81,8 @@ def _several(node: Syntax | None) -> list[Syntax]:
 def _constants(root: Syntax) -> dict[str, Syntax]:
     return {
         node.word("name"): value
-        for node in root.walk()
-        if node.kind == "variable_declarator" and (value := node.get("value")) is not None
+        for node in root.named_nodes("variable_declarator")
+        if (value := node.get("value")) is not None
     }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from loki_hooks.domain.surface import Aspect, Compared
 from loki_hooks.surface.java.app import SERVED, annotated, is_route, read_offers
+from loki_hooks.surface.packages import Packages
 from loki_hooks.surface.pool import Found, Key, compare_files, differ_by_key, offer
 from loki_hooks.surface.shape import Param, Shape
 from loki_hooks.surface.spelling import spell
@@ -43,7 +44,8 @@ _UNCHECKED = (
 )
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
+    del packages
     return compare_files(before, after, lambda _: "java", _read, differ_by_key)
 
 
@@ -58,6 +60,24 @@ def _read(path: str, root: Syntax) -> list[Found]:
     name = spell(package.of("scoped_identifier", "identifier")) if package is not None else ""
     found = list(read_offers(path, root))
     return found if "internal" in name.split(".") else [*found, *_Package(path, name).read(root)]
+
+
+def follow(texts: Mapping[str, str], all_paths: Collection[str], packages: Packages) -> set[str]:
+    """Return the files of the types that the files' types derive from: what those give is no news."""
+    del packages
+    wanted = {
+        f"/{name}.java"
+        for text in texts.values()
+        for found in _DERIVED.finditer(text)
+        for name in _NAME.findall(found[1])
+    }
+    return {
+        path for path in all_paths if path.endswith(".java") and f"/{path.rpartition('/')[2]}" in wanted
+    } - texts.keys()
+
+
+_DERIVED = re.compile(r"\b(?:extends|implements)\s+([^{]{1,300})\{")
+_NAME = re.compile(r"[A-Z]\w*")
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,10 @@ def _marks(node: Syntax) -> frozenset[str]:
     words = {word for word in _SEEN if modifiers is not None and modifiers.has(word)}
     if "Deprecated" in annotated(node) or "@deprecated" in node.remarks:
         words.add("deprecated")
+    if node.kind == "method_declaration" and "static" in words:
+        words.discard("final")  # nobody overrides it either way
+    if "Override" in annotated(node):
+        words.add("override")
     return frozenset(words)
 
 
@@ -155,7 +179,7 @@ def _type(node: Syntax, said: set[str]) -> Iterator[Shape]:
         yield replace(shape, params=() if kind == "class" and not _INJECTED & said else None)
     if not _INJECTED & said:
         for constructor in visible:
-            yield replace(shape, params=tuple(_params(constructor.get("parameters"))))
+            yield replace(shape, params=tuple(replace(p, name="") for p in _params(constructor.get("parameters"))))
 
 
 def _listed(clause: Syntax | None) -> Iterator[str]:
@@ -170,7 +194,11 @@ def _function(node: Syntax) -> Shape:
     )
     kind = _kind(node.get("type")) + (f" throws {', '.join(thrown)}" if thrown else "")
     return Shape(
-        "function", _marks(node), spell(node.get("type_parameters")), tuple(_params(node.get("parameters"))), kind
+        "function",
+        _marks(node),
+        spell(node.get("type_parameters")),
+        tuple(replace(param, name="") for param in _params(node.get("parameters"))),  # nobody can give one by its name
+        kind,
     )
 
 

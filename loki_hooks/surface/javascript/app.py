@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from loki_hooks.surface.javascript.shapes import ROUTES, decorator_name, decorators_of, name_of
 from loki_hooks.surface.offers import LONGEST_CHAIN, METHODS, Setting, endpoint, option, option_words, setting, under
@@ -12,7 +13,7 @@ from loki_hooks.surface.syntax import Syntax
 
 _ROUTERS = frozenset({"express", "Router", "express.Router", "fastify", "Fastify", "Hono", "Elysia", "Koa", "KoaRouter",
                       "polka", "restify.createServer"})  # fmt: skip
-_BY_NAME = frozenset({"app", "router", "server", "fastify"})
+BY_CUSTOM = frozenset({"app", "router", "server", "fastify"})
 """What an application or a router that another file made is called, by custom."""
 _ENVIRONMENTS = frozenset({"process.env", "import.meta.env", "Bun.env"})
 _YARGS = frozenset({"alias", "array", "boolean", "choices", "coerce", "count", "default", "demand", "demandOption", "desc",
@@ -21,14 +22,26 @@ _FUNCTIONS = ("arrow_function", "function_expression", "generator_function")
 _AROUND = ("parenthesized_expression", "non_null_expression", "as_expression", "satisfies_expression")
 
 
-def read_offers(path: str, root: Syntax) -> Iterator[Found]:
+_OFFERING = ("call_expression", "new_expression", "class_declaration", "abstract_class_declaration", "class", "member_expression",
+             "subscript_expression", "variable_declarator")  # fmt: skip
+
+
+class Served:
+    """The routers of a file, and the prefixes under which it mounts them."""
+
+    def __init__(self, root: Syntax) -> None:
+        self.routers = routers_of(root)
+        self.prefixes = _mounts(root, self.routers)
+
+
+def read_offers(path: str, root: Syntax, served: Served) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
-    routers = routers_of(root)
-    prefixes = _mounts(root, routers)
+    routers, prefixes = served.routers, served.prefixes
     environments = _ENVIRONMENTS | _environments(root)
-    for node in root.walk():
+    for node in root.named_nodes(*_OFFERING):
         if node.kind == "call_expression":
-            yield from _route(node, path, routers, prefixes)
+            for key, one in _route(node, path, routers, prefixes):
+                yield key, replace(one, owner=_router_of(node, routers))
             yield from _options(node, path)
         elif node.kind == "new_expression" and node.word("constructor") == "Option":
             yield from _flags(node, path, _built_default(node))
@@ -46,21 +59,53 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
 def routers_of(root: Syntax) -> set[str]:
     """Return the names that stand for an application or a router."""
     found = set()
-    for node in root.walk():
-        if node.kind in ("variable_declarator", "assignment_expression"):
-            declared = node.kind == "variable_declarator"
-            name, value = (node.get("name"), node.get("value")) if declared else (node.get("left"), node.get("right"))
-            made = value.get("function") or value.get("constructor") if value is not None else None
-            if name is not None and made is not None and (made.text in _ROUTERS or made.word("property") == "Router"):
-                found.add(name.text)
+    for node in root.named_nodes("variable_declarator", "assignment_expression"):
+        declared = node.kind == "variable_declarator"
+        name, value = (node.get("name"), node.get("value")) if declared else (node.get("left"), node.get("right"))
+        made = value.get("function") or value.get("constructor") if value is not None else None
+        if name is not None and made is not None and (made.text in _ROUTERS or made.word("property") == "Router"):
+            found.add(name.text)
     return found
+
+
+def mounts_of(root: Syntax, imported: Mapping[str, tuple[str, str]], served: Served) -> Iterator[tuple[str, str]]:
+    """Yield (module, prefix) of the routers of other modules that the file serves."""
+    for node in root.named_nodes("call_expression"):
+        owner, verb, arguments = _call(node)
+        if verb not in ("use", "register", "route") or not arguments:
+            continue
+        path, told = plain(arguments[0]), plain(_pairs(arguments[-1]).get("prefix"))
+        for argument in arguments:
+            source = imported.get(argument.text, ("", ""))[0] if argument.kind == "identifier" else _required(argument)
+            if source:
+                yield source, under(served.prefixes.get(owner, ""), path or told or "")
+
+
+def _required(node: Syntax) -> str:
+    """Return the module of ``require('./x')`` and ``import('./x')``."""
+    _, verb, arguments = _call(node)
+    if node.kind == "call_expression" and node.word("function") == "import":
+        listed = node.get("arguments")
+        verb, arguments = "require", listed.parts if listed is not None else []
+    return (plain(arguments[0]) or "") if verb == "require" and arguments else ""
+
+
+def _router_of(node: Syntax, routers: set[str]) -> str:
+    """Return the name at the beginning of a chain of calls."""
+    at: Syntax | None = node
+    for _ in range(LONGEST_CHAIN):
+        called = at.get("function") if at is not None and at.kind == "call_expression" else None
+        at = called.get("object") if called is not None else at
+        if called is None:
+            break
+    return at.text if at is not None and at.kind == "identifier" and at.text in routers | BY_CUSTOM else ""
 
 
 def _mounts(root: Syntax, routers: set[str]) -> dict[str, str]:
     """Return router → the prefix under which it is mounted, through routers in routers."""
     parents: dict[str, tuple[str, str]] = {}
-    for node in root.walk():
-        owner, verb, arguments = _call(node) if node.kind == "call_expression" else ("", "", [])
+    for node in root.named_nodes("call_expression") if routers else ():
+        owner, verb, arguments = _call(node)
         if verb not in ("use", "register", "route") or len(arguments) < 2:
             continue
         path, told = plain(arguments[0]), _pairs(arguments[-1]).get("prefix")
@@ -83,8 +128,8 @@ def _mounts(root: Syntax, routers: set[str]) -> dict[str, str]:
 
 def _own_prefixes(root: Syntax, routers: set[str]) -> Iterator[tuple[str, str]]:
     """Yield (router, prefix) of ``new Router({ prefix: '/books' })``."""
-    for node in root.walk():
-        value = node.get("value") if node.kind == "variable_declarator" and node.word("name") in routers else None
+    for node in root.named_nodes("variable_declarator") if routers else ():
+        value = node.get("value") if node.word("name") in routers else None
         arguments = value.get("arguments") if value is not None else None
         prefix = plain(_pairs(arguments.parts[0]).get("prefix")) if arguments is not None and arguments.parts else None
         if prefix:
@@ -93,7 +138,7 @@ def _own_prefixes(root: Syntax, routers: set[str]) -> Iterator[tuple[str, str]]:
 
 def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str]) -> Iterator[Found]:
     owner, verb, arguments = _call(node)
-    if verb == "route" and len(arguments) == 1 and arguments[0].kind == "object" and owner in routers | _BY_NAME:
+    if verb == "route" and len(arguments) == 1 and arguments[0].kind == "object" and owner in routers | BY_CUSTOM:
         told = _pairs(arguments[0])
         url, method = plain(told.get("url") or told.get("path")), plain(told.get("method"))
         if url is not None and method is not None:
@@ -103,7 +148,7 @@ def _route(node: Syntax, file: str, routers: set[str], prefixes: dict[str, str])
         return
     first = plain(arguments[0]) if arguments else None
     path = _path(node, routers) if first is None else None
-    if first is not None and (owner in routers or owner in _BY_NAME) and _is_handled(arguments, owner in routers):
+    if first is not None and (owner in routers or owner in BY_CUSTOM) and _is_handled(arguments, owner in routers):
         path = (owner, first)
     elif first is not None and not owner and _is_handled(arguments, known=True):
         base = _base(node, routers)
@@ -128,7 +173,7 @@ def _base(node: Syntax, routers: set[str]) -> str | None:
         return None
     if at.kind == "new_expression" and at.word("constructor") in _ROUTERS:
         return ""
-    return at.text if at.kind == "identifier" and at.text in routers | _BY_NAME else None
+    return at.text if at.kind == "identifier" and at.text in routers | BY_CUSTOM else None
 
 
 def _is_handled(arguments: list[Syntax], known: bool) -> bool:
@@ -146,7 +191,7 @@ def _path(node: Syntax, routers: set[str]) -> tuple[str, str] | None:
         if at is None or at.kind != "call_expression":
             break
         owner, verb, arguments = _call(at)
-        if verb == "route" and arguments and (owner in routers or owner in _BY_NAME):
+        if verb == "route" and arguments and (owner in routers or owner in BY_CUSTOM):
             path = plain(arguments[0])
             return (owner, path) if path is not None else None
         if verb not in METHODS and verb != "all":
@@ -246,8 +291,8 @@ def _named(name: str, at: Syntax, told: Syntax, file: str) -> Iterator[Found]:
 def _environments(root: Syntax) -> set[str]:
     """Return what the file itself calls the environment: ``const env = process.env``, ``const { env } = process``."""
     found = set()
-    for node in root.walk():
-        name = node.get("name") if node.kind == "variable_declarator" else None
+    for node in root.named_nodes("variable_declarator"):
+        name = node.get("name")
         if name is not None and name.kind == "identifier" and node.word("value") in _ENVIRONMENTS:
             found.add(name.text)
         elif name is not None and node.word("value") == "process" and any(part.text == "env" for part in name.parts):

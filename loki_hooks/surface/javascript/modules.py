@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from loki_hooks.surface.javascript.shapes import CALLED, CLASSES, MemberEntry, entries, function, name_of, variable
 from loki_hooks.surface.pool import Found
+from loki_hooks.surface.shape import Shape
 from loki_hooks.surface.spelling import plain
 from loki_hooks.surface.syntax import Syntax
 
 DEFAULT = "default"
+_PLAIN = ("string", "number", "true", "false", "null")
+_TYPES = frozenset({"interface", "type"})
 _DECLARED = frozenset({*CALLED, *CLASSES, "interface_declaration", "type_alias_declaration", "enum_declaration"})
 
 
@@ -37,6 +40,14 @@ class ExportingModule:
     exports: dict[str, Export] = field(default_factory=dict)
     stars: list[Export] = field(default_factory=list)
     offers: list[Found] = field(default_factory=list)
+    own: dict[str, list[MemberEntry]] = field(default_factory=dict)
+    """The types that it declares, exported or not."""
+    imported: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Local name → (module, name there)."""
+    mounts: list[tuple[str, str]] = field(default_factory=list)
+    """(module, prefix) of the routers of other modules that it serves."""
+    routers: frozenset[str] = frozenset()
+    """Its own that it exports."""
 
 
 def read_exports(path: str, root: Syntax) -> ExportingModule:
@@ -67,6 +78,8 @@ class _Reader:
             name: replace(export, entries=tuple(self.own.get(export.local, ()))) if export.local else export
             for name, export in self.module.exports.items()
         }
+        self.module.own = {n: es for n, es in self.own.items() if es and es[0].shape.kind in _TYPES}
+        self.module.imported = self.imported
         return self.module
 
     def _declare(self, statement: Syntax) -> None:
@@ -133,6 +146,9 @@ class _Reader:
 
     def _assign(self, statement: Syntax) -> None:
         targets, value = [], statement.parts[0] if statement.parts else statement
+        if value.kind == "call_expression":
+            self._define(value)
+            return
         while value.kind == "assignment_expression":
             left, right = value.get("left"), value.get("right")
             if left is None or right is None:
@@ -178,14 +194,41 @@ class _Reader:
                 )
 
     def _extend(self, owner: str, name: str, value: Syntax, at: Syntax, written: str) -> None:
-        """Read ``Owner.prototype.name = function …`` and ``owner.name = function …``."""
-        if owner in self.own and value.kind in CALLED and not name.startswith("_"):
-            marks = (
-                ()
-                if written != owner or not self.own[owner][:1] or self.own[owner][0].shape.kind == "constant"
-                else ("static",)
-            )
+        """Read ``Owner.prototype.name = function …`` and ``owner.name = …``."""
+        if owner not in self.own or name.startswith("_") or name in ("prototype", "constructor"):
+            return
+        on_object = not self.own[owner][:1] or self.own[owner][0].shape.kind == "constant"
+        marks = () if written != owner or on_object else ("static",)
+        if value.kind in CALLED:
             self.own[owner].append(MemberEntry(f".{name}", function(value, *marks), at.line))
+        elif value.kind in ("call_expression", "identifier", "member_expression") and (written != owner or on_object):
+            self.own[owner].append(MemberEntry(f".{name}", Shape("function", frozenset(marks)), at.line))
+        elif written == owner and value.kind in ("object", "array", "new_expression", *_PLAIN):
+            self.own[owner].append(MemberEntry(f".{name}", Shape("field", frozenset(marks)), at.line))
+
+    def _define(self, call: Syntax) -> None:
+        """Read ``Object.defineProperty(Owner.prototype, 'name', …)`` and ``Object.defineProperties(Owner.prototype, { … })``."""
+        arguments = call.get("arguments")
+        given = arguments.parts if arguments is not None else []
+        verb = call.word("function")
+        if len(given) < 2 or verb not in ("Object.defineProperty", "Object.defineProperties", "Object.assign"):
+            return
+        owner = given[0].text.removesuffix(".prototype")
+        told = (
+            [(plain(given[1]) or "", given[1])]
+            if verb.endswith("Property")
+            else [(name_of(p), p) for p in given[1].parts]
+        )
+        for name, at in told:
+            if not name or name.startswith("_"):
+                continue
+            if owner in ("exports", "module.exports"):
+                self._add(name, Export(at.line, name, (MemberEntry("", Shape("constant"), at.line),)))
+            elif owner in self.own:
+                value = at if at.kind == "method_definition" else at.get("value")
+                called = verb == "Object.assign" and value is not None and value.kind in (*CALLED, "method_definition")
+                shape = function(value) if called and value is not None else Shape("field")
+                self.own[owner].append(MemberEntry(f".{name}", shape, at.line))
 
 
 def declared(node: Syntax, about: Syntax) -> Iterator[tuple[str, list[MemberEntry]]]:
@@ -214,7 +257,8 @@ def _namespace(node: Syntax, about: Syntax) -> list[MemberEntry]:
     found = entries(node, about)
     body = node.get("body")
     for statement in body.parts if body is not None else []:
-        ambient = about.has("declare") or about.kind == "ambient_declaration"
+        around = node.parent
+        ambient = about.has("declare") or (around is not None and around.kind == "ambient_declaration")
         inner = statement.get("declaration") if statement.kind == "export_statement" else statement if ambient else None
         if inner is None or inner.kind in ("internal_module", "module"):
             continue

@@ -6,26 +6,39 @@ A name that a barrel (``index.ts``) hands on is called as the barrel calls it; a
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
-from loki_hooks.surface.javascript.app import read_offers, routers_of
+from loki_hooks.surface.javascript.app import BY_CUSTOM, Served, mounts_of, read_offers
 from loki_hooks.surface.javascript.modules import DEFAULT, Export, ExportingModule, read_exports
-from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, offer
-from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
-from loki_hooks.surface.reader import LANGUAGES
+from loki_hooks.surface.javascript.reaches import public_reaches, without_exported, written_out
+from loki_hooks.surface.languages import LANGUAGES
+from loki_hooks.surface.offers import moved_below, under
+from loki_hooks.surface.packages import Packages
+from loki_hooks.surface.pool import Found, compare_files, differ_by_key
+from loki_hooks.surface.reach import reach_difference
 from loki_hooks.surface.syntax import Syntax
 
 SUFFIXES = LANGUAGES["javascript"]
 _SCRIPT = (".js", ".jsx", ".mjs", ".cjs")
 _BARRELS = tuple(f"index{suffix}" for suffix in SUFFIXES)
+_SERVERS = ("app", "server", "main", "router", "routes", "api")
+"""What the files are called in which routers are usually mounted."""
+MOST_FOLLOWED = 60
+_TAKEN = re.compile(r"""(?:\bfrom\s*|\brequire\(\s*|\bimport\(\s*)["'](?P<source>\.[^"']*)["']""")
+_DERIVED = re.compile(
+    r"""\bimport\b[^;'"]*\bfrom\s*["'](?P<source>\.[^"']*(?:types|options|base|abstract|config)[^"']*)["']""",
+    re.IGNORECASE,
+)
+"""Beside what hands on, only what is called so is looked into: else one file leads to all others."""
+_DEPTH = 8
 _SIBLINGS = 40
 """Of so many files beside a changed barrel it is looked what it hands on."""
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
-    return compare_files(before, after, _language, _read, _differ)
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
+    return compare_files(before, after, _language, _read, lambda old, new: _differ(old, new, packages))
 
 
 def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
@@ -35,12 +48,27 @@ def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
     found = set()
     for folder in {folder for path in ours for folder in _folders(path)}:
         found |= {posixpath.join(folder, name) for name in _BARRELS} & there
+        found |= {posixpath.join(folder, stem + suffix) for stem in _SERVERS for suffix in SUFFIXES} & there
     for barrel in ours:
         folder, name = posixpath.split(barrel)
         if name in _BARRELS:
             beside = sorted(p for p in there if p.endswith(SUFFIXES) and _inside(p, folder))
             found |= set(beside if len(beside) <= _SIBLINGS else ())
     return found - set(changed)
+
+
+def follow(texts: Mapping[str, str], all_paths: Collection[str], packages: Packages) -> set[str]:
+    """Return the entries of the packages, and what those and their barrels hand on; and what the files derive from."""
+    there = all_paths if isinstance(all_paths, set | frozenset | dict) else set(all_paths)
+    entries = {path: packages.entries(path) or frozenset() for path in texts}
+    wanted = [entry for listed in entries.values() if len(listed) <= MOST_FOLLOWED for entry in sorted(listed)]
+    for path, text in texts.items():
+        handing_on = path in entries[path] or posixpath.basename(path) in _BARRELS
+        pattern = _TAKEN if handing_on else _DERIVED
+        for found in pattern.finditer(text):
+            home = _resolve(there, path, found["source"])
+            wanted += [home] if home else []
+    return set([path for path in dict.fromkeys(wanted) if path not in texts][:MOST_FOLLOWED])
 
 
 def _folders(path: str) -> Iterator[str]:
@@ -63,49 +91,56 @@ def _language(path: str) -> str:
 
 def _read(path: str, root: Syntax) -> ExportingModule:
     module = ExportingModule(path) if _is_configuration(path) else read_exports(path, root)
-    routers = routers_of(root)  # what one offers are its routes
+    served = Served(root)
+    routers = served.routers  # what one offers are its routes
+    module.routers = frozenset(e.local for e in module.exports.values() if e.local in routers)
     module.exports = {name: export for name, export in module.exports.items() if export.local not in routers}
-    module.offers = list(read_offers(path, root))
+    module.offers = [] if _is_configuration(path) else list(read_offers(path, root, served))
+    module.mounts = list(mounts_of(root, module.imported, served))
     return module
 
 
+_TOOLS = (
+    "webpack.",
+    "rollup.",
+    "gulpfile",
+    "gruntfile",
+    "package-scripts",
+    "jakefile",
+    "esbuild.",
+    "vite.",
+    "karma",
+    "babel.",
+)
 _Exports = dict[str, dict[str, Export]]
 
 
 def _is_configuration(path: str) -> bool:
     """Is it a tool's (``vite.config.ts``, ``.eslintrc.js``)? Nobody imports that."""
-    name = posixpath.basename(path)
-    return ".config." in name or name.startswith(".")
+    name = posixpath.basename(path).lower()
+    return ".config." in name or name.startswith((".", *_TOOLS)) or ".conf." in name
 
 
-def _differ(old: dict[str, ExportingModule], new: dict[str, ExportingModule]) -> Iterator[Change]:
-    yield from reach_difference(_reaches(_exports(old)), _reaches(_exports(new)))
-    offers = [{path: module.offers for path, module in side.items()} for side in (old, new)]
-    yield from differ_by_key(*offers)
+def _differ(old: dict[str, ExportingModule], new: dict[str, ExportingModule], packages: Packages) -> Iterator[Change]:
+    before, after = (public_reaches(side, _exports(side), _origin, packages, _resolve) for side in (old, new))
+    yield from reach_difference(*written_out(without_exported(before, after), (old, new)))
+    yield from differ_by_key(*({path: list(_offers(side, path)) for path in side} for side in (old, new)))
 
 
-def _reaches(modules: _Exports) -> dict[Key, Reach]:
-    out: dict[Key, Reach] = {}
-    for path, exports in modules.items():
-        for name, export in exports.items():
-            home, own_name, origin = _origin(modules, path, name, export)
-            called = name if name != DEFAULT else origin.called or _stem(home)
-            owner = (path, name, "")
-            offers = [
-                (
-                    (path, name, e.suffix),
-                    replace(
-                        offer(Aspect.PUBLIC, called + e.suffix, e.line, home, e.shape, owner=owner),
-                        new_breaks="abstract" in e.shape.marks,  # every subclass has to write it
-                    ),
-                )
-                for e in origin.entries
-            ] or [(owner, offer(Aspect.PUBLIC, called, export.line, path, ELSEWHERE))]
-            for key, one in joined(offers).items():
-                assert isinstance(key, tuple)
-                barrel = path if origin is not export else ""
-                out[key] = Reach(one, (home, own_name, key[2]), barrel, export.line)
-    return out
+def _offers(modules: dict[str, ExportingModule], path: str) -> Iterator[Found]:
+    """Yield a module's endpoints below the prefix under which another one serves them, and its settings."""
+    prefix = _prefix(modules, path, ())
+    for key, one in modules[path].offers:
+        served = one.aspect is Aspect.ENDPOINT and one.owner in modules[path].routers | BY_CUSTOM
+        yield moved_below(prefix, one) if prefix and served else (key, one)
+
+
+def _prefix(modules: dict[str, ExportingModule], path: str, trail: tuple[str, ...]) -> str:
+    for parent, module in modules.items():
+        for source, prefix in module.mounts if parent not in trail and len(trail) < _DEPTH else ():
+            if parent != path and _resolve(modules, parent, source) == path:
+                return under(_prefix(modules, parent, (*trail, path)), prefix).rstrip("/")
+    return ""
 
 
 def _origin(modules: _Exports, path: str, name: str, export: Export) -> tuple[str, str, Export]:
@@ -145,9 +180,3 @@ def _resolve(modules: Collection[str], path: str, source: str) -> str | None:
     candidates = [base, *(one + suffix for one in (stem, base) for suffix in SUFFIXES)]
     candidates += [posixpath.join(base, name) for name in _BARRELS]
     return next((candidate for candidate in candidates if candidate in modules), None)
-
-
-def _stem(path: str) -> str:
-    folder, name = posixpath.split(path)
-    stem = name.split(".")[0]
-    return (posixpath.basename(folder) or stem) if stem == "index" else stem

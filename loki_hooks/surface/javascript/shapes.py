@@ -92,6 +92,23 @@ def function(node: Syntax, *marks: str) -> Shape:
     return Shape("function", frozenset(words), spell(node.get("type_parameters")), listed, result)
 
 
+def called_type(node: Syntax, *marks: str) -> Shape:
+    """Return the shape of a property that holds a function: to callers it is as a method."""
+    result = spell(node.get("return_type"))
+    words = [*marks, *(["async"] if result.startswith("Promise<") else [])]
+    return Shape(
+        "function", frozenset(words), spell(node.get("type_parameters")), tuple(_params(node.get("parameters"))), result
+    )
+
+
+def _function_type(kind: Syntax | None) -> Syntax | None:
+    """Return the function type that an annotation is, in brackets or not."""
+    at = kind.parts[0] if kind is not None and kind.parts else None
+    while at is not None and at.kind == "parenthesized_type" and at.parts:
+        at = at.parts[0]
+    return at if at is not None and at.kind == "function_type" else None
+
+
 def annotation(node: Syntax | None) -> str:
     """Return the type of a ``: type``."""
     return spell(node.parts[0]) if node is not None and node.parts else ""
@@ -215,6 +232,8 @@ def _member(member: Syntax, name: str) -> Iterator[MemberEntry]:
     elif member.kind in ("public_field_definition", "field_definition"):
         if value is not None and value.kind in CALLED:
             yield MemberEntry(f".{name}", function(value, *marks), member.line)
+        elif value is None and (called := _function_type(member.get("type"))) is not None:
+            yield MemberEntry(f".{name}", called_type(called, *marks, *_optional(member)), member.line)
         else:
             marks += _optional(member)
             yield MemberEntry(
@@ -266,7 +285,10 @@ def _interface(node: Syntax, body: Syntax | None, about: Syntax) -> list[MemberE
         marks = [*_optional(member), *_said(member), *(["readonly"] if member.has("readonly") else [])]
         if not name or _hidden(member, name):
             continue
-        if member.kind == "property_signature":
+        called = _function_type(member.get("type"))
+        if member.kind == "property_signature" and called is not None:
+            found.append(MemberEntry(f".{name}", called_type(called, *marks), member.line))
+        elif member.kind == "property_signature":
             found.append(
                 MemberEntry(
                     f".{name}", Shape("field", frozenset(marks), type=annotation(member.get("type"))), member.line

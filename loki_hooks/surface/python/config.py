@@ -28,6 +28,7 @@ def settings_by_place(options: Mapping[str, tuple[Option, ...]]) -> Settings:
 
 def config_changes(old: Settings, new: Settings) -> list[Change]:
     """Return what changed. A command or an option that moved is the same one."""
+    came = {place[2] for place in new.keys() - old.keys()}
     old = _paired(old, new)
     files = {place: path for place, (path, _) in (*old.items(), *new.items())}
     commands = {place[:2] for place in old}
@@ -47,6 +48,8 @@ def config_changes(old: Settings, new: Settings) -> list[Change]:
         }
         told: set[tuple[What, str]] = set()
         for change in compare(file, was, now, broken):
+            if change.what is What.REMOVED and change.symbol in came and change.symbol.startswith("-"):
+                continue  # several commands share it now
             if change.what is not What.CHANGED and (change.what, change.symbol) in told:
                 continue  # an option of several commands
             told.add((change.what, change.symbol))

@@ -14,6 +14,8 @@ class DefinitionMarks:
 
     deprecated: bool = False
     manager: bool = False
+    extends: bool = False
+    """A method that calls the one of its base class which it overrides."""
 
 
 NO_MARKS = DefinitionMarks()
@@ -48,7 +50,19 @@ def _mark(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Defini
     first = node.body[0]
     if isinstance(first, ast.Expr) and ".. deprecated::" in (text_of(first.value) or ""):
         deprecated = True
-    return DefinitionMarks(deprecated, not decorators.isdisjoint({"contextmanager", "asynccontextmanager"}))
+    manager = not decorators.isdisjoint({"contextmanager", "asynccontextmanager"})
+    return DefinitionMarks(deprecated, manager, isinstance(node, Function) and _extends(node))
+
+
+def _extends(function: Function) -> bool:
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == function.name
+        and isinstance(node.value, ast.Call)
+        and last_name(node.value) == "super"
+        for statement in function.body
+        for node in ast.walk(statement)
+    )
 
 
 def _warns(statement: ast.stmt) -> bool:

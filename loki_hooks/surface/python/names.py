@@ -7,6 +7,7 @@ inside the project.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from loki_hooks.surface.python.marks import DefinitionMarks
 from loki_hooks.surface.python.shapes import Base, ClassShape, shapes_of
-from loki_hooks.surface.python.source import Module, Modules, dotted_name
+from loki_hooks.surface.python.source import Module, Modules, dotted, dotted_name, text_of
+from loki_hooks.surface.python.spelling import spelled
 
 if TYPE_CHECKING:
     import griffe
@@ -80,10 +82,37 @@ def import_names(paths: Collection[str]) -> dict[str, str]:
     return found
 
 
+def _is_type(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Subscript | ast.BinOp) or (isinstance(value, ast.Name) and value.id[:1].isupper())
+
+
+def _appended(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of ``__all__.append("name")`` and ``__all__.extend(["name"])``."""
+    for node in tree.body:
+        call = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(call, ast.Call) and dotted(call.func) in {"__all__.append", "__all__.extend"} and call.args:
+            first = call.args[0]
+            for item in first.elts if isinstance(first, ast.List | ast.Tuple) else [first]:
+                if (text := text_of(item)) is not None:
+                    yield text
+
+
 def _is_admin(module: Module) -> bool:
     """Whether the module sets up Django's administration: the framework reads it, and nobody else."""
     targets = module.imports.names.values()
     return PurePosixPath(module.path).stem == "admin" and any(t.startswith("django.contrib") for t in targets)
+
+
+def _take_in_overloads(model: griffe.Module | griffe.Class) -> None:
+    """Make a member of each function of which there are only overloads, as in a stub."""
+    for name, overloads in list(model.overloads.items()):
+        if overloads and name not in model.members:
+            function = overloads[-1]
+            function.overloads = list(overloads)
+            model.set_member(name, function)
+    for member in list(model.members.values()):
+        if not member.is_alias and member.is_class:
+            _take_in_overloads(member)  # type: ignore[arg-type]
 
 
 class Surface:
@@ -100,6 +129,7 @@ class Surface:
         self._marks = marks
         self._handlers = frozenset(handlers)
         self._models = models
+        self._aliases: dict[str, str] | None = None
         self.known_as = import_names(modules.by_path)
         """Of each module, by path."""
         self.by_name = {name: modules.by_path[path] for path, name in self.known_as.items()}
@@ -114,6 +144,7 @@ class Surface:
             with griffe.logger.disable():
                 visitor.visit(module.tree)
             model = self._models[id(module)] = visitor.current.module
+            _take_in_overloads(model)
         return model
 
     def own(self, module: Module, name: str) -> griffe.Object | None:
@@ -154,7 +185,7 @@ class Surface:
         said = self.read(module).exports
         if not said:
             return None
-        names: list[str] = []
+        names: list[str] = list(_appended(module.tree))
         for item in said:
             if isinstance(item, str):
                 names.append(item)
@@ -217,6 +248,28 @@ class Surface:
         if not found[1]:
             return Definition("", target)
         return self.resolve(found[0], found[1], trail) or Definition("", found[1])
+
+    def behind_stub(self, definition: Definition) -> Definition | None:
+        """Return what the code has of which ``definition`` is the stub's word; None for what is no stub's, or not there."""
+        module = (
+            self.modules.by_path.get(definition.path.removesuffix("i")) if definition.path.endswith(".pyi") else None
+        )
+        return self.resolve(module, definition.name) if module is not None else None
+
+    def aliases(self) -> dict[str, str]:
+        """Return private names that modules give to types, with what they stand for."""
+        if self._aliases is None:
+            self._aliases = {}
+            for path, module in self.modules.by_path.items():
+                hidden = "/_" in f"/{path.removesuffix('__init__.py')}"
+                for node in module.tree.body:
+                    target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
+                    target = node.target if isinstance(node, ast.AnnAssign) else target
+                    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+                    if isinstance(target, ast.Name) and (hidden or target.id.startswith("_")) and _is_type(value):
+                        assert value is not None
+                        self._aliases[target.id] = spelled(ast.unparse(value))
+        return self._aliases
 
     def importable(self, key: Key) -> Definition | None:
         """Return what ``from module import name`` gives, public or not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from loki_hooks.surface.python.source import Function, Imports, dotted, keyword, last_name, text_of
@@ -235,6 +235,7 @@ class _Reader:
 
     def _add(self, call: ast.Call, name: str, scope: str, flags: list[str], *, required: bool) -> None:
         given = {k.arg: k.value for k in call.keywords if k.arg in _TOLD}
+        given = {word: value for word, value in given.items() if not _says_nothing(word, value, given)}
         told = ", ".join(f"{word}={ast.unparse(_plain(self._value(given[word])))}" for word in _TOLD if word in given)
         choices = given.get("choices", given.get("type"))
         choices = self._value(choices) if choices is not None else None
@@ -312,6 +313,23 @@ class _Reader:
         if text:
             shown = "" if default is None else ast.unparse(self._value(default))
             self.options.append(Option(text, "", line, shown, required, is_variable=True, default=shown))
+
+
+def _says_nothing(word: str, value: ast.expr, given: Mapping[str, ast.expr]) -> bool:
+    """Whether an argument says what holds without it."""
+    if not isinstance(value, ast.Constant):
+        return word == "type" and last_name(value) == "str"
+    flags = {"store_true": False, "store_false": True}
+    action = text_of(given.get("action")) or ""
+    if word == "default":
+        is_flag = _is_true(given.get("is_flag"))
+        return (
+            value.value is None
+            or (action in flags and value.value is flags[action])
+            or (is_flag and value.value is False)
+        )
+    return value.value in {"required": (False,), "multiple": (False,), "count": (False,), "is_flag": (False,),
+                           "action": ("store",), "nargs": (None,), "const": (None,)}.get(word, ())  # fmt: skip
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:

@@ -12,6 +12,7 @@ from loki_hooks.domain.surface import Aspect, Change, Thing, compare
 from loki_hooks.surface.python.breaks import breaks, incompatible
 from loki_hooks.surface.python.names import Definition, Key, Surface
 from loki_hooks.surface.python.shapes import ClassShape
+from loki_hooks.surface.python.spelling import WORD, has_member, same_but_for_annotations, written_out
 
 
 def public_changes(old: Surface, new: Surface) -> list[Change]:
@@ -71,6 +72,8 @@ def _places(
 def _differences(old: Surface, new: Surface, was: Definition, now: Definition, symbol: str) -> list[Change]:
     """Return how two definitions of the same public name differ."""
     before, after = old.shapes(symbol, was, inherited=False), new.shapes(symbol, now, inherited=False)
+    if before == after and (was_code := old.behind_stub(was)) and (is_code := new.behind_stub(now)):
+        return _behind_stub(old, new, was_code, is_code, symbol)
     if not before or not after or before == after:
         return []
     _inherit(before, after, lambda: new.shapes(symbol, now, inherited=True))
@@ -84,10 +87,54 @@ def _differences(old: Surface, new: Surface, was: Definition, now: Definition, s
         after.pop(name, None)
     for name in [n for n in before.keys() & after.keys() if not before[n].text or not after[n].text]:
         del before[name], after[name]  # an attribute of which one side says neither a type nor a value
+    for one, other in ((before, after), (after, before)):
+        for name in [n for n in one.keys() - other.keys() if _is_inherited(n, one, other)]:
+            del one[name]
+    aliases = {**old.aliases(), **new.aliases()}
+    changed = [n for n in before.keys() & after.keys() if before[n].text != after[n].text]
+    for name in [n for n in changed if any(word in aliases for word in WORD.findall(before[n].text + after[n].text))]:
+        if written_out(before[name].text, old.aliases()) == written_out(after[name].text, new.aliases()):
+            del before[name], after[name]
+    for name in [n for n in before.keys() & after.keys() if _only_annotated(before[n], after[n])]:
+        del before[name], after[name]
     broken = _incompatible(before, after)
     return compare(
         now.path, _things(before), _things(after), lambda b, a: breaks(before[b.name], after[a.name], a.name in broken)
     )
+
+
+def _only_annotated(old: ClassShape, new: ClassShape) -> bool:
+    """Whether nothing but annotations came or went, or says more precisely what it said."""
+    if old.text == new.text or not (old.call and new.call) or old.fields or old.overloads or new.overloads:
+        return False
+    return old.text.partition("(")[0] == new.text.partition("(")[0] and same_but_for_annotations(old.text, new.text)
+
+
+def _behind_stub(old: Surface, new: Surface, was: Definition, now: Definition, symbol: str) -> list[Change]:
+    """Return what calls break with the code, though its stub says what it said: a parameter that is not taken by name any more."""
+    before, after = old.shapes(symbol, was, inherited=False), new.shapes(symbol, now, inherited=False)
+    both = [n for n in before.keys() & after.keys() if before[n].text != after[n].text]
+    broken = _incompatible(before, after)
+    lost = {n for n in both if _named(before[n]) - _named(after[n])} | broken
+    was_things, now_things = ({n: _things(side)[n] for n in both if n in lost} for side in (before, after))
+    return compare(now.path, was_things, now_things, lambda *_: True)
+
+
+def _named(shape: ClassShape) -> set[str]:
+    """Return the parameters that can be given by name."""
+    given = shape.function.parameters if shape.function is not None else ()
+    kinds = {"positional or keyword", "keyword-only"}
+    return {
+        p.name for p in given if p.kind is not None and str(p.kind.value) in kinds and p.name not in {"self", "cls"}
+    }
+
+
+def _is_inherited(name: str, here: Mapping[str, ClassShape], there: Mapping[str, ClassShape]) -> bool:
+    """Whether a member that only one side writes down is there on the other side as well, from a base class."""
+    owner, _, member = name.rpartition(".")
+    if not owner or owner not in here or owner not in there:
+        return False
+    return here[name].extends or any(has_member(base, member) for base in there[owner].family)
 
 
 def _inherit(

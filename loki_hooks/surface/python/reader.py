@@ -10,7 +10,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from loki_hooks.domain.surface import Compared, Unread
+from loki_hooks.surface.packages import Packages
 from loki_hooks.surface.python.config import config_changes, settings_by_place
+from loki_hooks.surface.python.declared import declared_options
 from loki_hooks.surface.python.endpoints import endpoint_changes, endpoints, handlers
 from loki_hooks.surface.python.marks import DefinitionMarks, marks_of
 from loki_hooks.surface.python.names import Surface
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _ROUTERS = "main app urls api router routers routes server asgi wsgi factory application views"
 ROUTER_FILES = frozenset(_ROUTERS.split())
 """Where routers are usually included, and made: seen beside a changed file, they tell under which prefix it serves."""
+ALIAS_FILES = frozenset({"_types", "_typing", "types", "typing"})
+"""Where types that others are made of are usually given a name."""
 ROUTER_FOLDERS = frozenset({"routers", "routes", "api", "endpoints", "views", "blueprints"})
 MAX_CONTEXT = 200
 
@@ -53,8 +57,9 @@ class Side:
         self.options = settings_by_place({path: r.options for path, r in read.items()})
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
     """Return how the surface of the modules changed."""
+    del packages
     with _uncollected():
         return _changes(before, after)
 
@@ -108,6 +113,8 @@ def _read(path: str, text: str) -> Read | str:
         routes = routes_of(tree, text, imports)
         options, commands = options_of(tree, text, imports)
         options += settings_of(tree, text)
+        known = {option.name for option in options}
+        options += [option for option in declared_options(tree, path) if option.name not in known]
         marks = marks_of(tree)
         used, lazy = needs(tree, path)
         if too_deep(prune(tree)):
@@ -122,17 +129,18 @@ def context(changed: Collection[str], all_paths: Collection[str]) -> set[str]:
     those that hand names on or are handed on; and the files in which routers are usually made and included."""
     folders = {str(f) for p in changed for f in PurePosixPath(p).parents} - {"."} | {""}
     hidden = {_public_folder(p) for p in changed if "/_" in f"/{p}"}
+    changed = frozenset(changed)
     packages: set[str] = set()
     others: list[str] = []
     for path in all_paths:
         folder, _, name = path.rpartition("/")
         stem = name.partition(".")[0]
         above, _, own = folder.rpartition("/")
-        if folder in folders and stem == "__init__":
+        if (folder in folders and stem == "__init__") or f"{path}i" in changed or path.removesuffix("i") in changed:
             packages.add(path)
         elif (
             folder in hidden
-            or (stem in ROUTER_FILES and folder in folders)
+            or (stem in ROUTER_FILES | ALIAS_FILES and folder in folders)
             or (own in ROUTER_FOLDERS and above in folders)
         ):
             others.append(path)

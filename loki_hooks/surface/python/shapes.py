@@ -55,6 +55,8 @@ class ClassShape:
     family: tuple[str, ...] = ()
     """The bases with their own, as far as they are known."""
     fields: tuple[Field, ...] | None = None
+    extends: bool = False
+    """Its base class has it, too."""
     function: griffe.Function | None = None
     """Of a function, or a class's constructor: griffe compares their parameters."""
 
@@ -157,6 +159,7 @@ def _function(function: griffe.Function, kind: str, mark: DefinitionMarks) -> Cl
         is_async,
         mark.manager,
         overloads=overloads,
+        extends=mark.extends,
         function=function,
     )
 

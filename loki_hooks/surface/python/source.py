@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from loki_hooks.surface.python.newer import parse_newer
+
 MAX_DEPTH = 60
 """Of nested expressions, each of which costs a reader several calls."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -72,6 +74,8 @@ def parse(text: str) -> ast.Module | str:
             warnings.simplefilter("ignore")  # of the analysed code, and none of our user's business
             return ast.parse(text.removeprefix("\ufeff"))
     except SyntaxError as error:
+        if (tree := parse_newer(text.removeprefix("\ufeff"))) is not None:
+            return tree
         said = (error.msg or "")[:80]
         return f"no valid Python: {said} (line {error.lineno})" if error.lineno else f"no valid Python: {said}"
     except (ValueError, OverflowError):

@@ -19,13 +19,26 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
     if path.endswith("routes.rb") or "config/routes/" in path:
         yield from _routes(path, root)
-    for node in root.walk():
+    called = _environments(root)
+    for node in root.named_nodes("call", "element_reference"):
         if node.kind == "call":
             yield from _served(node, path)
             yield from _option(node, path)
-            yield from _fetched(node, path)
+            yield from _fetched(node, path, called)
+            yield from _command(node, path)
         elif node.kind == "element_reference":
-            yield from _variable(node, path)
+            yield from _variable(node, path, called)
+
+
+def _environments(root: Syntax) -> set[str]:
+    """Return what the file calls the environment: ``def options(env = ENV)``, ``@env = ENV``."""
+    found = {"ENV", "::ENV"}
+    for node in root.named_nodes("optional_parameter", "keyword_parameter", "assignment"):
+        if node.kind in ("optional_parameter", "keyword_parameter") and node.word("value") in ("ENV", "::ENV"):
+            found.add(node.word("name"))
+        elif node.kind == "assignment" and node.word("right") in found:
+            found.add(node.word("left"))
+    return found
 
 
 def texts(node: Syntax) -> list[str]:
@@ -203,6 +216,14 @@ def _option(node: Syntax, file: str) -> Iterator[Found]:
             yield option([f"--{name.replace('_', '-')}", *aliases], node, file, seen)
 
 
+def _command(node: Syntax, file: str) -> Iterator[Found]:
+    """Yield the command of Thor's ``desc "serve PORT", "…"``."""
+    arguments = node.get("arguments")
+    text = plain(arguments.parts[0]) if arguments is not None and len(arguments.parts) == 2 else None
+    if node.word("method") == "desc" and node.get("receiver") is None and text and _in_thor(node):
+        yield setting(text.partition(" ")[0], node, file, Setting(takes="command"))
+
+
 def _in_thor(node: Syntax) -> bool:
     around = node.up("class")
     above = around.get("superclass") if around is not None else None
@@ -212,11 +233,15 @@ def _in_thor(node: Syntax) -> bool:
 # The environment
 
 
-def _variable(node: Syntax, file: str) -> Iterator[Found]:
+def _variable(node: Syntax, file: str, called: set[str]) -> Iterator[Found]:
     parts = node.parts
-    name = plain(parts[1]) if len(parts) > 1 and parts[0].text in ("ENV", "::ENV") else None
+    name = plain(parts[1]) if len(parts) > 1 and parts[0].text in called else None
     around = node.parent
-    if not name or (around is not None and around.kind == "assignment" and node.field == "left"):
+    if (
+        not name
+        or (not name.isupper() and parts[0].text not in ("ENV", "::ENV"))
+        or (around is not None and around.kind == "assignment" and node.field == "left")
+    ):
         return
     default = ""
     if (
@@ -229,13 +254,13 @@ def _variable(node: Syntax, file: str) -> Iterator[Found]:
     yield setting(name, node, file, Setting(default=default))
 
 
-def _fetched(node: Syntax, file: str) -> Iterator[Found]:
+def _fetched(node: Syntax, file: str, called: set[str]) -> Iterator[Found]:
     """Yield the variable of ``ENV.fetch("X", "default")`` and ``ENV.key?("X")``."""
     arguments, block = node.get("arguments"), node.get("block")
-    if node.word("receiver") not in ("ENV", "::ENV") or node.word("method") not in _ASKED:
+    if node.word("receiver") not in called or node.word("method") not in _ASKED:
         return
     name = plain(arguments.parts[0]) if arguments is not None and arguments.parts else None
-    if name and arguments is not None:
+    if name and arguments is not None and (name.isupper() or node.word("receiver") in ("ENV", "::ENV")):
         given = arguments.parts[1] if len(arguments.parts) > 1 else None
         default = spell(given) or spell(block.get("body") if block is not None else None)
         yield setting(name, node, file, Setting(default=default))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from loki_hooks.domain.surface import Aspect
 from loki_hooks.surface.offers import LONGEST_CHAIN, METHODS, Setting, endpoint, option, setting, under
-from loki_hooks.surface.pool import Found
+from loki_hooks.surface.pool import UNRESOLVED, Found, constant
 from loki_hooks.surface.rust.items import attribute_arguments, attribute_name, attributed, is_hidden
 from loki_hooks.surface.spelling import plain, spell
 from loki_hooks.surface.syntax import Syntax
@@ -18,8 +20,12 @@ _PREFIXES = frozenset({"nest", "nest_service", "merge", "scope"})
 
 def read_offers(path: str, root: Syntax) -> Iterator[Found]:
     """Yield the endpoints and settings of one file."""
+    if path.rpartition("/")[2] == "build.rs":
+        return  # it runs while the crate is built
     places = _Places(root)
     for node in _living(root):
+        if node.kind in ("const_item", "static_item") and (text := plain(node.get("value"))):
+            yield constant(node.word("name"), text, node, path)
         if node.kind == "call_expression":
             yield from _route(node, path, places)
             yield from _variable(node, path)
@@ -32,6 +38,10 @@ def read_offers(path: str, root: Syntax) -> Iterator[Found]:
             yield from _attribute_route(node, path, places)
             if attribute_name(node) in _CLAP:
                 yield from _derived_option(node, path)
+            elif attribute_name(node) == "derive" and "Subcommand" in node.text:
+                yield from _subcommands(node, path)
+            elif attribute_name(node) == "derive" and "Deserialize" in node.text:
+                yield from _configured(node, path)
 
 
 def _living(root: Syntax) -> Iterator[Syntax]:
@@ -173,11 +183,56 @@ def _derived_option(item: Syntax, file: str) -> Iterator[Found]:
     required = "default_value_t" not in told and not default and not flag and not kind.startswith(_OPTIONAL)
     takes = "flag" if flag else "value"
     if names:
-        yield option(names, below, file, Setting(takes=takes, default=default, required=required))
+        scope = below.up("struct_item", "enum_variant", "enum_item")
+        _, one = option(names, below, file, Setting(takes=takes, default=default, required=required))
+        yield (Aspect.CONFIG, one.name, scope.word("name") if scope is not None else ""), one
     if "env" in told:
-        yield setting(told["env"].strip(_MARKS) or name.upper(), below, file, Setting(default=default))
+        variable = told["env"]
+        named = variable.strip(_MARKS) if variable.startswith('"') or not variable else _constant(variable)
+        yield setting(named or name.upper(), below, file, Setting(default=default))
 
 
+def _constant(text: str) -> str:
+    """Return a name that ``Names::PUMP_TOKEN`` stands for, wherever that is."""
+    return f"{UNRESOLVED}{UNRESOLVED}{text.replace('::', '.').rpartition('.')[2]}"
+
+
+def _subcommands(item: Syntax, file: str) -> Iterator[Found]:
+    """Yield the commands that the variants of an enum under ``#[derive(Subcommand)]`` are."""
+    beside = item.parent.parts if item.parent is not None else []
+    below = next((node for node in beside[beside.index(item) + 1 :] if node.kind != "attribute_item"), None)
+    body = below.get("body") if below is not None and below.kind == "enum_item" else None
+    for variant, attributes in attributed(body) if body is not None else ():
+        told: dict[str, str] = {}
+        for one in attributes:
+            arguments = attribute_arguments(one)
+            if attribute_name(one) in _CLAP and arguments is not None:
+                told |= _told(arguments)
+        if variant.kind == "enum_variant" and not told.keys() & {"hide", "flatten", "external_subcommand"}:
+            name = told.get("name", "").strip(_MARKS) or _KEBAB.sub("-", variant.word("name")).lower()
+            yield setting(name, variant, file, Setting(takes="command"))
+
+
+def _configured(item: Syntax, file: str) -> Iterator[Found]:
+    """Yield the keys of a struct that a file of settings is read into: ``#[derive(Deserialize)] struct Config { … }``."""
+    beside = item.parent.parts if item.parent is not None else []
+    below = next((node for node in beside[beside.index(item) + 1 :] if node.kind != "attribute_item"), None)
+    name = below.word("name") if below is not None and below.kind == "struct_item" else ""
+    body = below.get("body") if below is not None and name.endswith(("Config", "Settings", "Configuration")) else None
+    kebab = any('rename_all = "kebab-case"' in one.text for one in beside if one.end <= (below or item).start)
+    for field, attributes in attributed(body) if body is not None else ():
+        told: dict[str, str] = {}
+        for one in attributes:
+            arguments = attribute_arguments(one)
+            if attribute_name(one) == "serde" and arguments is not None:
+                told |= _told(arguments)
+        if field.kind == "field_declaration" and not told.keys() & {"skip", "flatten", "skip_deserializing"}:
+            key = told.get("rename", "").strip(_MARKS) or field.word("name").replace("_", "-" if kebab else "_")
+            _, one_key = setting(key, field, file, Setting(takes=spell(field.get("type"))))
+            yield (Aspect.CONFIG, key, name), one_key
+
+
+_KEBAB = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MARKS = "\"'"
 
 
@@ -227,7 +282,10 @@ def _built_option(node: Syntax, file: str) -> Iterator[Found]:
 def _variable(node: Syntax, file: str) -> Iterator[Found]:
     called = node.get("function")
     _, _, arguments = _call(node)
-    name = plain(arguments[0]) if arguments else None
+    first = arguments[0] if arguments else None
+    name = plain(first) if first is not None else None
+    if first is not None and name is None and first.text.rpartition("::")[2].isupper():
+        name = _constant(first.text)
     if called is not None and name and _named(called).endswith(_VARIABLES):
         yield setting(name, node, file, Setting(default=_fallback(node)))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loki_hooks.surface.pool import Found
+from loki_hooks.surface.rust.macros import in_macro
 from loki_hooks.surface.shape import Param, Shape
-from loki_hooks.surface.spelling import spell
+from loki_hooks.surface.spelling import plain, spell
 from loki_hooks.surface.syntax import Syntax
 
 Path = tuple[str, ...]
@@ -54,6 +56,11 @@ class RustFile:
     uses: list[Use] = field(default_factory=list)
     opens: dict[Path, bool] = field(default_factory=dict)
     offers: list[Found] = field(default_factory=list)
+    traits: list[tuple[str, str]] = field(default_factory=list)
+    """(type, trait) of the implementations that are written out."""
+    private_traits: set[str] = field(default_factory=set)
+    elsewhere: dict[str, Path] = field(default_factory=dict)
+    """Files that stand elsewhere than their modules' names say (``#[path = "…"]``), with the modules."""
 
 
 def place(path: str) -> RustFile:
@@ -82,15 +89,33 @@ def roots(path: str) -> set[str]:
 
 def read_items(path: str, root: Syntax) -> RustFile:
     file = place(path)
+    macros: dict[str, Syntax] = {}
     todo: list[tuple[Path, Path, Syntax]] = [(file.module, (), root)]
     while todo:
         module, inner, body = todo.pop()
         for node, attributes in attributed(body):
             if is_hidden(attributes):
+                if node.kind == "mod_item":
+                    file.opens[*module, node.word("name")] = False
                 continue
-            if node.kind == "mod_item":
+            if node.kind == "trait_item" and not is_public(node):
+                file.private_traits.add(node.word("name"))
+            elif node.kind == "impl_item" and node.get("trait") is not None:
+                file.traits += _written_trait(node)
+            if node.kind == "macro_definition":
+                macros[node.word("name")] = node
+            made = in_macro(node, macros)
+            if made is not None:
+                todo.append((module, inner, made))
+            elif node.kind == "mod_item":
                 name, block = node.word("name"), node.get("body")
                 file.opens[*module, name] = is_public(node)
+                for text in (plain(part) for one in attributes if attribute_name(one) == "path" for part in one.walk()):
+                    if text:
+                        file.elsewhere[posixpath.normpath(posixpath.join(posixpath.dirname(path), text))] = (
+                            *module,
+                            name,
+                        )
                 if block is not None:
                     todo.append(((*module, name), (*inner, name), block))
             elif node.kind == "use_declaration" and is_public(node):
@@ -152,7 +177,7 @@ def _struct(node: Syntax, name: str, shape: Shape) -> Iterator[_Item]:
     )  # who writes it must name all
     for one in fields:
         if is_public(one):
-            yield name, f"::{one.word('name')}", Shape("field", type=spell(one.get("type"))), one, literal
+            yield name, f"::{one.word('name')}", Shape("field", type=spell_type(one.get("type"))), one, literal
 
 
 def _ordered(body: Syntax) -> Iterator[tuple[str, Syntax]]:
@@ -171,12 +196,45 @@ def _implemented(node: Syntax) -> Iterator[_Item]:
     owner, body = node.get("type"), node.get("body")
     if node.get("trait") is not None or owner is None or body is None:
         return
-    name = next((one.text for one in owner.walk(("type_arguments",)) if one.kind == "type_identifier"), "")
+    name = owner_name(owner)
     for member, attributes in attributed(body):
         if is_public(member) and name and not is_hidden(attributes):
             shape = _member(member, _marks(attributes))
+            shape = shape and _without_self(shape, spell_type(owner))
             if shape is not None:
                 yield name, f"::{member.word('name')}", shape, member, False
+
+
+def owner_name(owner: Syntax) -> str:
+    return next((one.text for one in owner.walk(("type_arguments",)) if one.kind == "type_identifier"), "")
+
+
+def _written_trait(node: Syntax) -> Iterator[tuple[str, str]]:
+    """Yield (type, trait) of ``impl Trait for Type``; one for each type that there is says nothing of a single one."""
+    owner, trait, generics = node.get("type"), node.get("trait"), node.get("type_parameters")
+    own = {part.text for part in generics.walk() if part.kind == "type_identifier"} if generics is not None else set()
+    name = owner_name(owner) if owner is not None else ""
+    if name and name not in own and trait is not None:
+        yield name, spell_type(trait)
+
+
+def _without_self(shape: Shape, owner: str) -> Shape:
+    """Return the shape with the type written out where it says ``Self``: the same in both spellings."""
+
+    def spelled(text: str) -> str:
+        return _SELF.sub(lambda _: owner, text)
+
+    params = shape.params and tuple(replace(param, type=spelled(param.type)) for param in shape.params)
+    return replace(shape, params=params, type=spelled(shape.type))
+
+
+_SELF = re.compile(r"\bSelf\b(?!::)")
+_PATH = re.compile(r"(?<![\w:])(?:::)?(?:[a-z_]\w*::)+(?=[A-Z])|(?<=[<(, &])(?:[a-z_]\w*::)+(?=[A-Z])")
+
+
+def spell_type(node: Syntax | None) -> str:
+    """Return a type without the modules that it may be written with or without, and without lifetimes that are left open."""
+    return _PATH.sub("", spell(node)).replace("<'_>", "").replace("'_, ", "").replace("'_ ", "")
 
 
 def _trait_members(node: Syntax, name: str) -> Iterator[_Item]:
@@ -201,13 +259,13 @@ def _member(member: Syntax, marks: frozenset[str]) -> Shape | None:
 def _value(node: Syntax, marks: frozenset[str]) -> Shape:
     value = node.get("value")
     said = spell(value) if value is not None and value.kind in _LITERALS else ""
-    return Shape(node.kind.removesuffix("_item"), marks, _generics(node), type=spell(node.get("type")), value=said)
+    return Shape(node.kind.removesuffix("_item"), marks, _generics(node), type=spell_type(node.get("type")), value=said)
 
 
 def function(node: Syntax, marks: frozenset[str]) -> Shape:
     modifiers = node.of("function_modifiers")
     words = {word.text for word in modifiers.children if not word.children} if modifiers is not None else set()
-    result = spell(node.get("return_type")) or "()"
+    result = spell_type(node.get("return_type")) or "()"
     return Shape("function", marks | words, _generics(node), tuple(_params(node.get("parameters"))), result)
 
 
@@ -216,14 +274,15 @@ def _params(node: Syntax | None) -> Iterator[Param]:
         if part.kind == "self_parameter":
             yield Param("", spell(part, ("mutable_specifier",)) if not part.has("&") else spell(part))
         elif part.kind == "parameter":
-            yield Param(spell(part.get("pattern")), spell(part.get("type")))
+            pattern = spell(part.get("pattern"), ("mutable_specifier",))
+            yield Param(pattern, spell_type(part.get("type")))
         elif part.kind == "variadic_parameter":
             yield Param("", rest=True)
 
 
 def _generics(node: Syntax) -> str:
-    where = spell(node.of("where_clause")).rstrip(",")
-    return spell(node.get("type_parameters")) + (f" {where}" if where else "")
+    where = spell_type(node.of("where_clause")).rstrip(",")
+    return spell_type(node.get("type_parameters")) + (f" {where}" if where else "")
 
 
 def is_public(node: Syntax) -> bool:
@@ -290,7 +349,7 @@ def _marks(attributes: list[Syntax]) -> frozenset[str]:
         if name in ("deprecated", "non_exhaustive"):
             marks.add(name)
         elif name == "derive" and arguments is not None:
-            marks |= {f"derive({part.text})" for part in arguments.all("identifier")}
+            marks |= {f"impl {part.text}" for part in arguments.all("identifier")}
     return frozenset(marks)
 
 

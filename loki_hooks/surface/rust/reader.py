@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from loki_hooks.domain.surface import Aspect, Change, Compared
-from loki_hooks.surface.pool import Key, compare_files, differ_by_key, joined, offer
+from loki_hooks.surface.languages import LANGUAGES
+from loki_hooks.surface.packages import Packages
+from loki_hooks.surface.pool import Key, bare, compare_files, differ_by_key, joined, offer
 from loki_hooks.surface.reach import ELSEWHERE, Reach, reach_difference
-from loki_hooks.surface.reader import LANGUAGES
 from loki_hooks.surface.rust.app import read_offers
 from loki_hooks.surface.rust.items import Path, RustFile, RustItem, Use, read_items, roots
 from loki_hooks.surface.syntax import Syntax
@@ -18,7 +19,8 @@ SUFFIXES = LANGUAGES["rust"]
 _Exports = dict[Path, dict[str, list[RustItem] | Use]]
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+def changes(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
+    del packages
     return compare_files(before, after, lambda _: "rust", _read, _differ)
 
 
@@ -35,19 +37,58 @@ def _read(path: str, root: Syntax) -> RustFile:
 
 
 def _differ(old: dict[str, RustFile], new: dict[str, RustFile]) -> Iterator[Change]:
-    yield from reach_difference(_reaches(old), _reaches(new))
+    before, after = _reaches(old), _reaches(new)
+    yield from reach_difference(before, _telling(before, after))
     offers = [{path: file.offers for path, file in side.items()} for side in (old, new)]
     yield from differ_by_key(*offers)
 
 
+_DERIVED = frozenset(
+    f"impl {name}" for name in ("Clone", "Copy", "Debug", "Default", "Eq", "Hash", "Ord", "PartialEq", "PartialOrd")
+)
+
+
+def _telling(old: dict[Key, Reach], new: dict[Key, Reach]) -> dict[Key, Reach]:
+    """Return the newer side without the traits that a type only gained and that most types have: they are no news to anybody."""
+    out = dict(new)
+    for key, reach in new.items():
+        before = old.get(key)
+        if before is None or before.offer.seen == reach.offer.seen or len(reach.offer.shapes) != 1:
+            continue
+        (shape,) = reach.offer.shapes
+        there = {mark for one in before.offer.shapes for mark in one.marks}
+        kept = replace(shape, marks=shape.marks - (_DERIVED - there))
+        if kept != shape:
+            out[key] = replace(reach, offer=replace(reach.offer, shapes=(kept,), seen=str(kept)))
+    return out
+
+
 def _reaches(files: dict[str, RustFile]) -> dict[Key, Reach]:
     out: dict[Key, Reach] = {}
+    files = _placed(files)
     for crate in {file.crate for file in files.values()}:
         own = [file for file in files.values() if file.crate == crate]
         if any(not file.module and not file.program for file in own) or not any(
             file.program and not file.module for file in own
         ):
             out |= _crate(crate, [file for file in own if not file.program])
+    return out
+
+
+def _placed(files: dict[str, RustFile]) -> dict[str, RustFile]:
+    """Return the files as the modules that those above them say they are."""
+    out = dict(files)
+    for path, module in [pair for file in files.values() for pair in file.elsewhere.items()]:
+        file = out.get(path)
+        if file is not None and file.module != module:
+            cut = len(file.module)
+            out[path] = replace(
+                file,
+                module=module,
+                items=[replace(i, module=(*module, *i.module[cut:])) for i in file.items],
+                uses=[replace(u, module=(*module, *u.module[cut:])) for u in file.uses],
+                opens={(*module, *name[cut:]): public for name, public in file.opens.items()},
+            )
     return out
 
 
@@ -81,8 +122,11 @@ def _exports(files: list[RustFile], opens: Mapping[Path, bool]) -> _Exports:
     """Return each module's names, with those that ``pub use …::*`` hands on through any number of modules."""
     out: _Exports = {}
     homes = _homes(files)
+    written = _traits(files)
     for file in files:
         for item in file.items:
+            if not item.suffix and (more := written.get(item.name)) and item.shape.kind in _IMPLEMENTING:
+                item = replace(item, shape=replace(item.shape, marks=item.shape.marks | more))  # noqa: PLW2901
             home = homes.get((item.module, item.name)) or homes.get(((), item.name)) or item
             there = out.setdefault(home.module, {}).setdefault(item.name, [])
             if isinstance(there, list):
@@ -101,6 +145,21 @@ def _exports(files: list[RustFile], opens: Mapping[Path, bool]) -> _Exports:
                     out[star.module][name] = replace(star, name=name, alias=name)
                     grown = True
     return out
+
+
+_IMPLEMENTING = frozenset({"struct", "enum", "union"})
+_SILENT = frozenset({"Drop", "StructuralPartialEq", "Sealed"})
+
+
+def _traits(files: list[RustFile]) -> dict[str, frozenset[str]]:
+    """Return type → the traits that are implemented for it and that others can name; derived or written, they are the same."""
+    private = {name for file in files for name in file.private_traits} | _SILENT
+    found: dict[str, set[str]] = {}
+    for file in files:
+        for name, trait in file.traits:
+            if bare(trait) not in private:
+                found.setdefault(name, set()).add(f"impl {trait}")
+    return {name: frozenset(traits) for name, traits in found.items()}
 
 
 def _homes(files: list[RustFile]) -> dict[tuple[Path, str], RustItem]:

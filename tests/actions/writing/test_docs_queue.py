@@ -13,6 +13,8 @@ from conftest import Repo, eventually
 
 from loki_hooks.actions.writing.docs import analyse
 from loki_hooks.domain.surface import Compared
+from loki_hooks.domain.writing.items import Item
+from loki_hooks.surface.packages import Packages
 from loki_hooks.surface.python import reader
 from loki_hooks.system.git.git import Git
 from loki_hooks.system.site import discover
@@ -241,22 +243,78 @@ def test_one_change_is_one_item_however_it_comes_in(project: Repo) -> None:
 def test_a_reader_that_fails_costs_its_file_and_nothing_else(project: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     read = reader.changes
 
-    def fail(before: Mapping[str, str], after: Mapping[str, str]) -> Compared:
+    def fail(before: Mapping[str, str], after: Mapping[str, str], packages: Packages) -> Compared:
         if "src/odd.py" in after:
             raise RuntimeError("a fault of ours")
-        return read(before, after)
+        return read(before, after, packages)
 
     monkeypatch.setattr(reader, "changes", fail)
     old = project.git("rev-parse", "HEAD")
     named = APP.replace("def greet():", "def greet(name):")
     new = project.commit("Two", {"src/app.py": named, "src/odd.py": "def odd():\n    pass\n"})
-    found = analyse(Git(project.path), old, new, ("README*", "docs/**")).incoming
-    assert {(item.trigger, item.symbol or item.file) for item, _ in found} == {
+    incoming = analyse(Git(project.path), old, new, ("README*", "docs/**")).incoming
+    assert {(item.trigger, item.symbol or item.file) for item, _ in incoming} == {
         ("public-changed", "greet"),
         ("file-changed", "src/app.py"),
         ("file-changed", "src/odd.py"),
         ("changelog-missing", "greet"),
     }
+
+
+def found(project: Repo, old: str, new: str, **said: Any) -> dict[tuple[str, str], Item]:
+    """Return the items of a range by trigger and symbol (or file)."""
+    incoming = analyse(Git(project.path), old, new, ("README*", "docs/**"), **said).incoming
+    return {(item.trigger, item.symbol or item.file): item for item, _ in incoming}
+
+
+def many(parameter: str, less: str = "") -> str:
+    """Return a module of twelve functions, the last two of which have ``less`` for their parameter."""
+    return "".join(f"def name{n}({less or parameter if n >= 10 else parameter}): ...\n" for n in range(12))
+
+
+def test_many_changes_of_one_file_are_one_item_with_their_names_and_documents(project: Repo) -> None:
+    old = project.commit("Many", {"src/many.py": many(""), "docs/many.md": "# `name3()`\n"})
+    new = project.commit("Change all", {"src/many.py": many("more")})
+    items = found(project, old, new)
+    group = items["public-changed", "src/many.py"]
+    assert group.names == tuple(f"name{n}" for n in range(12))
+    assert group.breaking
+    assert group.reason.startswith("12 public names changed: name0, name1")
+    assert not {symbol for trigger, symbol in items if trigger.startswith("public-") and symbol.startswith("name")}
+    incoming = analyse(Git(project.path), old, new, ()).incoming
+    assert next(seen.docs for item, seen in incoming if item.names) == (("docs/many.md", 1),)
+    ten = project.commit("Change ten", {"src/many.py": many("x", "more")})
+    assert len({key for key in found(project, new, ten) if key[0] == "public-changed"}) == 10
+
+
+def test_what_moves_to_where_nobody_can_import_it_is_one_item_a_file(project: Repo) -> None:
+    code = "package store\n\n" + "".join(f"func Do{n}() {{}}\n" for n in range(4))
+    old = project.commit("Store", {"go.mod": "module x\n", "store/store.go": code})
+    project.git("mv", "store", "internal")
+    new = project.commit("Hide", {})
+    items = found(project, old, new)
+    assert ("file-moved", "store/store.go") in items
+    assert (
+        "can" in items["file-moved", "store/store.go"].reason or "must" in items["file-moved", "store/store.go"].reason
+    )
+    assert not {key for key in items if key[0] == "public-removed"}
+
+
+def test_the_configuration_says_what_is_looked_at(project: Repo) -> None:
+    old = project.git("rev-parse", "HEAD")
+    named = APP.replace("def greet():", "def greet(name):")
+    new = project.commit(
+        "Two", {"src/app.py": named, "src/odd/a.py": "def odd(): ...\n", "src/odd/b.py": "import os\nos.environ['B']\n"}
+    )
+    assert {("public-changed", "greet"), ("public-added", "odd"), ("config-added", "B")} <= found(
+        project, old, new
+    ).keys()
+    ignoring = found(project, old, new, ignore=("src/odd",))
+    assert ("public-changed", "greet") in ignoring
+    assert not {key for key in ignoring if key[1] in {"odd", "B"}}
+    application = found(project, old, new, surface="application").keys()
+    assert ("config-added", "B") in application
+    assert not {key for key in application if key[0].startswith("public-")}
 
 
 def test_what_is_amended_reset_or_reverted_away_leaves_nothing_to_write(project: Repo) -> None:
