@@ -46,12 +46,15 @@ def trigger(hook: str, notice: str = "") -> int:
 
 def stand_up_again(place: HookPlace) -> None:
     """Put our hooks back at once where another tool's installer displaced them: a push may come next."""
+    from contextlib import suppress
     from pathlib import Path
 
     from loki_hooks.actions.install.standing import stand_up
-    from loki_hooks.system.site import discover
+    from loki_hooks.errors import LokiError
+    from loki_hooks.system.site import require_enabled
 
-    stand_up(discover(Path(place.root)))
+    with suppress(LokiError, OSError):  # the pass that comes after this tries again, and says what is in the way
+        stand_up(require_enabled(Path(place.root)))
 
 
 def waited_for(by: str) -> list[tuple[int, str]]:

@@ -12,6 +12,7 @@ from loki_hooks.errors import LokiError
 from loki_hooks.system.files import write_atomic
 from loki_hooks.system.hooks.standing import LostHook, lost_hooks, take_away_renamed
 from loki_hooks.system.json import dump_json, read_json
+from loki_hooks.system.locks import try_hold
 from loki_hooks.system.store import events
 
 if TYPE_CHECKING:
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
 
 
 def stand_up(site: Site) -> None:
-    """Put back the hooks of ours that another tool displaced, and record what is lost. Others' files are kept: they run."""
+    """Put back the hooks of ours that another tool displaced, and record what is lost. Others' files are kept: they run.
+
+    Of several processes one does it.
+    """
+    lock = try_hold(site.private / "hooks.lock")
+    if lock is None:
+        return
+    with lock:
+        _stand_up(site)
+
+
+def _stand_up(site: Site) -> None:
     lost = lost_hooks(site)
     displaced = {hook.hook: hook for hook in lost if hook.displaced}
     if displaced:
