@@ -148,7 +148,7 @@ def _refuse_branch_clash(branch: str, heads: Iterable[str]) -> None:
 def _refuse_folder_clash(path: Path, worktrees: Iterable[WorktreeEntry]) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RefusedError(f"{path} exists already", "move it away, or change worktrees.path in loki-hooks.toml")
-    if any(w.path == path for w in worktrees):
+    if any(w.path == path and w.head.strip("0") for w in worktrees):  # one that was only begun is taken back
         raise RefusedError(
             f"a worktree is registered in {path}, and its folder is not there",
             f"bring it back, or `git worktree remove {path}` if it was deleted for good",
