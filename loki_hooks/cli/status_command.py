@@ -14,8 +14,8 @@ from loki_hooks.actions.view.orphans import LONE_BRANCH, Orphan
 from loki_hooks.actions.view.since import looked
 from loki_hooks.actions.view.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table_with_notes
+from loki_hooks.domain.advice import one_line
 from loki_hooks.domain.sessions.evidence import infer
-from loki_hooks.domain.streams.advice import one_line
 from loki_hooks.domain.streams.status import IN_SESSION, WORDS, Status
 from loki_hooks.domain.train.radar import shown_files
 from loki_hooks.system.site import discover

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from loki_hooks.domain.advice import one_line
 from loki_hooks.domain.reconcile.landing import NO_GATE
 from loki_hooks.domain.reconcile.train import BY_HAND, PRE_EXISTING
-from loki_hooks.domain.streams.advice import one_line
 from loki_hooks.domain.streams.record import StreamRecord, waits_for_person
 from loki_hooks.domain.streams.status import NEEDS_PERSON, Status
 

@@ -25,9 +25,9 @@ from loki_hooks.actions.streams.faults import MAIN
 from loki_hooks.actions.view.orphans import Orphan, orphans
 from loki_hooks.actions.view.reasons import Reasons
 from loki_hooks.actions.view.since import went_since
+from loki_hooks.domain.advice import advice
 from loki_hooks.domain.gates.results import GateResult
 from loki_hooks.domain.sessions.evidence import Evidence
-from loki_hooks.domain.streams.advice import advice
 from loki_hooks.domain.streams.failures import in_words
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.stages import shown_stage

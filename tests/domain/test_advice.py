@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_hooks.domain.advice import advice, one_line
 from loki_hooks.domain.reconcile.landing import NO_GATE
 from loki_hooks.domain.reconcile.train import BY_HAND, PRE_EXISTING
-from loki_hooks.domain.streams.advice import advice, one_line
 from loki_hooks.domain.streams.record import WAITS_TO_LAND, YOUR_WORD, StreamRecord
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.domain.verdict import Word, judge_streams
