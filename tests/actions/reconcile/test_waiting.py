@@ -109,7 +109,7 @@ def test_what_landed_since_the_last_look_is_shown_and_all_of_it_can_be_followed(
     made.run()
     assert "since you last looked: a has landed" in repo.loki("status").out
     assert "a: landed on main" in repo.loki("report").out
-    argv = [SCRIPTS / "loki-hooks", "report", "--follow"]
+    argv = [str(SCRIPTS / "loki-hooks"), "report", "--follow"]
     with subprocess.Popen(argv, cwd=repo.path, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         made.streams({"b": {"b.txt": "b"}})
