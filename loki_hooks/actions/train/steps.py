@@ -6,14 +6,15 @@ Each is idempotent, and may be killed at any point. `build.py` builds trains, `l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from loki_hooks.actions.context import Context, body_of
 from loki_hooks.actions.gates import runners
 from loki_hooks.actions.gates.run import show_results
 from loki_hooks.actions.landing import upstream as remote
 from loki_hooks.actions.landing.advance import advance
-from loki_hooks.actions.streams.faults import StreamFaultError, because_of, step_failed
-from loki_hooks.actions.streams.records import move, record_of
+from loki_hooks.actions.streams.faults import MAIN, StreamFaultError, because_of, step_failed
+from loki_hooks.actions.streams.records import change, move, record_of
 from loki_hooks.actions.streams.signals import take_ready_signals
 from loki_hooks.actions.train.build import forget_trains, pin_train
 from loki_hooks.domain.gates import results as gates
@@ -210,10 +211,9 @@ def land(context: Context, lock: PassLock, step: Land) -> StepOutcome:
         for stream in streams:  # what passed stays proved by its tree; the next pass lands it
             move(context, stream, Status.READY, reason=f"{WAITS_TO_LAND}{moved.reason}")
             signals.clear(context.site, SignalName("MERGE_REQUESTED", stream))
-        events.record(
-            context.site, "landing-waits", commit=step.commit, detail=moved.reason, evidence={"streams": streams}
-        )
+        _say_once(context, step, moved.reason)
         return waits(moved.reason)
+    change(context, MAIN, lambda main: replace(main, reason=""))
     git = context.git
     kept = git.refs(CONFLICTED)
     for car in step.cars:
@@ -224,6 +224,16 @@ def land(context: Context, lock: PassLock, step: Land) -> StepOutcome:
             step_failed(context, step, error)
     forget_trains(context.git)
     return done(", ".join(streams))
+
+
+def _say_once(context: Context, step: Land, reason: str) -> None:
+    """Record that a landing waits, unless that was said before: passes that look again say nothing new."""
+    main = context.store.read().streams.get(MAIN)
+    if main is not None and main.reason == reason:
+        return
+    change(context, MAIN, lambda main: replace(main, reason=reason))
+    evidence = {"streams": [car.stream for car in step.cars]}
+    events.record(context.site, "landing-waits", commit=step.commit, detail=reason, evidence=evidence)
 
 
 def _landed(context: Context, car: Car, kept: Mapping[str, str]) -> None:
