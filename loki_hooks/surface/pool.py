@@ -225,10 +225,16 @@ def difference(old: Surface, new: Surface) -> Iterator[tuple[Key, Change]]:
 
 
 def _says_no_more(old: Offer, new: Offer) -> bool:
-    """Whether two settings differ in nothing but that one is declared so that it does not say what it takes."""
-    if old.aspect is not Aspect.CONFIG or len(old.shapes) != 1 or len(new.shapes) != 1:
+    """Whether they differ in nothing but that one does not say all: what a setting takes, the value of a constant."""
+    if len(old.shapes) != 1 or len(new.shapes) != 1:
         return False
     (one,), (other,) = old.shapes, new.shapes
+    if old.aspect is not Aspect.CONFIG:
+        return (
+            one.kind in _VALUED
+            and not (one.value and other.value)
+            and replace(one, value="") == replace(other, value="")
+        )
     return not (one.type and other.type) and replace(one, type="") == replace(other, type="")
 
 
@@ -304,6 +310,7 @@ def _bases(one: Offer) -> set[str]:
     return {base for shape in one.shapes for base in shape.bases}
 
 
+_VALUED = frozenset({"constant", "field", "const", "static", "variable"})
 _EVERYWHERE = frozenset({"toString", "equals", "hashCode"})
 """What every object has in Java."""
 _WITH_MEMBERS = frozenset({"class", "interface", "module", "record", "enum", "struct", "trait"})

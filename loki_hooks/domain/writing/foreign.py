@@ -112,6 +112,8 @@ def _holds_tests(folder: str) -> bool:
 def is_sample(path: str) -> bool:
     """Return whether the file is an example, a benchmark, or code that builds or illustrates documents."""
     *folders, _ = PurePosixPath(path).parts
+    if any(folder.startswith(".") for folder in folders):
+        return True
     if folders and (folders[0] in _AROUND or _DOCUMENTS_OF.match(folders[0])):
         return True
     for depth, folder in enumerate(folders):

@@ -179,7 +179,10 @@ def _type(node: Syntax, said: set[str]) -> Iterator[Shape]:
         yield replace(shape, params=() if kind == "class" and not _INJECTED & said else None)
     if not _INJECTED & said:
         for constructor in visible:
-            yield replace(shape, params=tuple(replace(p, name="") for p in _params(constructor.get("parameters"))))
+            marks = shape.marks | (_marks(constructor) & {"deprecated"})
+            yield replace(
+                shape, marks=marks, params=tuple(replace(p, name="") for p in _params(constructor.get("parameters")))
+            )
 
 
 def _listed(clause: Syntax | None) -> Iterator[str]:

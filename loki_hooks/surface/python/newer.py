@@ -43,6 +43,17 @@ def parse_newer(text: str) -> ast.Module | None:
     return None
 
 
+def without_alias_statements(tree: ast.Module) -> ast.Module:
+    """Return the tree with an assignment for each ``type X = …``, as an older Python has it: the same on whichever one runs."""
+    kind = getattr(ast, "TypeAlias", None)
+    if kind is not None:
+        tree.body = [
+            ast.copy_location(ast.Assign([node.name], node.value), node) if isinstance(node, kind) else node  # type: ignore[attr-defined, unused-ignore]
+            for node in tree.body
+        ]
+    return tree
+
+
 def _without_type_parameters(text: str) -> str:
     """Return the text with blanks for the brackets behind the names of functions and classes."""
     lines = [list(line) for line in text.splitlines(keepends=True)]

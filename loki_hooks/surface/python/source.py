@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from loki_hooks.surface.python.newer import parse_newer
+from loki_hooks.surface.python.newer import parse_newer, without_alias_statements
 
 MAX_DEPTH = 60
 """Of nested expressions, each of which costs a reader several calls."""
@@ -72,7 +72,7 @@ def parse(text: str) -> ast.Module | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the analysed code, and none of our user's business
-            return ast.parse(text.removeprefix("\ufeff"))
+            return without_alias_statements(ast.parse(text.removeprefix("\ufeff")))
     except SyntaxError as error:
         if (tree := parse_newer(text.removeprefix("\ufeff"))) is not None:
             return tree

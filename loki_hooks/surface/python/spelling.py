@@ -176,7 +176,7 @@ def _compatible(one: ast.expr | None, other: ast.expr | None) -> bool:
     if one is None or other is None:
         return True
     a, b = ast.unparse(one), ast.unparse(other)
-    if a == b or "Any" in (a, b):
+    if a == b or "Any" in (a, b) or ("Self" in (a, b) and (a + b).isidentifier()):
         return True
     if bool(_BRACKETS.search(a)) == bool(_BRACKETS.search(b)):
         return False

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from loki_hooks.domain.writing.history import Commit, Touched
-from loki_hooks.errors import LokiError
+from loki_hooks.errors import GitFailedError, LokiError
 from loki_hooks.system.git.git import Git, split_z
 
 MAX_BYTES = 1024 * 1024
@@ -120,7 +120,11 @@ def _touched(git: Git, oids: list[str]) -> dict[str, dict[str, Touched]]:
 
 def renames_between(git: Git, old: str, new: str) -> list[tuple[str, str, Touched]]:
     """Return what differs between two commits: (path before, path after, blobs); '' where there was, or is, nothing."""
-    listed = git.out("diff-tree", "-r", "-z", "-M", "--no-abbrev", old, new, timeout=_LONG)
+    words = ("diff-tree", "-r", "-z", "--no-abbrev", old, new)
+    try:
+        listed = git.out(*words, "-M", timeout=_LONG)
+    except GitFailedError:  # a clone may lack objects, and renames are told by what is in them
+        listed = git.out(*words, "--no-renames", timeout=_LONG)
     fields = iter(split_z(listed))
     found = []
     for meta in fields:
