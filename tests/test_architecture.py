@@ -110,6 +110,7 @@ def test_only_these_modules_start_processes(path: Path) -> None:
 
 ASK_GIT_THEMSELVES = {
     "system/git/git.py",  # the hardened caller
+    "system/git/drivers.py",  # of the user, in no repository
     "system/worktrees/populate.py",  # a stream of blobs, without replacements
     "system/store/known.py",  # a dialogue on a push's way, without replacements
     "system/hooks/probe.py",  # has git run hooks, as git would

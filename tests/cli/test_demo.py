@@ -96,7 +96,7 @@ def test_the_story_is_true(temp: Path) -> None:
     assert {w for w in worktrees if not w.startswith("project-testing-")} == {  # a second one to test in
         *("project", "project-feature-speed", "project-testing")
     }
-    assert sorted(p.name for p in scratch.iterdir() if p.is_dir()) == [*worktrees, "remote.git"]
+    assert sorted(p.name for p in scratch.iterdir() if p.is_dir()) == [*worktrees, "remote.git", "state"]
     signals = {path.name for path in repo.signals.iterdir()}
     assert signals == {"TESTS_PASSED", "TESTS_PASSED_share", "TESTS_PASSED_case", "TESTS_FAILED_speed", "DOCS_NEEDED"}
     report = json.loads((repo.signals / "TESTS_FAILED_speed").read_text())["report"]

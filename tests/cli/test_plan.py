@@ -27,6 +27,12 @@ def place(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Yard:
     return made
 
 
+def entered(place: Yard, source: str) -> list[dict[str, str]]:
+    done = place.repo.loki("spawn", "--plan", source, "--json")
+    assert done.code == 0, done.err
+    return list(json.loads(done.out))
+
+
 def test_a_plan_is_carried_out_in_its_order_and_entered_once(place: Yard) -> None:
     shown = json.loads(place.repo.loki("plan", "tasks.md", "--json").out)
     assert [(task["id"], task["depends_on"], task["start"]) for task in shown["tasks"]] == [
@@ -60,7 +66,7 @@ def test_a_plan_is_carried_out_in_its_order_and_entered_once(place: Yard) -> Non
 
 def test_what_waits_in_a_plan_has_no_worktree_and_can_be_given_up(place: Yard) -> None:
     place.agent("api", "sleep 60\n")
-    made = place.spawn("--plan", "tasks.md")
+    made = entered(place, "tasks.md")
     assert {m["name"]: m["status"] for m in made}["auth"] == "planned"
     assert not place.tree_of("auth").exists()
     status = json.loads(place.repo.loki("status", "--json").out)
@@ -68,14 +74,14 @@ def test_what_waits_in_a_plan_has_no_worktree_and_can_be_given_up(place: Yard) -
     assert place.repo.loki("stop", "auth").code == 1
     assert place.repo.loki("finish", "auth", "--abandon").code == 0
     assert place.status("auth") in {"archived", ""}
-    again = place.spawn("--plan", "tasks.md")
+    again = entered(place, "tasks.md")
     assert [m["name"] for m in again] == ["auth"]
     assert place.repo.loki("stop", "api").code == 0
 
 
 def test_a_task_whose_worktree_cannot_be_made_waits_and_is_a_persons_in_the_end(place: Yard) -> None:
     place.repo.write("plan.toml", '[[tasks]]\nid = "auth"\nprompt = "Do it"\n')
-    made = place.spawn("--plan", "plan.toml", env={"LOKI_MAX_PARALLEL_SESSIONS": "1"})
+    made = entered(place, "plan.toml")
     place.wait_for("auth", "merged", "archived")
     assert made[0]["name"] == "auth"
     place.repo.write("plan.toml", '[[tasks]]\nid = "blocked"\nprompt = "Do it"\n')

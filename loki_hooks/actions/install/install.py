@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.actions.context import Context
 from loki_hooks.assets import asset_dir, package_dir, template_text
 from loki_hooks.domain.install.chain import SHIM_ID, legacy, owner_of
 from loki_hooks.domain.install.plan import make_plan
@@ -49,7 +47,6 @@ from loki_hooks.system.hooks.record import (
 )
 from loki_hooks.system.hooks.standing import note_places
 from loki_hooks.system.processes.run import run, scrubbed
-from loki_hooks.system.worktrees.environment import not_set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +60,13 @@ _SMALL = 1024 * 1024
 
 def plan_install(site: Site, asked: InstallWay | None = None) -> InstallPlan:
     """Return what `install` would do here. Changes nothing. Raises ``LokiError`` where it cannot be done."""
-    plan = make_plan(gather(site), asked)
-    left = ""
-    with suppress(LokiError):  # what is wrong with the configuration is told by what needs it
-        left = not_set_up(site.main, Context(site).config.working.environment) if site.main else ""
-    return replace(plan, notes=(*plan.notes, left)) if left else plan
+    facts = gather(site)
+    return make_plan(replace(facts, shortfalls=_shortfalls(site, facts)), asked)
+
+
+def plan_repair(site: Site) -> InstallPlan:
+    """Return what `install` would do here, as a hook may ask: nothing is said of the configuration, which takes time to read."""
+    return make_plan(gather(site), None)
 
 
 def carry_out(site: Site, plan: InstallPlan, say: Callable[[str], None]) -> None:
@@ -122,7 +121,6 @@ def gather(site: Site) -> InstallFacts:
         else read_config(config, template_text("install/pre-commit-hook.yaml"), tuple(installed)),
         prek_toml=base is not None and (base / "prek.toml").is_file(),
         proposal=proposal,
-        shortfalls=_shortfalls(site, base, files, proposed=proposal is not None),
         frameworks=tuple(sorted({owner.value for owner in installed.values()})),
         installed_way=InstallWay(record.way) if record.way else None,
     )
@@ -168,18 +166,20 @@ def _texts(base: Path) -> dict[str, str]:
     return {name: raw.decode("utf-8", "replace") for name, raw in found.items() if raw is not None}
 
 
-def _shortfalls(site: Site, base: Path | None, files: dict[str, str], *, proposed: bool) -> tuple[str, ...]:
+def _shortfalls(site: Site, facts: InstallFacts) -> tuple[str, ...]:
     """Return what will not happen here by itself; nothing where the configuration cannot be read, which is said elsewhere."""
+    base = _base(site)
     try:
         effective = load(site, Git(site.root))
     except LokiError:
         return ()
-    has_gate = proposed or bool(effective.working.gates) or bool(effective.in_force.gates)
+    has_gate = facts.proposal is not None or bool(effective.working.gates) or bool(effective.in_force.gates)
     listed = (
         Git(base).maybe("ls-files", "-z", "--", *(f"*/{name}" for name in PACKAGES)) if base and not has_gate else ""
     )
     packages = {str(Path(name).parent) for name in split_z(listed or "")}
-    return shortfalls(files, packages, has_gate=has_gate, automatic=effective.working.environment.setup == "auto")
+    automatic = effective.working.environment.setup == "auto"
+    return shortfalls(_texts(base) if base else {}, packages, has_gate=has_gate, automatic=automatic)
 
 
 def _proposal(base: Path | None, files: dict[str, str]) -> Write | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loki_hooks.actions.install.install import carry_out, plan_install
+from loki_hooks.actions.install.install import carry_out, plan_repair
 from loki_hooks.domain.install.chain import SHIM_ID
 from loki_hooks.domain.install.values import Configure, InstallStep, Move, Write
 from loki_hooks.errors import LokiError
@@ -36,7 +36,7 @@ def _stand_up(site: Site) -> None:
     lost = lost_hooks(site)
     displaced = {hook.hook: hook for hook in lost if hook.displaced}
     if displaced:
-        plan = plan_install(site)
+        plan = plan_repair(site)
         steps = tuple(step for step in plan.steps if _is_own_entry(step, set(displaced)))
         carry_out(site, type(plan)(plan.way, plan.detected, steps), lambda _: None)
         for step in steps:

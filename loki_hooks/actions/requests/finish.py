@@ -185,13 +185,13 @@ def _refuse_diverged(context: Context, ours: str) -> None:
         )
 
 
-def _unfinished(context: Context, record: StreamRecord) -> StreamRecord:
+def _unfinished(context: Context, record: StreamRecord, *, giving_up: bool = False) -> StreamRecord:
     """Return the stream as it is now that no pass runs. Raises ``RefusedError`` where it has come to its end meanwhile."""
     current = context.store.read().streams.get(record.stream)
     if current is None or (current.status is not record.status and current.status in _OVER):
         became = "has landed" if current is None or current.landed else f"is {current.status}"
         raise RefusedError(f"{record.name} {became} meanwhile", "`loki-hooks status` shows what became of it")
-    require_finishable(current)
+    require_finishable(current, giving_up=giving_up)
     return current
 
 
@@ -226,7 +226,7 @@ def abandon(context: Context, record: StreamRecord) -> Abandoned:
     require_finishable(record, giving_up=True)
     time = stamp()
     with hold_pass(context.site) as lock:
-        record = _unfinished(context, record)
+        record = _unfinished(context, record, giving_up=True)
         facts = facts_of(context, record, Care.CONTENT)
         removal = classify(facts, Going.TO_TRASH)
         if not removal.remove:

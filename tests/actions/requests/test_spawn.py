@@ -75,7 +75,7 @@ def test_all_that_is_wrong_is_found_before_anything_is_made(repo: Repo) -> None:
         ("ok", "../bad"): (2, "not a name"),
         ("x", "--task", "a", "--prompt-file", "b"): (2, "exclude"),
         ("x", "--prompt-file", "nowhere"): (2, "no file"),
-        (): (2, "Missing"),
+        (): (2, "needs a NAME"),
     }
     for words, (code, text) in typed.items():
         done = repo.loki("spawn", *words)

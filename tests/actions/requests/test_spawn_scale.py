@@ -123,11 +123,7 @@ def test_one_spawn_of_many_shares_the_work_and_one_that_fails_costs_the_others_n
     text = (made.tree_of("n3") / ".loki" / "CONTINUITY.md").read_text()
     assert "`feature-n4` on `feature/n4`" in text
     assert "`feature-n3` on" not in text
-    # The folder of one cannot be made: its parent is a file.
-    config = made.path / "loki-hooks.toml"
-    config.write_text(config.read_text() + '[worktrees]\npath = "../w/{name}/x"\n')
-    (made.path.parent / "w").mkdir()
-    (made.path.parent / "w" / "bad").write_text("a file")
+    (repo.path / ".git/refs/heads/feature/bad.lock").touch()  # somebody's git died: the branch of one cannot be made
     good, bad = made.spawn("--no-launch", "good", "bad")
     assert (good["status"], bad["status"]) == ("open", "failed")
     assert made.status("bad") == ""

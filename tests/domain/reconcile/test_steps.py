@@ -18,8 +18,8 @@ from loki_hooks.domain.reconcile.train import Conflict
 from loki_hooks.domain.reconcile.writing import Begin, Rest
 from loki_hooks.domain.streams.status import Status
 
-WORDS = """adopt begin cancel clean conflict fail follow forward given-up land moved note pass prepare propose push ready reject
-rest seen seen-merged set-up settle start test unseen vanished"""
+WORDS = """adopt begin cancel clean conflict fail follow forward given-up land made-anew moved note pass prepare propose push ready
+reject renamed rest seen seen-merged set-up settle start test unseen vanished"""
 
 
 def test_the_words_of_the_steps_stay_what_scripts_and_state_files_know() -> None:

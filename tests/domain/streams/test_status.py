@@ -42,6 +42,7 @@ SIDE_TRACKS = {
 OURS = {
     (S.PLANNED, S.OPEN),
     (S.ESCALATED, S.PLANNED),
+    *product((S.READY, S.TESTING, S.PASSED, S.MERGING, S.CONFLICTED), (S.OPEN,)),
     (S.QUEUED, S.STOPPED),
     (S.READY, S.STOPPED),
     *product((S.PLANNED, S.QUEUED), (S.ESCALATED,)),
@@ -60,7 +61,7 @@ OURS = {
 """Beside them: a person mended the work, asked to merge or to propose it, stopped what waits, took the wish to merge back, or
 planned without a session; what a stream was to begin after was given up; a plan's stream of which nothing can be
 made; a stage is done, and another one follows; standing
-streams, and a writing stream that rests between its rounds."""
+streams; a branch that was made anew; and a writing stream that rests between its rounds."""
 
 
 def test_the_table_has_exactly_the_documented_moves() -> None:

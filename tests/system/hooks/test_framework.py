@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loki_hooks.assets import template_text
-from loki_hooks.domain.install.values import HOOKS, FrameworkConfig
+from loki_hooks.domain.install.values import THROUGH_FRAMEWORK, FrameworkConfig
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.hooks.framework import read_config
 
@@ -51,11 +51,11 @@ def test_ours_is_added_and_the_rest_keeps_its_meaning(tmp_path: Path, text: str)
     old, new = value(text.encode()), value(config.wanted)
     assert new["repos"][:-1] == old["repos"]
     hooks = new["repos"][-1]["hooks"]
-    assert [hook["id"] for hook in hooks] == [f"loki-hooks-{name}" for name in HOOKS]
-    assert [hook["stages"] for hook in hooks] == [[name] for name in HOOKS]
+    assert [hook["id"] for hook in hooks] == [f"loki-hooks-{name}" for name in THROUGH_FRAMEWORK]
+    assert [hook["stages"] for hook in hooks] == [[name] for name in THROUGH_FRAMEWORK]
     types = old.get("default_install_hook_types", ["pre-commit"])
     assert new["default_install_hook_types"][: len(types)] == types
-    assert set(new["default_install_hook_types"]) == {*types, *HOOKS}
+    assert set(new["default_install_hook_types"]) == {*types, *THROUGH_FRAMEWORK}
     again = read(tmp_path, config.wanted.decode())
     assert again.wanted == again.data
 
