@@ -16,13 +16,12 @@ from loki_hooks.actions.view.status import Overview, StreamStatus, overview
 from loki_hooks.cli.console import answer, answer_json, say, table_with_notes
 from loki_hooks.domain.advice import one_line
 from loki_hooks.domain.sessions.evidence import infer
-from loki_hooks.domain.streams.status import IN_SESSION, WORDS, Status
+from loki_hooks.domain.streams.status import SHOWS_STAGE, WORDS, Status
 from loki_hooks.domain.train.radar import shown_files
 from loki_hooks.system.site import discover, require_own
 
 MAX_SHARED = 10
 MAX_BRANCHES = 2
-UNFINISHED = {Status.QUEUED, *IN_SESSION, Status.FAILED, Status.STOPPED, Status.ESCALATED}
 
 
 @click.command("status")
@@ -109,7 +108,7 @@ def _row(s: StreamStatus) -> tuple[str, ...]:
 def _status(s: StreamStatus) -> str:
     if s.record.status is Status.PROPOSED and not s.record.reason.startswith("http"):
         return "pushed, no pull request"
-    stage = f" ({s.shown_stage})" if s.shown_stage and s.record.status in UNFINISHED else ""
+    stage = f" ({s.shown_stage})" if s.shown_stage and s.record.status in SHOWS_STAGE else ""
     return WORDS[s.record.status] + stage
 
 

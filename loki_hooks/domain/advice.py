@@ -7,9 +7,8 @@ import shlex
 
 from loki_hooks.domain.sessions.ending import Trouble
 from loki_hooks.domain.streams.record import StreamRecord
-from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.streams.status import ENDED_UNDONE, Status
 
-_ENDED_UNDONE = frozenset({Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED})
 _TELLING = re.compile(r"^(fatal|error|remote|!)\b:?", re.IGNORECASE)
 _LONGEST = 300
 
@@ -30,7 +29,7 @@ def advice(record: StreamRecord, tip: str) -> str:
     ``tip``: the commit that its branch is at now.
     """
     name = shlex.quote(record.name)
-    if record.status in _ENDED_UNDONE and record.tip and tip not in {"", record.tip, record.base}:
+    if record.status in ENDED_UNDONE and record.tip and tip not in {"", record.tip, record.base}:
         return f"it has new commits: `loki-hooks finish {name} --merge` has them tested"
     if record.status is Status.REJECTED:
         return f"`loki-hooks logs {name} --gate` shows how, `loki-hooks resume {name}` has an agent mend it"

@@ -11,7 +11,7 @@ from loki_hooks.domain.advice import one_line
 from loki_hooks.domain.reconcile.landing import NO_GATE
 from loki_hooks.domain.reconcile.train import BY_HAND, PRE_EXISTING
 from loki_hooks.domain.streams.record import StreamRecord, waits_for_person
-from loki_hooks.domain.streams.status import NEEDS_PERSON, Status
+from loki_hooks.domain.streams.status import NEEDS_PERSON, ON_ITS_WAY
 
 REJECTIONS_TO_PIVOT = 3
 
@@ -32,21 +32,6 @@ class Verdict:
         return {"verdict": self.word.value, "reasons": list(self.reasons)}
 
 
-_ACTIVE = frozenset(
-    {
-        Status.PLANNED,
-        Status.QUEUED,
-        Status.PREPARING,
-        Status.RUNNING,
-        Status.TESTING,
-        Status.PASSED,
-        Status.MERGING,
-        Status.READY,
-        Status.PROPOSED,
-    }
-)
-
-
 _FOR_PERSONS = (PRE_EXISTING, NO_GATE, BY_HAND)
 
 
@@ -59,7 +44,7 @@ def judge_streams(records: Iterable[StreamRecord]) -> Verdict:
     if again:
         return Verdict(Word.PIVOT, tuple(f"{r.stream}: its tests failed {r.rejections} times" for r in again))
     stuck = tuple(_said(r) for r in living if _needs_person(r))
-    active = tuple(_said(r) for r in living if r.status in _ACTIVE and not _needs_person(r))
+    active = tuple(_said(r) for r in living if r.status in ON_ITS_WAY and not _needs_person(r))
     if active:
         return Verdict(Word.CONTINUE, active + stuck)
     if stuck:
@@ -69,8 +54,8 @@ def judge_streams(records: Iterable[StreamRecord]) -> Verdict:
 
 def _needs_person(record: StreamRecord) -> bool:
     """Whether nothing moves the stream but a person's doing."""
-    waits = record.status in _ACTIVE and record.reason.startswith(_FOR_PERSONS)
-    return record.status in NEEDS_PERSON or waits or (record.status in _ACTIVE and waits_for_person(record))
+    waits = record.status in ON_ITS_WAY and record.reason.startswith(_FOR_PERSONS)
+    return record.status in NEEDS_PERSON or waits or (record.status in ON_ITS_WAY and waits_for_person(record))
 
 
 def _said(record: StreamRecord) -> str:

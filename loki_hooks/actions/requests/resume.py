@@ -22,15 +22,12 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
 from loki_hooks.domain.streams.stages import stage_to_resume
 from loki_hooks.domain.streams.state import State
-from loki_hooks.domain.streams.status import IN_SESSION, Status
+from loki_hooks.domain.streams.status import IN_SESSION, RESUMABLE, Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError
 from loki_hooks.system.git.git import list_worktrees
 from loki_hooks.system.store import events, signals, spawn_environment
 from loki_hooks.system.worktrees.registrations import is_here, why_away
 
-RESUMABLE = frozenset(
-    {Status.FAILED, Status.STOPPED, Status.REJECTED, Status.ESCALATED, Status.CONFLICTED, Status.KEPT, Status.OPEN}
-)
 WAIT_FOR_PASS = 30.0
 
 

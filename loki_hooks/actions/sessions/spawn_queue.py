@@ -10,14 +10,13 @@ from contextlib import suppress
 from loki_hooks.actions.context import Context
 from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.signals import SignalName
-from loki_hooks.domain.streams.status import Status
+from loki_hooks.domain.streams.status import WAITS_FOR_SESSION, Status
 from loki_hooks.domain.writing.queue import item_id
 from loki_hooks.errors import BadInputError
 from loki_hooks.system.store import queues
 from loki_hooks.system.store import signals as signal_files
 
 QUEUE = "spawn"
-WAITS = frozenset({Status.PLANNED, Status.QUEUED})
 
 
 def show_spawn_queue(context: Context) -> None:
@@ -28,7 +27,7 @@ def show_spawn_queue(context: Context) -> None:
     signals = [s for s in signal_files.listed(context.site.loki / "signals") if s.name.kind == "SPAWN_QUEUED"]
     streams = context.store.read().streams
     waiting = {_key(r): r for r in streams.values() if r.status is Status.QUEUED}
-    still = {SignalName("SPAWN_QUEUED", r.stream).file for r in streams.values() if r.status in WAITS}
+    still = {SignalName("SPAWN_QUEUED", r.stream).file for r in streams.values() if r.status in WAITS_FOR_SESSION}
     for signal in signals:
         if signal.ours and signal.name.file not in still:
             signal_files.clear(context.site, signal.name)

@@ -26,14 +26,13 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.safe.snapshot import Safe, lost
 from loki_hooks.actions.streams.identity import identify
 from loki_hooks.domain.streams.record import StreamRecord
-from loki_hooks.domain.streams.status import LIVING, Status
+from loki_hooks.domain.streams.status import HAS_WORKTREE, Status
 from loki_hooks.system.files import entries, exists, is_file, read_plain
 from loki_hooks.system.git.git import WorktreeEntry
 from loki_hooks.system.processes.alive import is_alive
 from loki_hooks.system.worktrees.registrations import is_here, moved_to, registration_of, why_not_forget
 
 _WAITING = frozenset({Status.FAILED, Status.STOPPED, Status.ESCALATED})
-_HAS_WORKTREE = LIVING - {Status.PLANNED} | {Status.MERGED}
 MAX_FOLDERS = 2000
 LONE_BRANCH = "a branch without worktree and without stream"
 
@@ -85,7 +84,7 @@ def _streams(context: Context, records: Sequence[StreamRecord], heads: Mapping[s
             continue
         elif here and record.status in _WAITING:
             yield Orphan(f"a worktree without a session ({record.status})", record.stream, f"loki-hooks finish {name}")
-        elif not here and record.status in _HAS_WORKTREE and f"refs/heads/{record.branch}" in heads:
+        elif not here and record.status in HAS_WORKTREE and f"refs/heads/{record.branch}" in heads:
             yield _without_worktree(context, record)
 
 

@@ -10,10 +10,7 @@ from loki_hooks.domain.reconcile.base import MainStep, StreamStep
 from loki_hooks.domain.reconcile.facts import Facts, Found, StreamFacts
 from loki_hooks.domain.streams.failures import LOOK
 from loki_hooks.domain.streams.record import SETUP_WAITS, StreamRecord
-from loki_hooks.domain.streams.status import IN_TRAIN, LIVING, Status
-
-_MENDED = frozenset({Status.OPEN, Status.REJECTED, Status.FAILED, Status.STOPPED, Status.ESCALATED, Status.PROPOSED})
-_HANDED_IN = IN_TRAIN | {Status.CONFLICTED}
+from loki_hooks.domain.streams.status import HANDED_IN, IN_TRAIN, LIVING, MENDABLE, Status
 
 
 @dataclass(frozen=True)
@@ -154,7 +151,7 @@ def come_and_go(facts: Facts) -> Iterator[Adopt | SetUp | Prepare | Moved | Rena
             yield Moved(record.stream, s.moved)
         elif s.renamed and record.status in LIVING:
             yield Renamed(record.stream, s.renamed)
-        elif s.anew and record.status in _HANDED_IN:
+        elif s.anew and record.status in HANDED_IN:
             yield Anew(record.stream, s.tip)
         elif record.status in LIVING and not s.there:
             yield Vanished(record.stream)
@@ -164,7 +161,7 @@ def merged_or_ready(facts: Facts) -> Iterator[SeenMerged | Ready]:
     """Decide which streams are merged already, and which may join the train as they are now."""
     for s in facts.streams:
         record, status = s.record, s.record.status
-        if s.session_alive or s.claim_alive or not s.tip or (s.anew and status in _HANDED_IN):
+        if s.session_alive or s.claim_alive or not s.tip or (s.anew and status in HANDED_IN):
             continue
         if s.merged and status in LIVING and status is not Status.PLANNED:
             yield SeenMerged(record.stream, s.tip)
@@ -172,7 +169,7 @@ def merged_or_ready(facts: Facts) -> Iterator[SeenMerged | Ready]:
             yield Ready(record.stream, "it has new commits", s.tip)
         elif status in IN_TRAIN and s.tip != record.tip:
             yield Ready(record.stream, "its tip moved", s.tip)
-        elif s.signalled and s.tip != record.base and status in (_MENDED if s.tip != record.tip else {Status.OPEN}):
+        elif s.signalled and s.tip != record.base and status in (MENDABLE if s.tip != record.tip else {Status.OPEN}):
             yield Ready(record.stream, "FEATURE_READY", s.tip)
 
 
@@ -182,7 +179,7 @@ def why_not_ready(record: StreamRecord, tip: str) -> str:
         return "has landed already" if record.landed or record.status is Status.MERGED else f"is {record.status}"
     if record.status is Status.KEPT:
         return f"is {record.status}: `loki-hooks finish {record.name} --merge` lands it"
-    if record.status not in _MENDED | {Status.CONFLICTED}:
+    if record.status not in MENDABLE | {Status.CONFLICTED}:
         return ""
     if not tip:
         return f"has no branch {record.branch} any more"

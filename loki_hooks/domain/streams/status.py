@@ -49,6 +49,18 @@ LIVING = frozenset(Status) - STANDING - ENDED
 IN_SESSION = frozenset({S.PREPARING, S.RUNNING})
 IN_TRAIN = frozenset({S.READY, S.TESTING, S.PASSED, S.MERGING})
 NEEDS_PERSON = frozenset({S.FAILED, S.ESCALATED, S.CONFLICTED, S.REJECTED})
+WAITS_FOR_SESSION = frozenset({S.PLANNED, S.QUEUED})
+ON_ITS_WAY = WAITS_FOR_SESSION | IN_SESSION | IN_TRAIN | {S.PROPOSED}
+"""Something of the work is still to come by itself, unless the reason says otherwise."""
+HANDED_IN = IN_TRAIN | {S.CONFLICTED}
+"""Its agent, or a person, said that it is ready."""
+ENDED_UNDONE = frozenset({S.REJECTED, S.FAILED, S.STOPPED, S.ESCALATED})
+MENDABLE = ENDED_UNDONE | {S.OPEN, S.PROPOSED}
+"""New commits and FEATURE_READY make it ready (again)."""
+RESUMABLE = ENDED_UNDONE | {S.CONFLICTED, S.KEPT, S.OPEN}
+"""`resume` starts a session in it."""
+SHOWS_STAGE = IN_SESSION | {S.QUEUED, S.FAILED, S.STOPPED, S.ESCALATED}
+HAS_WORKTREE = LIVING - {S.PLANNED} | {S.MERGED}
 
 _BY_HAND = frozenset({S.READY})
 """A person (or a supervising agent) mended the work and said so with FEATURE_READY."""
