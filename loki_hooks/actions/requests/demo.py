@@ -57,7 +57,6 @@ BAD = "speed"
 DOCUMENTED = "count_words"
 """The function whose signature ``case`` changes, and which the project's README explains."""
 PATIENCE = 90.0
-TAIL = 12
 
 
 class Mark(Enum):
