@@ -18,7 +18,7 @@ from loki_hooks.actions.context import Context
 from loki_hooks.actions.landing.reverted import why_not_back
 from loki_hooks.actions.reconcile.run import reconcile
 from loki_hooks.actions.removal.archive import LOKI_IN_ARCHIVE
-from loki_hooks.actions.removal.trash import Trashed, lost_entry, to_restore
+from loki_hooks.actions.removal.trash import Trashed, lost_entry, to_restore, trashed
 from loki_hooks.actions.requests.stop import stop_stream
 from loki_hooks.actions.safe.pins import pin_past
 from loki_hooks.actions.safe.put_back import put_back
@@ -35,6 +35,7 @@ from loki_hooks.system.clock import now, stamp
 from loki_hooks.system.files import read_plain, write_atomic
 from loki_hooks.system.git.git import Git, list_worktrees, require_branch_name
 from loki_hooks.system.git.operations import git_dir_of
+from loki_hooks.system.git.status import is_clean
 from loki_hooks.system.git_folder import pointer
 from loki_hooks.system.locks import PASS_PATIENCE, PassLock, hold_pass
 from loki_hooks.system.processes.alive import is_alive
@@ -87,6 +88,22 @@ def _without_session(context: Context, record: StreamRecord) -> StreamRecord:
     return context.store.read().streams.get(record.stream, record)
 
 
+def _refilled(context: Context, record: StreamRecord, path: Path) -> Restored | None:
+    """Put back what giving the stream up had taken out of its worktree when it was killed; None where nothing was.
+
+    The worktree still stands, clean at the very commit, and the stream was never retired.
+    """
+    tip = context.git.commit_id(f"refs/heads/{record.branch}")
+    entries = (t for t in trashed(context) if t.record.stream == record.stream and t.work and t.tip == tip)
+    entry = next(entries, None)
+    if entry is None or record.status is Status.KEPT or not is_clean(Git(path, of=context.site.common)):
+        return None
+    left = bring_back(path, entry.work, entry.index, entry.files)
+    evidence = {"path": str(path), "branch": record.branch, "trash": entry.ref}
+    events.record(context.site, "restored", record.stream, commit=entry.tip, evidence=evidence)
+    return Restored(record, tuple(f"{name} stays in {entry.files}: something is in its place" for name in left))
+
+
 def _give_worktree(context: Context, lock: PassLock, record: StreamRecord) -> Restored:
     """Give a stream that lost its worktree, or gave it back, one on its branch."""
     lock.require(context.site)
@@ -94,6 +111,8 @@ def _give_worktree(context: Context, lock: PassLock, record: StreamRecord) -> Re
     if record.resting or record.kind in {"main", "testing"} or record.status in IN_SESSION:
         raise RefusedError(f"{record.name} is {record.status}: there is nothing to restore", "see `loki-hooks status`")
     if record.path and (path / ".git").exists():
+        if (refilled := _refilled(context, record, path)) is not None:
+            return refilled
         raise RefusedError(
             f"{record.name} is here, in {record.path} ({record.status})",
             "an earlier one of the name comes back once this one is finished",

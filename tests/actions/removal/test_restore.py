@@ -10,6 +10,11 @@ from conftest import Repo
 from support.finishing import begun, listed, verdict
 from support.scripted import Yard
 
+from loki_hooks.actions.removal.retire import facts_of
+from loki_hooks.actions.requests import finish
+from loki_hooks.system.clock import stamp
+from loki_hooks.system.git.status import Care
+
 
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +175,20 @@ def test_a_worktree_without_a_session_and_files_that_two_touch(repo: Repo) -> No
     found = json.loads(repo.loki("status", "--json").out)
     assert found["shared_files"] == {"app.py": ["a", "b"]}
     assert "a and b touch app.py" in repo.loki("status").out
+
+
+def test_what_a_killed_abandon_had_taken_out_comes_back_into_the_worktree_that_still_stands(repo: Repo) -> None:
+    made = begun(repo, "a")
+    tree = made.tree_of("a")
+    repo.write("loose.txt", "loose", cwd=tree)
+    repo.write("app.py", "# changed\n", cwd=tree)
+    repo.write("staged.txt", "staged", cwd=tree)
+    repo.git("add", "staged.txt", cwd=tree)
+    context = made.context()
+    record = context.require_stream("a")
+    finish._empty(context, record, facts_of(context, record, Care.CONTENT), stamp())  # and killed here
+    assert repo.git("status", "--porcelain", cwd=tree) == ""
+    assert repo.loki("restore", "a").code == 0
+    seen = repo.git("status", "--porcelain", cwd=tree).split()
+    assert sorted(seen) == ["??", "A", "M", "app.py", "loose.txt", "staged.txt"]
+    assert repo.loki("restore", "a").code == 1  # it is not clean any more: nothing is put over it
