@@ -19,7 +19,6 @@ from loki_hooks.domain.streams.record import StreamRecord
 from loki_hooks.domain.streams.state import State
 from loki_hooks.domain.streams.status import Status
 from loki_hooks.errors import BadInputError, LokiError, RefusedError, reason_in
-from loki_hooks.system.git.fast_forward import no_merge_options
 from loki_hooks.system.git.git import Git, split_z
 from loki_hooks.system.git.history import made_here
 from loki_hooks.system.git.merges import commit_tree, why_unsigned
@@ -98,7 +97,7 @@ def _sync(context: Context, lock: PassLock, record: StreamRecord, path: Path) ->
         raise RefusedError(
             f"{record.name} is not brought up to date: commits cannot be signed: {unsigned}", "unlock the key"
         )
-    done = git.run(*words, env={**_QUIET, **no_merge_options(git)}, timeout=_LONG)
+    done = git.run(*words, env=_QUIET, timeout=_LONG)
     if done.returncode != 0:
         raise _take_back(git, record, tip, how, done.error_text)
     after = git.out("rev-parse", "--verify", "HEAD")

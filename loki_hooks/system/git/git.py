@@ -173,7 +173,10 @@ class Git:
         return done
 
     def _without_merge_options(self) -> dict[str, str]:
-        """Return what takes away `branch.<name>.mergeOptions`: a `--squash` or `-s ours` there would change what lands."""
+        """Return what takes away `branch.<name>.mergeOptions`: a `--squash` or `-s ours` there would change what lands.
+
+        (An option on the command line cannot name every branch: one may have a ``=`` in its name.)
+        """
         branch = self.maybe("symbolic-ref", "--quiet", "--short", "HEAD")
         if branch is None:
             return {}
