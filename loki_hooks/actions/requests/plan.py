@@ -105,7 +105,7 @@ def enter_plan(context: Context, planned: Planned) -> list[Spawned]:
                 entered.append(record.stream)
         return state.with_plan(planned.key, planned.plan.goal, [_stream(task) for task in planned.plan.tasks])
 
-    after = context.store.update(enter)
+    context.store.update(enter)
     evidence = {"source": planned.key, "goal": planned.plan.goal, "streams": entered}
     events.record(context.site, "plan-entered", detail=planned.plan.source, evidence=evidence)
     reconcile(context.site, wait=WAIT_FOR_PASS)

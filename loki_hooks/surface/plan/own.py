@@ -171,11 +171,9 @@ def _meant(key: str, known: frozenset[str] | set[str]) -> str:
 
 def _lines_of_tasks(source: PlanSource, listed: list[Any]) -> list[int]:
     """Return the line of each task; 0 where it cannot be told."""
-    heads = [found.start() for found in re.finditer(r"^\s*\[\[\s*tasks\s*\]\]", source.text, re.MULTILINE)]
+    heads = [found.start() for found in re.finditer(r"^[ \t]*\[\[\s*tasks\s*\]\]", source.text, re.MULTILINE)]
     if len(heads) == len(listed):
-        return [
-            source.text.count("\n", 0, at + len(source.text[at:]) - len(source.text[at:].lstrip())) + 1 for at in heads
-        ]
+        return [source.text.count("\n", 0, at) + 1 for at in heads]
     lines, start = [], 0
     for table in listed:
         ident = table.get("id") if isinstance(table, dict) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Protocol, cast
 
@@ -51,24 +51,16 @@ class Format(Protocol):
 def read_plan(name: str, text: str, grain: Grain, tag: str = "") -> Draft:
     """Return what the plan in ``text`` says. ``name`` (a path, ``gh:…`` or ``-``) helps to tell its format."""
     source = PlanSource(name, text, tag=tag)
-    if problem := _parsed(source):
-        return Draft("unknown", problems=(problem,))
-    source = PlanSource(name, text, _value(source), tag)
+    try:
+        source = replace(source, value=_value(source))
+    except _NotReadError as error:
+        return Draft("unknown", problems=(Problem("", error.args[0], error.args[1]),))
     for form in FORMATS.values():
         reader = cast(Format, importlib.import_module(form))
         if reader.fits(source):
             return reader.read(source, grain)
     known = "a TOML, YAML or JSON plan, a Markdown checklist, spec-kit's tasks.md, or Task Master's tasks.json"
     return Draft("unknown", problems=(Problem("", f"this is none of the formats of a plan: {known}"),))
-
-
-def _parsed(source: PlanSource) -> Problem | None:
-    """Return what is wrong with a TOML, YAML or JSON file as such."""
-    try:
-        _value(source)
-    except _NotReadError as error:
-        return Problem("", error.args[0], error.args[1])
-    return None
 
 
 class _NotReadError(ValueError):
