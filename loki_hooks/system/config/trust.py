@@ -19,7 +19,8 @@ import hashlib
 import hmac
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,17 +154,24 @@ def _mark(site: Site) -> str:
     return _text_in(_mark_file(site))
 
 
-def grant(site: Site, items: Iterable[TrustItem]) -> None:
-    """Record that the user trusts these in this repository, beside what was trusted before."""
+@contextmanager
+def _changing(site: Site) -> Iterator[dict[str, Any]]:
+    """Yield what is recorded of all repositories, with this one marked, for change; it is published if nothing raises."""
     path = trust_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold(path.with_name(".trust.lock")):
         repositories = _repositories(read_json(path))
         if not _mark(site):
             write_atomic(_mark_file(site), f"{os.urandom(16).hex()}\n", 0o600)
+        yield repositories
+        _publish(path, repositories)
+
+
+def grant(site: Site, items: Iterable[TrustItem]) -> None:
+    """Record that the user trusts these in this repository, beside what was trusted before."""
+    with _changing(site) as repositories:
         digests = {*_items(repositories, _key(site), _mark(site)), *(item.digest for item in items)}
         repositories[_key(site)] = {**_entry(repositories, site), "items": sorted(digests)}
-        _publish(path, repositories)
 
 
 @dataclass(frozen=True)
@@ -185,16 +193,10 @@ def approved(site: Site) -> Approved | None:
 
 def approve(site: Site, gates: Approved) -> None:
     """Record which gate configuration is in force."""
-    path = trust_file()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with hold(path.with_name(".trust.lock")):
-        repositories = _repositories(read_json(path))
-        if not _mark(site):
-            write_atomic(_mark_file(site), f"{os.urandom(16).hex()}\n", 0o600)
+    with _changing(site) as repositories:
         entry = _entry(repositories, site)
         value = {"commit": gates.commit, "files": gates.files, "held": gates.held}
         repositories[_key(site)] = {"items": [], **entry, "gates": value}
-        _publish(path, repositories)
 
 
 def _entry(repositories: dict[str, Any], site: Site) -> dict[str, Any]:
